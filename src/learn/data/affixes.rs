@@ -1,7 +1,7 @@
-//! What names have before and behind the part by which a photo and its label belong together: `0001_leftImg8bit` and
+//! Prefixes and suffixes of the names of photos and labels, around the part that they share: `0001_leftImg8bit` and
 //! `0001_gtFine_labelIds`, `rgb_00045` and `sync_depth_00045`.
 
-/// Words at an end of photos' names.
+/// Words that the names of photos begin or end with, in lower case.
 const PHOTO_WORDS: [&str; 18] = [
     "leftimg8bit",
     "rgb",
@@ -22,7 +22,7 @@ const PHOTO_WORDS: [&str; 18] = [
     "left",
     "picture",
 ];
-/// Words at an end of masks' names.
+/// Words that the names of masks begin or end with, in lower case.
 const MASK_WORDS: [&str; 24] = [
     "gtfine_labeltrainids",
     "gtfine_labelids",
@@ -49,7 +49,7 @@ const MASK_WORDS: [&str; 24] = [
     "ids",
     "l",
 ];
-/// Words at an end of depth maps' names.
+/// Words that the names of depth maps begin or end with, in lower case.
 const DEPTH_WORDS: [&str; 10] = [
     "sync_depth",
     "depth_map",
@@ -63,7 +63,7 @@ const DEPTH_WORDS: [&str; 10] = [
     "label",
 ];
 
-/// Words at the end of names of what was made of labels or lies beside them, and is none.
+/// Words that the names of files end with that were made of labels, or lie beside them, and are no labels.
 const COMPANION_WORDS: [&str; 16] = [
     "vis",
     "viz",
@@ -83,7 +83,7 @@ const COMPANION_WORDS: [&str; 16] = [
     "valid",
 ];
 
-/// What is left of the name of a file that lies beside a label and is none, without the word that says so.
+/// The name of a file without the word that marks it as no label (`0` of `0_vis`); none where it has no such word.
 pub(super) fn strip_companion_word(stem: &str) -> Option<&str> {
     let lower = stem.to_ascii_lowercase();
     COMPANION_WORDS.iter().find_map(|word| {
@@ -95,17 +95,17 @@ pub(super) fn strip_companion_word(stem: &str) -> Option<&str> {
     })
 }
 
-/// What stands between a word and the rest of a name.
+/// Characters between a word and the rest of a name.
 const SEPARATORS: [char; 4] = ['_', '-', '.', ' '];
 
-/// The words by which labels are told from photos that lie in one folder with them.
+/// The words by which the files of one kind are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NameWords {
-    /// Of photos.
+    /// Words of photos.
     Photo,
-    /// Of masks.
+    /// Words of masks.
     Mask,
-    /// Of depth maps.
+    /// Words of depth maps.
     Depth,
 }
 
@@ -118,7 +118,7 @@ impl NameWords {
         }
     }
 
-    /// The affixes of `stem` that are one of these words with a separator; of nested ones the longest first.
+    /// The affixes of `stem` that are one of these words with a separator, the longest first.
     pub fn find_affixes(self, stem: &str) -> Vec<Affix> {
         let lower = stem.to_ascii_lowercase();
         let mut found: Vec<Affix> = Vec::new();
@@ -141,7 +141,7 @@ impl NameWords {
     }
 }
 
-/// What is left out of a name at its ends.
+/// A prefix and a suffix that are left out of a name; either may be empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Affix {
     prefix: String,
@@ -163,12 +163,12 @@ impl Affix {
         }
     }
 
-    /// Bytes that are left out.
+    /// Bytes of prefix and suffix.
     pub fn len(&self) -> usize {
         self.prefix.len() + self.suffix.len()
     }
 
-    /// What is left of `stem`, if it has the affix and something else.
+    /// `stem` without the affix; none where it does not have it, or is nothing else.
     pub fn strip<'a>(&self, stem: &'a str) -> Option<&'a str> {
         let head = stem.get(..self.prefix.len())?;
         let rest = stem.get(self.prefix.len()..)?;
@@ -181,7 +181,7 @@ impl Affix {
         same.then(|| &rest[..cut])
     }
 
-    /// Whether both ends are among `words`, or empty.
+    /// Whether prefix and suffix are each one of `words` or empty.
     pub fn consists_of(&self, words: NameWords) -> bool {
         let is_word = |text: &str| {
             let word = text.trim_matches(SEPARATORS).to_ascii_lowercase();
@@ -190,7 +190,7 @@ impl Affix {
         is_word(&self.prefix) && is_word(&self.suffix)
     }
 
-    /// As it is said: `_mask`, `rgb_…` or `a_…_b`.
+    /// For messages: `_mask`, `rgb_…` or `a_…_b`.
     pub fn describe(&self) -> String {
         match (self.prefix.is_empty(), self.suffix.is_empty()) {
             (true, _) => self.suffix.clone(),
@@ -200,8 +200,8 @@ impl Affix {
     }
 }
 
-/// What all `stems` may have at their ends besides the part that tells them apart, the shortest first; nothing at all is
-/// among it.
+/// The affixes that all `stems` have in common and that border on a separator or a number; also the whole suffix in
+/// common. The shortest, the empty one, comes first.
 pub(super) fn common_affixes<'a>(stems: impl Iterator<Item = &'a str> + Clone) -> Vec<Affix> {
     let mut all = stems.clone();
     let Some(first) = all.next() else {

@@ -1,5 +1,8 @@
-//! A label lies on its photo: where their shapes contradict each other, the label was made on the photo as it is stored,
-//! before its orientation is applied, or belongs to something else.
+//! Alignment of labels with their photos. Photos are used upright, after their EXIF orientation; a label whose shape is
+//! that of the stored photo was made before that and is turned likewise, and one of another shape is refused.
+//!
+//! In: a mask or depth label and the shape of its photo. Out: the label as it lies on the upright photo, at its own
+//! resolution.
 
 use std::path::Path;
 
@@ -9,32 +12,33 @@ use crate::error::{Error, Result};
 use crate::learn::data::labels::{DepthLabel, Mask};
 use crate::terminal::warnings::Warnings;
 
-/// The ratio of the sides of a label may differ by this share from that of its photo.
+/// Relative tolerance between the aspect ratios of a label and its photo.
 const TOLERANCE: f64 = 0.02;
 
-/// A photo as its label must fit it.
+/// The shape of a photo that its label must fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PhotoShape {
-    /// Width and height, upright.
+    /// Width and height of the upright photo, pixels.
     pub upright: (u32, u32),
-    /// How its stored pixels come to be upright.
+    /// The EXIF orientation that turns its stored pixels upright.
     pub orientation: Orientation,
 }
 
-/// What is done about labels of another shape than their photo's.
+/// How labels are brought onto their photos.
 #[derive(Debug, Clone)]
 pub struct LabelAlignment {
-    /// Stretches them instead of refusing them.
+    /// Whether labels of another aspect ratio are stretched over their photos (`--stretch-labels`); else they are
+    /// refused.
     pub stretch: bool,
-    /// Where it is said what was done.
+    /// Receives warnings about labels that are turned, or that might have to be.
     pub warnings: Warnings,
 }
 
 impl LabelAlignment {
-    /// The mask as it lies on its photo.
+    /// The mask as it lies on its upright photo.
     ///
     /// # Errors
-    /// Names both sizes where they contradict each other.
+    /// Where its shape is neither that of the upright nor of the stored photo, unless labels are stretched.
     pub fn align_mask(&self, mask: Mask, path: &Path, photo: PhotoShape) -> Result<Mask> {
         let size = (mask.width, mask.height);
         Ok(match self.needs_turn(size, path, photo)? {
@@ -46,10 +50,10 @@ impl LabelAlignment {
         })
     }
 
-    /// The depth map as it lies on its photo.
+    /// The depth label as it lies on its upright photo.
     ///
     /// # Errors
-    /// Names both sizes where they contradict each other.
+    /// As [`LabelAlignment::align_mask`].
     pub fn align_depth(
         &self,
         depth: DepthLabel,
@@ -71,14 +75,14 @@ impl LabelAlignment {
         })
     }
 
-    /// Whether a label of `size` has to be turned as its photo is.
+    /// Whether a label of `size` (width, height) has to be turned as its photo is.
     fn needs_turn(&self, size: (usize, usize), path: &Path, photo: PhotoShape) -> Result<bool> {
         let name = path.display().to_string();
         let (width, height) = (photo.upright.0 as usize, photo.upright.1 as usize);
         let is_turned = swaps_sides(photo.orientation);
         let fits = has_shape(size, (width, height));
         let fits_stored = is_turned && has_shape(size, (height, width));
-        // A shape that is nearly square fits both ways, a size only one.
+        // A nearly square shape fits both ways; then the exact size decides.
         let stored = size != (width, height) && fits_stored && (!fits || size == (height, width));
         if stored {
             self.warnings.add(
@@ -120,12 +124,12 @@ impl LabelAlignment {
     }
 }
 
-/// Whether an orientation makes a lying photo stand.
+/// Whether an orientation exchanges width and height.
 fn swaps_sides(orientation: Orientation) -> bool {
     orientation.to_exif() >= 5
 }
 
-/// Whether both have one shape, but for what rounding to whole pixels makes of it.
+/// Whether two sizes have the same aspect ratio, within [`TOLERANCE`] or rounding to whole pixels.
 fn has_shape(label: (usize, usize), photo: (usize, usize)) -> bool {
     if label.0 == 0 || label.1 == 0 || photo.0 == 0 || photo.1 == 0 {
         return false;
@@ -134,13 +138,13 @@ fn has_shape(label: (usize, usize), photo: (usize, usize)) -> bool {
     let wanted = photo.0 as f64 / photo.1 as f64;
     let ratio = sides.0 / sides.1 / wanted;
     let near = (1.0 / (1.0 + TOLERANCE)..=1.0 + TOLERANCE).contains(&ratio);
-    // Of few pixels one more or less is much.
+    // In small images one pixel is more than the tolerance.
     let rounded =
         (sides.1 * wanted - sides.0).abs() <= 1.0 || (sides.0 / wanted - sides.1).abs() <= 1.0;
     near || rounded
 }
 
-/// The values of a stored picture of `size`, upright, and the size that it has then.
+/// The values of a stored image of `size` (width, height) turned upright, and their size then.
 fn turn_upright<T: Copy>(
     values: &[T],
     size: (usize, usize),
@@ -151,7 +155,7 @@ fn turn_upright<T: Copy>(
         true => (rows, columns),
         false => size,
     };
-    // Where the stored picture has the upright one's pixel (u, v), after the figures of the EXIF standard.
+    // The place in the stored image of the upright pixel (u, v), after the figures of the EXIF standard.
     let (w, h) = (columns.saturating_sub(1), rows.saturating_sub(1));
     let stored = |u: usize, v: usize| match orientation {
         Orientation::NoTransforms => (u, v),

@@ -1,27 +1,20 @@
-//! Labelled photos on the disk.
-//!
-//! A data set is a folder with `images/` and a folder of labels beside it, parts and folders within them or around them,
-//! that folder of labels itself, one folder of both (`folders`), a list of pairs (`list`), or a public release of one
-//! (`public`). Files belong together by their names (`pairing`).
+//! A labelled data set: pairs of a photo and a label, as files on the disk, divided into train, val and test where the
+//! data itself is. How they are found is in `open`.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::error::{Error, Result};
-use crate::io::inputs::natural;
 use crate::learn::data::affixes::NameWords;
-use crate::learn::data::{folders, list, public_releases};
 
-/// Labels to look for, by task: the usual names of their folders.
+/// The kind of labels that a task needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelKind {
-    /// Depth maps.
+    /// Depth maps, for depth.
     Depth,
-    /// Masks of class ids.
+    /// Masks of class ids, for segmentation.
     Masks,
 }
 
-/// A photo and its label.
+/// The files of a photo and of its label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelledPair {
     /// The photo's file.
@@ -30,28 +23,29 @@ pub struct LabelledPair {
     pub label: PathBuf,
 }
 
-/// Pairs, as they are found.
+/// The pairs of a data set, and what was left out of it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DataSet {
-    /// What to call it.
+    /// Name for messages and metrics: that of the folder or list.
     pub name: String,
-    /// Pairs that are not marked as validation, sorted.
+    /// Pairs to train on: all that the data does not set aside. Each split is in the natural order of the photos'
+    /// paths.
     pub train: Vec<LabelledPair>,
-    /// Pairs that the data itself sets aside.
+    /// Pairs that the data itself sets aside for validation.
     pub val: Vec<LabelledPair>,
-    /// Pairs that the data sets aside for a test; they are neither trained on nor judged.
+    /// Pairs that the data sets aside for a test; they are used neither for training nor for evaluation.
     pub test: Vec<LabelledPair>,
     /// Photos without a label.
     pub unlabelled: Vec<PathBuf>,
     /// Labels without a photo.
     pub unmatched_labels: Vec<PathBuf>,
-    /// How pairs were found, where it is not plain.
+    /// Sentences for the user about how pairs were found, where that is not obvious.
     pub notes: Vec<String>,
-    /// Units of a depth map's metre, where the layout tells it.
+    /// Units per metre in depth maps of whole numbers, where the layout of the data set tells it (256 for KITTI).
     pub depth_scale: Option<f64>,
 }
 
-/// A part of a data set.
+/// A split of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DataSplit {
     Train,
@@ -60,7 +54,7 @@ pub(super) enum DataSplit {
 }
 
 impl DataSplit {
-    /// The part that a folder or a column of a list names.
+    /// The split that the name of a folder, or a field of a list, stands for.
     pub fn named(name: &str) -> Option<Self> {
         match name.trim().to_lowercase().as_str() {
             "train" | "training" | "trn" => Some(DataSplit::Train),
@@ -72,6 +66,7 @@ impl DataSplit {
 }
 
 impl LabelKind {
+    /// The words by which labels of this kind are named.
     pub(super) fn name_words(self) -> NameWords {
         match self {
             LabelKind::Depth => NameWords::Depth,
@@ -81,33 +76,7 @@ impl LabelKind {
 }
 
 impl DataSet {
-    /// Finds the pairs of the data set at `path`.
-    ///
-    /// # Errors
-    /// Names the folder or list and what was expected there; also where no pair is found.
-    pub fn open(path: &Path, kind: LabelKind) -> Result<Self> {
-        let ending = path.extension().and_then(OsStr::to_str);
-        let ending = ending.filter(|_| !path.is_dir()).map(str::to_lowercase);
-        let mut set = match ending.as_deref() {
-            Some("csv" | "tsv") => list::read_csv(path, kind)?,
-            Some("jsonl" | "ndjson") => list::read_jsonl(path, kind)?,
-            Some("txt") => list::read_words(path)?,
-            _ => match public_releases::open(path, kind)? {
-                Some(set) => set,
-                None => folders::open(path, kind)?,
-            },
-        };
-        set.name = name_of(path);
-        for part in [&mut set.train, &mut set.val, &mut set.test] {
-            part.sort_by(|a, b| natural::compare(a.photo.as_os_str(), b.photo.as_os_str()));
-        }
-        if set.train.is_empty() && set.val.is_empty() {
-            return Err(Error::file(path, set.no_pairs_message(kind)));
-        }
-        Ok(set)
-    }
-
-    /// Adds a pair to a part.
+    /// Adds a pair to a split.
     pub(super) fn add(&mut self, part: DataSplit, pair: LabelledPair) {
         match part {
             DataSplit::Train => self.train.push(pair),
@@ -116,14 +85,14 @@ impl DataSet {
         }
     }
 
-    /// Everything that is trained on or judged in one list, the `train` part first.
+    /// The pairs of train and then of val in one list, without those of test.
     pub fn into_pairs(self) -> Vec<LabelledPair> {
         let mut all = self.train;
         all.extend(self.val);
         all
     }
 
-    /// What is left out, in sentences.
+    /// Sentences for the user about photos, labels and splits that are left out.
     pub fn left_out(&self) -> Vec<String> {
         let name = &self.name;
         let mut sentences = Vec::new();
@@ -154,128 +123,5 @@ impl DataSet {
             ));
         }
         sentences
-    }
-
-    /// Why there is no pair.
-    fn no_pairs_message(&self, kind: LabelKind) -> String {
-        match (self.unlabelled.first(), self.unmatched_labels.first()) {
-            _ if !self.test.is_empty() => {
-                "has pairs in its test part only; name that folder itself to use it".to_owned()
-            }
-            (Some(photo), Some(label)) => format!(
-                "has {} photos and {} labels, but no label has the name of a photo ({} and {}, say); name pairs in a \
-                 list (.csv) or give both one name",
-                self.unlabelled.len(),
-                self.unmatched_labels.len(),
-                photo.display(),
-                label.display()
-            ),
-            (Some(_), None) => format!(
-                "has {} photos, but no label that can be read (images/a.jpg needs {}/a.png)",
-                self.unlabelled.len(),
-                folders::label_folder(kind)
-            ),
-            _ => "has no pair of a photo and a label".to_owned(),
-        }
-    }
-}
-
-fn name_of(path: &Path) -> String {
-    let stem = if path.is_dir() {
-        path.file_name()
-    } else {
-        path.file_stem()
-    };
-    stem.map_or_else(
-        || path.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    )
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-pub(super) mod tests {
-    use std::fs;
-
-    use super::*;
-    use crate::learn::data::{SplitStrategy, ValidationSplit};
-
-    /// Makes files with their folders.
-    pub fn touch(root: &Path, names: &[&str]) {
-        for name in names {
-            let path = root.join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, b"x").unwrap();
-        }
-    }
-
-    #[test]
-    fn pairs_have_one_stem_and_come_in_natural_order() {
-        let root = tempfile::tempdir().unwrap();
-        touch(
-            root.path(),
-            &[
-                "images/10.jpg",
-                "images/9.jpg",
-                "images/alone.jpg",
-                "masks/9.png",
-                "masks/10.png",
-                "masks/.hidden.png",
-            ],
-        );
-        let set = DataSet::open(root.path(), LabelKind::Masks).unwrap();
-        let photos: Vec<_> = set
-            .train
-            .iter()
-            .map(|p| p.photo.file_name().unwrap().to_str().unwrap())
-            .collect();
-        assert_eq!(photos, ["9.jpg", "10.jpg"]);
-        assert_eq!(set.unlabelled.len(), 1);
-        assert!(set.left_out()[0].contains("1 photo has no label and is left out"));
-        // The folder of labels can be named itself.
-        let same = DataSet::open(&root.path().join("masks"), LabelKind::Masks).unwrap();
-        assert_eq!(same.train, set.train);
-        let error = DataSet::open(root.path(), LabelKind::Depth)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("no depth/"), "{error}");
-    }
-
-    #[test]
-    fn parts_of_the_data_are_respected() {
-        let root = tempfile::tempdir().unwrap();
-        touch(
-            root.path(),
-            &[
-                "train/images/1.jpg",
-                "train/depth/1.png",
-                "val/images/2.jpg",
-                "val/depth/2.png",
-            ],
-        );
-        let set = DataSet::open(root.path(), LabelKind::Depth).unwrap();
-        assert_eq!((set.train.len(), set.val.len()), (1, 1));
-        let held = set
-            .clone()
-            .hold_out(SplitStrategy::Auto, ValidationSplit::Share(0.15));
-        let folds: Vec<_> = held.iter().map(|(_, fold)| *fold).collect();
-        assert_eq!(folds, [None, Some(0)]);
-        let folded = set.hold_out(SplitStrategy::Auto, ValidationSplit::Folds(2));
-        let folds: Vec<_> = folded.iter().map(|(_, fold)| *fold).collect();
-        assert_eq!(folds, [Some(0), Some(1)]);
-    }
-
-    #[test]
-    fn what_is_no_data_set_gets_a_sentence() {
-        let root = tempfile::tempdir().unwrap();
-        let words = |path: &Path| {
-            DataSet::open(path, LabelKind::Masks)
-                .unwrap_err()
-                .to_string()
-        };
-        assert!(words(root.path()).contains("expected images/ and masks/"));
-        assert!(words(&root.path().join("none")).contains("no such folder"));
-        touch(root.path(), &["images/a.jpg", "masks/b.png"]);
-        assert!(words(root.path()).contains("no label has the name of a photo"));
     }
 }

@@ -1,5 +1,5 @@
-//! Names that mean one file although their bytes differ: Unicode's composed and decomposed forms (macOS writes the latter),
-//! upper and lower case, and backslashes between folders.
+//! Names that mean the same file although their bytes differ: Unicode's composed and decomposed forms (NFC and NFD;
+//! macOS writes the latter), upper and lower case, and backslashes between folders.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use unicode_normalization::UnicodeNormalization;
 
-/// A name in composed form (NFC). Names that are no UTF-8 stay apart from all others.
+/// A name in composed form (NFC). A name that is no UTF-8 gets a form that no other name has.
 pub(super) fn composed(name: &OsStr) -> String {
     match name.to_str() {
         Some(text) => text.nfc().collect(),
@@ -24,16 +24,16 @@ pub(super) fn folded(name: &str) -> String {
     name.to_lowercase().nfc().collect()
 }
 
-/// Finds files by names that are spelt in another way, and remembers what lies in folders.
+/// Finds files by names in another spelling, and caches the listings of folders.
 #[derive(Debug, Default)]
 pub(super) struct FileFinder {
     listings: HashMap<PathBuf, Vec<OsString>>,
-    /// Files that were found by another spelling: as named, and as they are.
+    /// Files that were found under another spelling: the path as named, and the path that exists.
     pub respelt: Vec<(PathBuf, PathBuf)>,
 }
 
 impl FileFinder {
-    /// The file that `name` means, from `folder`; none where there is no such file or more than one.
+    /// The file that `name` means, relative to `folder`; none where no file has such a name, or several have.
     pub fn find(&mut self, folder: &Path, name: &str) -> Option<PathBuf> {
         let path = folder.join(name);
         if path.is_file() {
@@ -49,6 +49,7 @@ impl FileFinder {
         Some(found)
     }
 
+    /// The one file at `path` but for case and Unicode form.
     fn find_respelt(&mut self, path: &Path) -> Option<PathBuf> {
         let mut found = PathBuf::new();
         for component in path.components() {
@@ -80,7 +81,7 @@ impl FileFinder {
         found.is_file().then_some(found)
     }
 
-    /// What to say about files that were found by another spelling, if there are any.
+    /// A sentence about files that were found under another spelling; none where there are none.
     pub fn remark(&self) -> Option<String> {
         let (named, found) = self.respelt.first()?;
         Some(format!(
@@ -96,7 +97,7 @@ impl FileFinder {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::learn::data::data_set::tests::touch;
+    use crate::learn::data::open::tests::touch;
 
     #[test]
     fn other_spellings_are_found_if_there_is_one() {

@@ -1,5 +1,8 @@
-//! Which label belongs to which photo, by their names: what is left of both without folders' common roots, endings and
-//! what only all labels or all photos have before or behind it.
+//! Which label belongs to which photo, by their names: both are compared without their root folders and extensions, and
+//! without the prefix and suffix that all photos, or all labels, have in common (`0001_leftImg8bit.png` and
+//! `0001_gtFine_labelIds.png`).
+//!
+//! In: the files of photos and of labels. Out: a [`Pairing`].
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,24 +15,24 @@ use crate::learn::data::file_names;
 /// A file in a folder of photos or labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedFile {
-    /// As it can be opened.
+    /// The path to open it by.
     pub path: PathBuf,
-    /// The folders between the root and the file, in composed form and with `/`.
+    /// The folders between the root and the file, joined with `/`, in composed form (NFC).
     pub folder: String,
-    /// Its name without ending, in composed form.
+    /// The name without extension, in composed form (NFC).
     pub stem: String,
 }
 
-/// What came of it.
+/// The pairs between some photos and labels, and what is left of both.
 #[derive(Debug, Default)]
 pub(super) struct Pairing {
-    /// Pairs with the folder that both lie in, below their roots.
+    /// Pairs, each with the folder of its photo below the root.
     pub pairs: Vec<(String, LabelledPair)>,
     /// Photos without a label.
     pub unlabelled: Vec<PathBuf>,
     /// Labels without a photo.
     pub unused: Vec<PathBuf>,
-    /// What was left out of names, if anything was.
+    /// A sentence about what was left out of names, where anything was.
     pub note: Option<String>,
 }
 
@@ -49,15 +52,15 @@ impl NamedFile {
     }
 }
 
-/// By what a photo and its label are told to belong together.
+/// The key that a photo and its label share: folder and stem, as far as the rule uses them.
 type PairKey<'a> = (&'a str, &'a str);
 
-/// A way to come from names to keys.
+/// A rule that turns the names of photos and labels into keys: the affixes to leave out, and whether folders count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PairingRule {
     photo: Affix,
     label: Affix,
-    /// Whether files must lie in folders of one name, too.
+    /// Whether a photo and its label must lie in folders of the same name.
     folders: bool,
 }
 
@@ -75,7 +78,7 @@ impl PairingRule {
         self.photo.len() + self.label.len() == 0 && self.folders
     }
 
-    /// What to say about it.
+    /// A sentence about what the rule leaves out of names; none where it leaves out nothing.
     fn note(&self) -> Option<String> {
         let mut parts = Vec::new();
         for (affix, whose) in [(&self.label, "labels"), (&self.photo, "photos")] {
@@ -95,7 +98,7 @@ impl PairingRule {
     }
 }
 
-/// Labels by their keys, as they are and without differences of case.
+/// Indices of labels by their keys: exact, and without differences of case.
 struct LabelIndex<'a> {
     exact: HashMap<PairKey<'a>, Vec<usize>>,
     folded: HashMap<(String, String), Vec<usize>>,
@@ -114,14 +117,14 @@ impl<'a> LabelIndex<'a> {
         LabelIndex { exact, folded }
     }
 
-    /// The labels of a photo.
+    /// The labels with the key of a photo.
     fn get<'s>(&'s self, key: PairKey<'s>) -> &'s [usize] {
         let exact = self.exact.get(&key);
         let found = exact.or_else(|| self.folded.get(&fold_key(key)));
         found.map_or(&[], Vec::as_slice)
     }
 
-    /// Labels that some photo has.
+    /// How many labels have a photo.
     fn used(&self, photos: &[NamedFile], rule: &PairingRule) -> usize {
         let keys = photos
             .iter()
@@ -137,10 +140,10 @@ fn fold_key((folder, stem): PairKey<'_>) -> (String, String) {
     (file_names::folded(folder), file_names::folded(stem))
 }
 
-/// Finds the pairs.
+/// Pairs photos with labels of this kind.
 ///
 /// # Errors
-/// Names two labels that both belong to one photo.
+/// Where two labels belong to one photo, or two photos to one label.
 pub(super) fn pair(photos: &[NamedFile], labels: &[NamedFile], kind: LabelKind) -> Result<Pairing> {
     let rule = rule(photos, labels, kind.name_words());
     let index = LabelIndex::new(labels, &rule);
@@ -177,7 +180,7 @@ pub(super) fn pair(photos: &[NamedFile], labels: &[NamedFile], kind: LabelKind) 
             }
         }
     }
-    // A label that belongs to a photo by another word at its end: a.png beside a_mask.png.
+    // Labels that belong to a photo by another affix, too: a.png beside a_mask.png.
     for (at, label) in labels.iter().enumerate() {
         if owner[at].is_some() {
             continue;
@@ -207,8 +210,8 @@ fn two_labels_error(first: &NamedFile, second: &NamedFile, photo: &NamedFile) ->
     )
 }
 
-/// The rule by which most labels have a photo; of several the one that leaves out least. What is no word of the field may
-/// only be left out of one side, and only if no label is without a photo then.
+/// The rule with which most labels have a photo; of several the one that leaves out least. An affix that is no usual
+/// word may be left out of one side only, and only where every label has a photo then.
 fn rule(photos: &[NamedFile], labels: &[NamedFile], words: NameWords) -> PairingRule {
     let plain = PairingRule {
         photo: Affix::default(),
@@ -251,7 +254,7 @@ fn rule(photos: &[NamedFile], labels: &[NamedFile], words: NameWords) -> Pairing
     best.1
 }
 
-/// Whether no two photos have one key.
+/// Whether all photos have different keys.
 fn are_distinct(photos: &[NamedFile], rule: &PairingRule) -> bool {
     let mut keys: Vec<_> = photos
         .iter()

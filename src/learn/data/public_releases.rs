@@ -1,5 +1,5 @@
-//! The layouts that public data sets are released in and that `folders` cannot tell by names alone: PASCAL VOC 2012 and
-//! KITTI's depth with its raw recordings.
+//! The layouts of public releases that `folders` cannot recognise by names alone: PASCAL VOC 2012 (lists of names per
+//! split), and KITTI's depth, as the selection of 1000 frames or together with the raw recordings.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,10 @@ use crate::error::{Error, Result};
 use crate::learn::data::data_set::{DataSet, DataSplit, LabelKind, LabelledPair};
 use crate::learn::data::{folders, text};
 
-/// The data set in `folder`, if it is laid out as a release.
+/// Opens the data set in `folder`, where it has the layout of a public release; else none.
+///
+/// # Errors
+/// Where files cannot be read, or KITTI's depth comes without its photos.
 pub(super) fn open(folder: &Path, kind: LabelKind) -> Result<Option<DataSet>> {
     match kind {
         LabelKind::Masks if folder.join("ImageSets/Segmentation").is_dir() => voc(folder).map(Some),
@@ -23,7 +26,7 @@ pub(super) fn open(folder: &Path, kind: LabelKind) -> Result<Option<DataSet>> {
     }
 }
 
-/// `ImageSets/Segmentation/{train,val}.txt`, `JPEGImages/`, `SegmentationClass/`.
+/// PASCAL VOC 2012: `ImageSets/Segmentation/{train,val}.txt`, `JPEGImages/`, `SegmentationClass/`.
 fn voc(folder: &Path) -> Result<DataSet> {
     let mut set = DataSet::default();
     for (part, name) in [(DataSplit::Train, "train"), (DataSplit::Val, "val")] {
@@ -49,8 +52,8 @@ fn voc(folder: &Path) -> Result<DataSet> {
     Ok(set)
 }
 
-/// `depth_selection/val_selection_cropped/{image,groundtruth_depth}/…_sync_{image,groundtruth_depth}_0000000005_image_02.png`,
-/// as KITTI's selection of 1000 frames unpacks.
+/// KITTI's selection of 1000 frames for validation:
+/// `depth_selection/val_selection_cropped/{image,groundtruth_depth}/…_sync_{image,groundtruth_depth}_0000000005_image_02.png`.
 fn kitti_selection(folder: &Path) -> Result<Option<DataSet>> {
     const LABEL: &str = "_sync_groundtruth_depth_";
     let below = [
@@ -95,11 +98,12 @@ fn kitti_selection(folder: &Path) -> Result<Option<DataSet>> {
     Ok(Some(set))
 }
 
-/// A drive's folder with its camera's folders of photos or labels.
+/// Folders of photos or of labels, by the name of the drive and of the camera.
 type DriveCameras = BTreeMap<(String, String), PathBuf>;
 
-/// `…/{train,val}/2011_09_26_drive_0001_sync/proj_depth/groundtruth/image_02/0000000005.png`, and anywhere in the same
-/// folder `…/2011_09_26_drive_0001_sync/image_02/data/0000000005.png`, as the archives of depth and of raw data unpack.
+/// KITTI's archives of depth and of raw data, unpacked into one folder:
+/// `…/{train,val}/2011_09_26_drive_0001_sync/proj_depth/groundtruth/image_02/0000000005.png` and, anywhere in it,
+/// `…/2011_09_26_drive_0001_sync/image_02/data/0000000005.png`.
 fn kitti(folder: &Path) -> Result<Option<DataSet>> {
     let (mut labels, mut photos) = (DriveCameras::new(), DriveCameras::new());
     let walk = WalkDir::new(folder).follow_links(true).max_depth(5);
@@ -141,7 +145,7 @@ fn kitti(folder: &Path) -> Result<Option<DataSet>> {
         for (_, pair) in found.pairs {
             set.add(part, pair);
         }
-        // The first and last frames of a drive have no depth, by design.
+        // Photos without a label are not listed: the first and last frames of a drive have no depth by design.
         set.unmatched_labels.extend(found.unused);
     }
     if set.train.is_empty() && set.val.is_empty() {
@@ -158,7 +162,7 @@ fn kitti(folder: &Path) -> Result<Option<DataSet>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::learn::data::data_set::tests::touch;
+    use crate::learn::data::open::tests::touch;
 
     #[test]
     fn ade_and_voc_are_found_by_their_folders() {

@@ -1,37 +1,39 @@
-//! Which pairs of a data set are kept for validation.
+//! The division of a data set into training and validation: the data's own split, a share, or the folds of a
+//! cross-validation. It depends on the order of the pairs alone, not on chance, so that it is the same in every run.
 
 use crate::learn::data::data_set::{DataSet, LabelledPair};
 
-/// Which pairs are kept for validation.
+/// Which pairs are held out for validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SplitStrategy {
     /// The data's own `val` part where it has one, else [`SplitStrategy::Blocks`].
     Auto,
-    /// Runs of neighbours of the sorted list, evenly spread over it: neighbouring frames often show one room.
+    /// Runs of up to 16 neighbours of the sorted list, evenly spread over it: neighbouring frames often show the same
+    /// place, and must not be on both sides.
     Blocks,
     /// Single pairs, evenly spread over the sorted list.
     Spread,
-    /// None; everything is trained on.
+    /// No pair; everything is trained on.
     None,
 }
 
-/// How many pairs are kept for validation.
+/// How many pairs are held out for validation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ValidationSplit {
-    /// This share of them, in one training.
+    /// This share of the pairs (0..1), in one training.
     Share(f64),
-    /// All, each in one of so many trainings.
+    /// Cross-validation: every pair in one of this many folds, each with a training of its own.
     Folds(usize),
 }
 
-/// Neighbours that are kept together by [`SplitStrategy::Blocks`], at most.
+/// Largest number of neighbours that [`SplitStrategy::Blocks`] keeps together.
 const BLOCK: usize = 16;
 
-/// Neighbours that [`DataSet::at_most`] keeps together, at most.
+/// Largest number of neighbours that [`DataSet::at_most`] keeps together.
 const RUN: usize = 8;
 
 impl DataSet {
-    /// No more than about `most` of the pairs to train and validate on, in runs of neighbours evenly spread over them.
+    /// Keeps about `most` of the pairs of train and val, in runs of neighbours evenly spread over each.
     pub fn at_most(self, most: usize) -> Self {
         let total = self.train.len() + self.val.len();
         let thin = |pairs: Vec<LabelledPair>| {
@@ -55,20 +57,21 @@ impl DataSet {
         }
     }
 
-    /// All pairs, each with the fold whose training it is kept out of; none where it is always trained on.
+    /// The pairs of train and val, each with the fold whose training it is held out of; none where it is always trained
+    /// on. With a share there is one fold, 0.
     pub fn hold_out(
         self,
         split: SplitStrategy,
-        how: ValidationSplit,
+        validation: ValidationSplit,
     ) -> Vec<(LabelledPair, Option<usize>)> {
-        let own_val = match (split, how) {
+        let own_val = match (split, validation) {
             (SplitStrategy::Auto, ValidationSplit::Share(_)) if !self.train.is_empty() => {
                 self.val.len()
             }
             _ => 0,
         };
         let all = self.into_pairs();
-        let folds = match (split, how) {
+        let folds = match (split, validation) {
             (SplitStrategy::Auto, _) if own_val > 0 => {
                 let trained_on = all.len() - own_val;
                 (0..all.len())
@@ -76,26 +79,26 @@ impl DataSet {
                     .collect()
             }
             (SplitStrategy::None, _) => vec![None; all.len()],
-            (SplitStrategy::Auto | SplitStrategy::Blocks, how) => {
-                assign_folds(all.len(), how, BLOCK)
+            (SplitStrategy::Auto | SplitStrategy::Blocks, validation) => {
+                assign_folds(all.len(), validation, BLOCK)
             }
-            (SplitStrategy::Spread, how) => assign_folds(all.len(), how, 1),
+            (SplitStrategy::Spread, validation) => assign_folds(all.len(), validation, 1),
         };
         all.into_iter().zip(folds).collect()
     }
 }
 
-/// The fold of each of `total` pairs in the order of their set, neighbours together, as [`SplitStrategy::Blocks`] has it.
+/// The fold of each of `total` pairs in the order of their data set, as [`SplitStrategy::Blocks`] assigns them.
 pub fn folds_of(total: usize, folds: usize) -> Vec<usize> {
     let held = assign_folds(total, ValidationSplit::Folds(folds), BLOCK);
     held.into_iter().map(Option::unwrap_or_default).collect()
 }
 
-/// Keeps runs of at most `block` neighbours of `total` together: for a share those in the middle of equal stretches,
-/// for folds all of them in turn.
-fn assign_folds(total: usize, how: ValidationSplit, block: usize) -> Vec<Option<usize>> {
+/// The fold of each of `total` pairs, in runs of at most `block` neighbours: a share takes runs in the middle of equal
+/// stretches, folds take all runs in turn.
+fn assign_folds(total: usize, validation: ValidationSplit, block: usize) -> Vec<Option<usize>> {
     let mut held = vec![None; total];
-    match how {
+    match validation {
         ValidationSplit::Share(share) => {
             let wanted = ((total as f64 * share).round() as usize).min(total);
             let runs = wanted.div_ceil(block);

@@ -1,5 +1,8 @@
-//! What labels hold, before anything is made of them: how often each id, and which distances. A data set may have many
-//! labels; some of them, evenly spread over it, are enough.
+//! Statistics of the labels of a data set, for the checks before training or evaluation: how often each id occurs, and
+//! how the depths are distributed.
+//!
+//! In: a [`LabelSample`], evenly spread over the data set, and a function that reads one label. Out: [`MaskStatistics`]
+//! or [`DepthStatistics`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,17 +13,17 @@ use crate::error::Result;
 use crate::learn::data::data_set::LabelledPair;
 use crate::learn::data::labels::{DepthLabel, Mask};
 
-/// So many labels of a data set are looked at.
+/// Labels of a data set that are sampled, at most.
 pub const MAX_LABELS: usize = 256;
-/// So many readings of a depth map.
+/// Readings kept of one depth map, at most.
 const READINGS: usize = 4096;
 
-/// Labels that are looked at.
+/// A sample of the labels of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelSample {
-    /// Their files.
+    /// The files of the sampled labels.
     pub labels: Vec<PathBuf>,
-    /// How many there are in all.
+    /// Number of labels of the data set.
     pub total: usize,
 }
 
@@ -37,12 +40,12 @@ impl LabelSample {
         }
     }
 
-    /// Whether some are not looked at.
+    /// Whether some labels are not in the sample.
     pub fn is_part(&self) -> bool {
         self.labels.len() < self.total
     }
 
-    /// In words: `its masks`, or `256 of its 2975 masks`.
+    /// A phrase for messages: `its masks`, or `256 of its 2975 masks`.
     pub fn describe(&self, what: &str) -> String {
         match self.is_part() {
             true => format!("{} of its {} {what}", self.labels.len(), self.total),
@@ -51,23 +54,24 @@ impl LabelSample {
     }
 }
 
-/// What masks hold.
+/// How often ids occur in masks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MaskStatistics {
-    /// Per id its pixels, and the masks that have it.
+    /// By id, its pixels over all masks and the number of masks that have it.
     pub ids: BTreeMap<u16, (u64, usize)>,
-    /// Masks that could be read.
+    /// Number of masks that could be read.
     pub masks: usize,
-    /// The ids of each of these, rising.
+    /// The file of each of these masks and its ids, rising.
     pub files: Vec<(PathBuf, Vec<u16>)>,
 }
 
 impl MaskStatistics {
-    /// Looks at masks. Those that cannot be read are left out; they are named where they are used.
+    /// Counts the ids of sampled masks, in parallel. Masks that cannot be read are left out; they are reported where
+    /// they are used.
     pub fn of(sample: &LabelSample, read: impl Fn(&Path) -> Result<Mask> + Sync) -> Self {
         let count = |label: &PathBuf| {
             let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
-            // Masks have runs of one id.
+            // Runs of one id are long, and cheap to count.
             for run in read(label).ok()?.ids.chunk_by(|a, b| a == b) {
                 *counts.entry(run[0]).or_default() += run.len() as u64;
             }
@@ -91,7 +95,7 @@ impl MaskStatistics {
         statistics
     }
 
-    /// Counts the pixels of one id as those of another.
+    /// Counts the pixels of the id `from` as those of `to`.
     pub fn rename(&mut self, from: u16, to: u16) {
         let (pixels, masks) = self.ids.remove(&from).unwrap_or_default();
         let (sum, all) = self.ids.entry(to).or_default();
@@ -106,14 +110,14 @@ impl MaskStatistics {
         }
     }
 
-    /// The first mask whose ids are so.
+    /// The first mask whose ids (rising) satisfy `is_so`.
     pub fn file(&self, is_so: impl Fn(&[u16]) -> bool) -> Option<&Path> {
         let mut files = self.files.iter();
         let found = files.find(|(_, ids)| is_so(ids));
         found.map(|(file, _)| file.as_path())
     }
 
-    /// The share of pixels whose id is one of those that `some` says.
+    /// The share of pixels, 0..1, whose id satisfies `some`.
     pub fn share(&self, some: impl Fn(u16) -> bool) -> f64 {
         let sum = |some: &dyn Fn(u16) -> bool| -> u64 {
             let ids = self.ids.iter().filter(|(id, _)| some(**id));
@@ -123,23 +127,24 @@ impl MaskStatistics {
     }
 }
 
-/// What depth maps hold.
+/// How the depths of depth maps are distributed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DepthStatistics {
-    /// Readings, rising; metres.
+    /// Some readings of all maps, rising; metres.
     pub readings: Vec<f32>,
-    /// The share of pixels that have one.
+    /// Mean share of pixels that have a reading, 0..1.
     pub valid_share: f64,
-    /// Width by height of the first map.
+    /// Width divided by height of the first map.
     pub aspect_ratio: f64,
-    /// Of each map its file, its median reading and its largest one; metres, the medians rising.
+    /// Of each map its file, its median and its largest reading in metres; sorted by the medians.
     pub maps: Vec<(PathBuf, f32, f32)>,
 }
 
 impl DepthStatistics {
-    /// Looks at depth maps. Those that cannot be read are left out; they are named where they are used.
+    /// Measures sampled depth maps, in parallel. Maps that cannot be read are left out; they are reported where they
+    /// are used.
     pub fn of(sample: &LabelSample, read: impl Fn(&Path) -> Result<DepthLabel> + Sync) -> Self {
-        let look = |label: &PathBuf| {
+        let measure = |label: &PathBuf| {
             let depth = read(label).ok()?;
             let known = depth.metres.iter().copied().filter(|&metres| metres > 0.0);
             let known: Vec<f32> = known.collect();
@@ -154,7 +159,7 @@ impl DepthStatistics {
             let shape = depth.width as f64 / depth.height.max(1) as f64;
             Some((some, valid, shape, map))
         };
-        let all: Vec<_> = sample.labels.par_iter().filter_map(look).collect();
+        let all: Vec<_> = sample.labels.par_iter().filter_map(measure).collect();
         let valid_share =
             all.iter().map(|(_, valid, ..)| valid).sum::<f64>() / all.len().max(1) as f64;
         let aspect_ratio = all.first().map_or(1.0, |(_, _, shape, _)| *shape);
@@ -170,7 +175,7 @@ impl DepthStatistics {
         }
     }
 
-    /// Two maps whose medians follow each other, the second `factor` times the first or more.
+    /// The first two maps, in the order of their medians, whose medians differ by `factor` or more.
     pub fn gap(&self, factor: f32) -> Option<[&(PathBuf, f32, f32); 2]> {
         let mut pairs = self.maps.windows(2);
         let [low, high] = pairs.find(|pair| pair[1].1 >= factor * pair[0].1)? else {
@@ -179,7 +184,7 @@ impl DepthStatistics {
         Some([low, high])
     }
 
-    /// Two maps with different endings whose maps' middle medians differ `factor` times or more, the nearer first.
+    /// The middle maps of two extensions, the nearer first, where their medians differ by `factor` or more.
     pub fn find_format_gap(&self, factor: f32) -> Option<[&(PathBuf, f32, f32); 2]> {
         let mut by_ending: BTreeMap<String, Vec<&(PathBuf, f32, f32)>> = BTreeMap::new();
         for map in &self.maps {
@@ -187,7 +192,7 @@ impl DepthStatistics {
             let ending = ending.to_string_lossy().into_owned();
             by_ending.entry(ending).or_default().push(map);
         }
-        // The medians rise in all of them.
+        // The maps of each extension are still sorted by their medians.
         let middles = by_ending
             .values()
             .filter_map(|maps| maps.get(maps.len() / 2).copied());
@@ -196,7 +201,7 @@ impl DepthStatistics {
         (high.1 >= factor * low.1).then_some([low, high])
     }
 
-    /// The largest reading that two maps or more, and all, have exactly.
+    /// The largest reading, where all of at least two maps have exactly the same one.
     pub fn common_top(&self) -> Option<f32> {
         let [(.., first), _, ..] = self.maps[..] else {
             return None;
@@ -207,14 +212,14 @@ impl DepthStatistics {
             .then_some(first)
     }
 
-    /// The reading below which a `share` of all lie; 0 where there is none.
+    /// The quantile of the readings at `share` (0..1), metres; 0 where there are no readings.
     pub fn quantile(&self, share: f64) -> f64 {
         let last = self.readings.len().saturating_sub(1) as f64;
         let reading = self.readings.get((share * last).round() as usize);
         reading.copied().map_or(0.0, f64::from)
     }
 
-    /// The share of readings from `low` to `high` metres.
+    /// The share of readings from `low` (included) to `high` (excluded) metres, 0..1.
     pub fn share_within(&self, low: f64, high: f64) -> f64 {
         let below = |metres: f64| self.readings.partition_point(|&m| f64::from(m) < metres);
         let within = below(high).saturating_sub(below(low));

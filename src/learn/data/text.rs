@@ -1,15 +1,16 @@
-//! Text files as editors and spreadsheets leave them: UTF-8 with or without a byte order mark, and UTF-16 of either order.
+//! Text files as editors and spreadsheets write them: UTF-8 with or without a byte order mark, and UTF-16 of either
+//! byte order.
 
-/// The text in `bytes`, with every kind of line end as `\n`.
+/// Decodes the text in `bytes`; every kind of line end becomes `\n`.
 ///
 /// # Errors
-/// Says what the bytes are not.
+/// Where the bytes are in none of these encodings, with the line where UTF-8 ends.
 pub(super) fn decode(bytes: &[u8]) -> Result<String, String> {
     let text = match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] => utf8(rest)?,
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes)?,
         [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes)?,
-        // Without a mark: what is ASCII for the most part has a zero in every pair.
+        // Without a mark, UTF-16 is recognised by the zero byte of a first ASCII character.
         [_, 0, ..] => utf16(bytes, u16::from_le_bytes)?,
         [0, _, ..] => utf16(bytes, u16::from_be_bytes)?,
         _ => utf8(bytes)?,

@@ -1,28 +1,33 @@
-//! Segmentation figures from a confusion matrix over all pixels of all images, as PASCAL VOC and CamVid count them.
+//! Segmentation metrics from one confusion matrix over all pixels of all images, as PASCAL VOC (Everingham et al.,
+//! 2010), CamVid and mmsegmentation compute them.
+//!
+//! With `n_ij` the pixels labelled `i` and predicted `j`: `IoU_i = n_ii / (sum_j n_ij + sum_j n_ji - n_ii)`, mIoU their
+//! mean over ids, pixel accuracy `sum_i n_ii / sum_ij n_ij`, mean accuracy the mean of `n_ii / sum_j n_ij`. All are
+//! shares, 0..1.
 
-/// How often each labelled id was predicted as which.
+/// The confusion matrix: how many pixels of each labelled id were predicted as which id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
     ids: usize,
-    /// `[labelled, predicted]`; the last column holds predictions that stand for no id.
+    /// `[ids, ids + 1]`, labelled by predicted; the last column counts predictions that stand for no id.
     counts: Vec<u64>,
-    /// Per id, the images whose label has it.
+    /// Per id, the number of images whose label has it.
     images: Vec<u64>,
 }
 
-/// One id's figures.
+/// The metrics of one id.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IdMetrics {
-    /// Intersection over union of all pixels; none where neither label nor prediction has the id.
+    /// Intersection over union, 0..1; none where neither labels nor predictions have the id.
     pub iou: Option<f64>,
-    /// Share of its labelled pixels that were found; none where the label never has it.
+    /// Share of its labelled pixels that are predicted as it, 0..1; none where no label has the id.
     pub recall: Option<f64>,
-    /// Images whose label has it.
+    /// Number of images whose label has the id.
     pub images: u64,
 }
 
 impl Confusion {
-    /// Of `ids` ids, with nothing counted yet.
+    /// An empty matrix of `ids` ids.
     pub fn new(ids: usize) -> Self {
         Confusion {
             ids,
@@ -36,8 +41,8 @@ impl Confusion {
         self.ids
     }
 
-    /// Counts one image: pairs of the labelled id and the predicted one, or none where the prediction stands for no
-    /// id and is wrong whatever the label.
+    /// Counts one image, pixel by pixel: the labelled id and the predicted one; none where the prediction stands for no
+    /// id of the set, which is wrong whatever the label.
     pub fn add(&mut self, pixels: impl Iterator<Item = (u16, Option<u16>)>) {
         let mut seen = vec![false; self.ids];
         for (label, predicted) in pixels {
@@ -51,7 +56,7 @@ impl Confusion {
         }
     }
 
-    /// Adds what another one counted, of the same ids.
+    /// Adds the counts of another matrix of the same ids.
     pub fn merge(&mut self, other: &Confusion) {
         for (to, from) in self.counts.iter_mut().zip(&other.counts) {
             *to += from;
@@ -61,21 +66,22 @@ impl Confusion {
         }
     }
 
-    /// The row of a labelled id: how often each id was predicted, and last, how often none.
+    /// The row of a labelled id, `[ids + 1]`: pixels predicted as each id, and last as none.
     pub fn row(&self, id: usize) -> &[u64] {
         &self.counts[id * (self.ids + 1)..][..self.ids + 1]
     }
 
-    /// Labelled pixels.
+    /// Number of pixels counted.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
+    /// Pixels of this id that are predicted as it.
     fn hits(&self, id: usize) -> u64 {
         self.row(id)[id]
     }
 
-    /// The figures of every id.
+    /// The metrics of every id.
     pub fn per_id(&self) -> Vec<IdMetrics> {
         (0..self.ids)
             .map(|id| {
@@ -92,7 +98,7 @@ impl Confusion {
             .collect()
     }
 
-    /// Mean IoU over the ids that the labels have.
+    /// Mean IoU over the ids that any label has, 0..1; 0 of none.
     pub fn mean_iou(&self) -> f64 {
         mean(
             self.per_id()
@@ -102,18 +108,18 @@ impl Confusion {
         )
     }
 
-    /// Mean IoU over the ids that labels or predictions have, as mmsegmentation's `nanmean`: an id that is predicted, but
-    /// never labelled, counts as 0.
+    /// Mean IoU over the ids that labels or predictions have, as the `nanmean` of mmsegmentation: an id that is
+    /// predicted but never labelled counts as 0.
     pub fn mean_iou_of_seen(&self) -> f64 {
         mean(self.per_id().iter().filter_map(|one| one.iou))
     }
 
-    /// Ids that the labels have.
+    /// Number of ids that any label has.
     pub fn labelled_ids(&self) -> usize {
         self.images.iter().filter(|&&images| images > 0).count()
     }
 
-    /// Share of labelled pixels that are right.
+    /// Share of pixels whose id is predicted right, 0..1; 0 of none.
     pub fn pixel_accuracy(&self) -> f64 {
         let right: u64 = (0..self.ids).map(|id| self.hits(id)).sum();
         match self.total() {
@@ -122,12 +128,13 @@ impl Confusion {
         }
     }
 
-    /// Mean over the ids of the share that was found.
+    /// Mean recall over the ids that any label has, 0..1 (mAcc of mmsegmentation).
     pub fn mean_accuracy(&self) -> f64 {
         mean(self.per_id().iter().filter_map(|one| one.recall))
     }
 }
 
+/// The mean; 0 of no value.
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (mut sum, mut count) = (0.0, 0u32);
     for value in values {

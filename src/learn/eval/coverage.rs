@@ -1,25 +1,25 @@
-//! How often a depth lies as near to its label as the head's own standard deviation says: 68 % of pixels within one and
-//! 95 % within two, if its errors were normal and the deviations true.
+//! Coverage of prediction intervals: how often the label lies within one or two of the head's own standard deviations
+//! of the predicted depth. With normal errors and true deviations these are 68.3 % and 95.4 % of pixels.
 
 use crate::learn::eval::depth::Evaluator;
 use crate::vision::postprocess::DepthMap;
 
-/// Pixels whose label lies within the standard deviation of their depth.
+/// Counts of pixels whose label lies within one or two standard deviations of the predicted depth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IntervalCoverage {
-    /// All that were judged.
+    /// Pixels with a label that counts.
     pub pixels: u64,
-    /// Those within one standard deviation.
+    /// Pixels within one standard deviation.
     pub within_1: u64,
-    /// Those within two.
+    /// Pixels within two standard deviations.
     pub within_2: u64,
 }
 
 impl IntervalCoverage {
-    /// Counts the pixels of a map that lies on its label, `[height, width]` in metres.
-    pub fn count(judge: &Evaluator, map: &DepthMap, truth: &[f32]) -> Self {
+    /// Counts the pixels of a depth map that has the size of its label `truth`, `[height, width]` in metres.
+    pub fn count(evaluator: &Evaluator, map: &DepthMap, truth: &[f32]) -> Self {
         let mut coverage = IntervalCoverage::default();
-        for index in judge.valid_pixels(truth, (map.width, map.height)) {
+        for index in evaluator.valid_pixels(truth, (map.width, map.height)) {
             let (deviation, error) = (map.deviation[index], map.depth[index] - truth[index]);
             coverage.pixels += 1;
             coverage.within_1 += u64::from(error.abs() <= deviation);
@@ -28,14 +28,14 @@ impl IntervalCoverage {
         coverage
     }
 
-    /// Adds other pixels.
+    /// Adds the counts of other pixels.
     pub fn merge(&mut self, other: IntervalCoverage) {
         self.pixels += other.pixels;
         self.within_1 += other.within_1;
         self.within_2 += other.within_2;
     }
 
-    /// Shares of pixels within one and within two standard deviations; none of no pixel.
+    /// Shares of pixels within one and within two standard deviations, 0..1; none where no pixel was counted.
     pub fn shares(&self) -> Option<(f64, f64)> {
         let share = |within: u64| within as f64 / self.pixels as f64;
         (self.pixels > 0).then(|| (share(self.within_1), share(self.within_2)))
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn what_lies_within_is_counted() {
-        let judge = Evaluator {
+        let evaluator = Evaluator {
             crop: Crop::None,
             min: 0.5,
             max: 10.0,
@@ -62,7 +62,7 @@ mod tests {
             deviation: vec![0.5; 5],
         };
         // Within one, at its edge, within two, beyond, and no reading.
-        let mut coverage = IntervalCoverage::count(&judge, &map, &[2.1, 1.5, 2.9, 4.0, 0.0]);
+        let mut coverage = IntervalCoverage::count(&evaluator, &map, &[2.1, 1.5, 2.9, 4.0, 0.0]);
         assert_eq!(
             (coverage.pixels, coverage.within_1, coverage.within_2),
             (4, 2, 3)

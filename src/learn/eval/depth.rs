@@ -1,66 +1,74 @@
-//! Depth figures of one image; papers (Eigen et al., 2014, and after) average them over images, so the RMSE of a data
-//! set is the mean of its images' RMSE.
+//! Metrics of depth after Eigen et al., "Depth Map Prediction from a Single Image using a Multi-Scale Deep Network",
+//! 2014.
+//!
+//! In: a predicted depth map and its label, both `[height, width]` in metres at the label's pixels. Out:
+//! [`DepthErrors`] of one image, over the pixels whose label lies in the crop and the range that count. Predictions `p`
+//! are clamped to the range, labels `t` are not changed. As in the papers, a data set has the mean over its images, so
+//! its RMSE is the mean of the images' RMSE and not that of all pixels. The aligned errors follow monodepth2 (median
+//! scaling).
 
 use std::ops::Range;
 
 use crate::vision::postprocess::ScaleShift;
 
-/// The part of a frame that is judged.
+/// The part of the image in which pixels count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Crop {
-    /// All of it.
+    /// The whole image.
     #[default]
     None,
-    /// Rows 45 to 471 and columns 41 to 601 of 480x640, as is usual for NYU Depth V2.
+    /// Eigen et al.: rows 45..471 and columns 41..601 of 480 x 640 (height x width), for NYU Depth V2.
     Eigen,
-    /// Rows 153 to 371 and columns 44 to 1197 of 375x1242, as is usual for KITTI.
+    /// Garg et al., 2016: rows 153..371 and columns 44..1197 of 375 x 1242 (height x width), for KITTI.
     Garg,
 }
 
-/// KITTI's benchmark crop: 1216 x 352 at the bottom in the middle of a frame, as (left, top, width, height).
+/// The crop of KITTI's depth benchmark: 1216 x 352 (width x height) at the bottom centre of an image of this (width,
+/// height), as (left, top, width, height).
 pub fn kitti_crop((width, height): (u32, u32)) -> (u32, u32, u32, u32) {
     let (w, h) = (width.min(1216), height.min(352));
     ((width - w) / 2, height - h, w, h)
 }
 
-/// What is judged.
+/// Compares depth maps with labels: which pixels count, and the range that predictions are clamped to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evaluator {
-    /// The part of the frame.
+    /// The part of the image that counts.
     pub crop: Crop,
-    /// Smaller labels don't count, and predictions are raised to it. Metres.
+    /// Least depth in metres: smaller labels do not count, smaller predictions are raised to it.
     pub min: f32,
-    /// Larger labels don't count, and predictions are lowered to it. Metres.
+    /// Largest depth in metres: larger labels do not count, larger predictions are lowered to it.
     pub max: f32,
 }
 
-/// One image's figures.
+/// The errors of one image, or their mean over images; `p` is a predicted depth, `t` its label.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct DepthErrors {
-    /// Root of the mean squared error, metres.
+    /// RMSE: `sqrt(mean((p - t)^2))`, metres.
     pub rmse: f64,
-    /// Mean of `|p - t| / t`.
+    /// AbsRel, the absolute relative error: `mean(|p - t| / t)`.
     pub abs_rel: f64,
-    /// Mean of `|log10 p - log10 t|`.
+    /// `mean(|log10 p - log10 t|)`.
     pub log10: f64,
-    /// `100 sqrt(mean(e^2) - mean(e)^2)`, `e = ln p - ln t`.
+    /// SILog of the KITTI benchmark: `100 sqrt(mean(e^2) - mean(e)^2)` with `e = ln p - ln t`.
     pub silog: f64,
-    /// Share of pixels with `max(p / t, t / p)` below 1.25.
+    /// Share of pixels with `max(p / t, t / p) < 1.25`, 0..1.
     pub delta1: f64,
-    /// Below 1.25^2.
+    /// Share of pixels with `max(p / t, t / p) < 1.25^2`, 0..1.
     pub delta2: f64,
-    /// Below 1.25^3.
+    /// Share of pixels with `max(p / t, t / p) < 1.25^3`, 0..1.
     pub delta3: f64,
-    /// [`Self::rmse`] after the prediction was scaled to the median of the truth, before it is clamped.
+    /// [`Self::rmse`] of the prediction times `median(t) / median(p)`, clamped after that.
     pub rmse_aligned: f64,
-    /// [`Self::abs_rel`] after the same.
+    /// [`Self::abs_rel`] with the same scaling.
     pub abs_rel_aligned: f64,
-    /// [`Self::delta1`] after the same.
+    /// [`Self::delta1`] with the same scaling.
     pub delta1_aligned: f64,
 }
 
 impl Crop {
-    /// Rows and columns that count, of a label of `width` x `height`.
+    /// The rows and columns that count of a label of `width` x `height` pixels; the crop is scaled to other sizes than
+    /// its own.
     pub fn of(self, width: usize, height: usize) -> (Range<usize>, Range<usize>) {
         let (rows, cols, full_h, full_w) = match self {
             Crop::None => return (0..height, 0..width),
@@ -76,7 +84,7 @@ impl Crop {
 }
 
 impl Evaluator {
-    /// The pixels of a label of (width, height) that count, row by row.
+    /// The indices of the pixels of a label `[height, width]` that count, row by row.
     pub fn valid_pixels<'t>(
         &self,
         truth: &'t [f32],
@@ -91,8 +99,9 @@ impl Evaluator {
             })
     }
 
-    /// The scale and shift by which a prediction of relative inverse depth comes closest to a label's inverse depth where
-    /// that counts, as MiDaS fits them; none if no label counts. Both are `[height, width]`, the label in metres.
+    /// The scale and shift that bring a prediction of relative inverse depth closest to the inverse depth of the label,
+    /// by least squares over the pixels that count, as in MiDaS (Ranftl et al., 2020). Both are `[height, width]`, the
+    /// label in metres. None where no pixel counts.
     pub fn scale_shift(
         &self,
         inverse: &[f32],
@@ -107,7 +116,7 @@ impl Evaluator {
         ScaleShift::fit(pairs.iter().copied())
     }
 
-    /// Judges a prediction at the label's pixels, both `[height, width]` in metres; none if no label counts.
+    /// The errors of a prediction at the label's pixels, both `[height, width]` in metres; none where no pixel counts.
     pub fn errors(
         &self,
         prediction: &[f32],
@@ -123,7 +132,7 @@ impl Evaluator {
             return None;
         }
         let median_of = |which: fn(&(f64, f64)) -> f64| median(pairs.iter().map(which).collect());
-        // As monodepth2 does it: the medians are of what was predicted, and what is aligned is clamped.
+        // As in monodepth2, the medians are taken before clamping.
         let predicted = median_of(|pair| pair.0).max(f64::MIN_POSITIVE);
         let factor = median_of(|pair| pair.1) / predicted;
         let plain = self.scaled_errors(&pairs, 1.0);
@@ -136,7 +145,7 @@ impl Evaluator {
         })
     }
 
-    /// The figures of predictions and labels after the former were multiplied with `factor` and clamped.
+    /// The errors of pairs (prediction, label) with predictions multiplied by `factor` and then clamped.
     fn scaled_errors(&self, pairs: &[(f64, f64)], factor: f64) -> DepthErrors {
         let (min, max) = (f64::from(self.min), f64::from(self.max));
         mean_errors(
@@ -147,6 +156,7 @@ impl Evaluator {
     }
 }
 
+/// The errors of pairs (prediction, label), not aligned.
 fn mean_errors(pairs: impl ExactSizeIterator<Item = (f64, f64)>) -> DepthErrors {
     let n = pairs.len() as f64;
     let mut sum = DepthErrors::default();
@@ -175,7 +185,7 @@ fn mean_errors(pairs: impl ExactSizeIterator<Item = (f64, f64)>) -> DepthErrors 
     }
 }
 
-/// As numpy has it: the mean of the two middle ones of an even number.
+/// The median as in NumPy: of an even number of values the mean of the two in the middle.
 fn median(mut values: Vec<f64>) -> f64 {
     let middle = values.len() / 2;
     let (below, &mut upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
@@ -187,7 +197,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 impl DepthErrors {
-    /// Names and values, the most telling first.
+    /// Names and values of all errors, the most telling first.
     pub fn named_values(&self) -> [(&'static str, f64); 10] {
         [
             ("rmse", self.rmse),
@@ -203,7 +213,7 @@ impl DepthErrors {
         ]
     }
 
-    /// The mean over images; zeros of none.
+    /// The mean of each error over images; zeros where there are none.
     pub fn mean(all: &[DepthErrors]) -> DepthErrors {
         let n = all.len().max(1) as f64;
         let of = |get: fn(&DepthErrors) -> f64| all.iter().map(get).sum::<f64>() / n;

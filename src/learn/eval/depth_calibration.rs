@@ -1,45 +1,48 @@
-//! What brings the depths of a head to labels from another camera or place: a factor, or the two numbers that make metres
-//! of relative inverse depth. It is fitted to logarithms, each photo counting alike, and judged on photos that the fit did
-//! not see.
+//! Calibration of a head's depth to labels from another camera or place: a factor for metric depth, or the scale and
+//! shift that turn relative inverse depth into metres.
+//!
+//! In: readings of photos, pairs of the head's value and the label in metres ([`PhotoReadings`]). Out: the fitted
+//! [`MetricConversion`] and its errors on held-out folds ([`CalibrationResult`]). The fit minimises the squared error
+//! of `ln` depth, with the same weight for every photo.
 
 use crate::learn::eval::{DepthErrors, Evaluator};
 use crate::vision::postprocess::metres::MAX_METRES;
 use crate::vision::postprocess::{MetricConversion, ScaleShift};
 
-/// Readings of one photo that are kept, so that a set of ten thousand takes 160 MB.
+/// Readings kept of each photo at most, so that ten thousand photos take 160 MB.
 pub const MOST_READINGS: usize = 2048;
 
-/// The held-out logarithmic error has to fall by this share of it, or what was fitted is no help.
+/// The least relative gain of the held-out logarithmic error with which a calibration counts as a help.
 pub const LEAST_GAIN: f64 = 0.01;
 
-/// Gains below this are none.
+/// Gains of the logarithmic error below this are rounding.
 const ROUNDING: f64 = 1e-4;
 
-/// Depths and inverse depths below this are raised to it before logarithms are taken.
+/// Depths (metres) and inverse depths below this are raised to it before logarithms are taken.
 const LEAST: f64 = 1e-6;
 
-/// What a head gave for one photo, and its label in metres, at pixels that count.
+/// The values of a head for one photo, and the label, at some of the pixels that count.
 #[derive(Debug, Clone)]
 pub struct PhotoReadings {
-    /// The part of the photos that this one is held out with.
+    /// The fold that this photo is held out with.
     pub fold: usize,
-    /// Value of the head, metres.
+    /// The head's value (metres, or relative inverse depth) and the label in metres.
     pub pairs: Vec<(f32, f32)>,
 }
 
 impl PhotoReadings {
-    /// Of a map and a label of this (width, height), at up to [`MOST_READINGS`] pixels of those that `judge` counts, evenly
-    /// spread over them; none if no label counts.
+    /// The readings of a predicted map and its label, both of `size` (width, height), at up to [`MOST_READINGS`] of the
+    /// pixels that `evaluator` counts, spread over them. None where no pixel counts.
     pub fn of(
-        judge: &Evaluator,
+        evaluator: &Evaluator,
         (map, truth): (&[f32], &[f32]),
         size: (usize, usize),
         fold: usize,
     ) -> Option<Self> {
-        let counted: Vec<usize> = judge.valid_pixels(truth, size).collect();
+        let counted: Vec<usize> = evaluator.valid_pixels(truth, size).collect();
         let kept = counted.len().min(MOST_READINGS);
         let pairs = (0..kept).map(|at| {
-            // One of each of as many equal parts; always the same one of a part would fall on a few columns.
+            // One pseudo-random pixel of each of as many equal runs: a fixed one would fall on a few columns.
             let (from, to) = (at * counted.len() / kept, (at + 1) * counted.len() / kept);
             let index = counted[from + (splitmix64(at as u64) % (to - from) as u64) as usize];
             (map[index], truth[index])
@@ -48,14 +51,14 @@ impl PhotoReadings {
         (!pairs.is_empty()).then_some(PhotoReadings { fold, pairs })
     }
 
-    /// The mean of `each` over the readings.
+    /// The mean of `each` (of value and metres) over the readings.
     fn mean(&self, each: impl Fn(f64, f64) -> f64) -> f64 {
         let one = |&(value, metres): &(f32, f32)| each(f64::from(value), f64::from(metres));
         self.pairs.iter().map(one).sum::<f64>() / self.pairs.len() as f64
     }
 }
 
-/// Bits that look as if they were random (Steele et al., SplitMix64, 2014).
+/// The element with this number of a SplitMix64 sequence (Steele, Lea and Flood, 2014).
 fn splitmix64(number: u64) -> u64 {
     let mut bits = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -63,22 +66,22 @@ fn splitmix64(number: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// Ways to make metres of what a head gives, the simplest first.
+/// Models of the conversion from a head's value to metres, the simplest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CalibrationModel {
-    /// The head's metres as they are.
+    /// Metres as they are.
     Identity,
-    /// Its metres times a factor.
+    /// Metres times a factor.
     Factor,
-    /// One distance for all, whatever the head says.
+    /// The same distance everywhere, whatever the head gives: the baseline that must be beaten.
     Constant,
-    /// Inverse depth without a shift.
+    /// Inverse depth times a scale.
     Scale,
-    /// Inverse depth with scale and shift.
+    /// Inverse depth times a scale plus a shift.
     ScaleShift,
 }
 
-/// A model with its numbers.
+/// A fitted model.
 #[derive(Debug, Clone, Copy)]
 enum FittedModel {
     Constant(f64),
@@ -86,6 +89,7 @@ enum FittedModel {
 }
 
 impl FittedModel {
+    /// Metres from a value of the head.
     fn metres(self, value: f32) -> f64 {
         match self {
             FittedModel::Constant(metres) => metres,
@@ -94,12 +98,13 @@ impl FittedModel {
     }
 }
 
-/// The mean over photos of one number of each.
+/// The mean of `each` over photos.
 fn mean_of(photos: &[&PhotoReadings], each: impl Fn(&PhotoReadings) -> f64) -> f64 {
     photos.iter().map(|photo| each(photo)).sum::<f64>() / photos.len().max(1) as f64
 }
 
 impl CalibrationModel {
+    /// Fits the model to the photos, each with the same weight.
     fn fit(self, photos: &[&PhotoReadings]) -> FittedModel {
         let log = |number: f64| number.max(LEAST).ln();
         match self {
@@ -121,7 +126,7 @@ impl CalibrationModel {
     }
 }
 
-/// The scale with which `1 / (scale * value)` is right in the mean of logarithms; values of 0 say nothing about it.
+/// The scale with which `1 / (scale * value)` has a mean logarithmic error of 0; values of 0 are left out.
 fn fit_scale(photos: &[&PhotoReadings]) -> ScaleShift {
     let logs = photos.iter().filter_map(|photo| {
         let seen = photo.pairs.iter().filter(|pair| pair.0 > 0.0);
@@ -137,8 +142,8 @@ fn fit_scale(photos: &[&PhotoReadings]) -> ScaleShift {
     }
 }
 
-/// The scale and shift with the least mean squared logarithmic error, by Levenberg and Marquardt, from the better of two
-/// places: the least squares of inverse depth, and the scale alone.
+/// The scale and shift with the least mean squared logarithmic error, by the Levenberg-Marquardt algorithm, started
+/// from the better of two: the least squares of inverse depth, and the scale alone.
 fn fit_scale_shift(photos: &[&PhotoReadings]) -> ScaleShift {
     let inverse = photos.iter().flat_map(|photo| &photo.pairs);
     let inverse = inverse.map(|&(v, t)| (f64::from(v), 1.0 / f64::from(t)));
@@ -181,7 +186,7 @@ fn fit_scale_shift(photos: &[&PhotoReadings]) -> ScaleShift {
     best
 }
 
-/// One damped step of Gauss and Newton on the logarithms.
+/// One damped Gauss-Newton step for scale and shift, on the logarithmic errors.
 fn step(at: ScaleShift, photos: &[&PhotoReadings], damping: f64) -> (f64, f64) {
     let (mut aa, mut ab, mut bb, mut a, mut b) = (0f64, 0f64, 0f64, 0f64, 0f64);
     for photo in photos {
@@ -189,7 +194,7 @@ fn step(at: ScaleShift, photos: &[&PhotoReadings], damping: f64) -> (f64, f64) {
         for &(value, metres) in &photo.pairs {
             let value = f64::from(value);
             let inverse = at.scale * value + at.shift;
-            // What counts as farthest does not move.
+            // Depths that are clamped to the largest have no derivative.
             if inverse <= 1.0 / f64::from(MAX_METRES) {
                 continue;
             }
@@ -213,7 +218,7 @@ fn step(at: ScaleShift, photos: &[&PhotoReadings], damping: f64) -> (f64, f64) {
     }
 }
 
-/// The mean over photos of their mean squared logarithmic error.
+/// The mean over photos of their mean squared error of `ln` depth.
 fn log_square(fitted: FittedModel, photos: &[&PhotoReadings]) -> f64 {
     let error = |value: f32, metres: f32| {
         let predicted = fitted.metres(value).max(LEAST);
@@ -225,64 +230,67 @@ fn log_square(fitted: FittedModel, photos: &[&PhotoReadings]) -> f64 {
     })
 }
 
-/// Errors on photos that a fit did not see.
+/// Errors on photos that were held out from the fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeldOutErrors {
     /// Root of the mean over photos of their mean squared error of `ln` depth.
     pub log_rmse: f64,
-    /// The usual figures, means over photos.
+    /// The usual depth errors, means over photos.
     pub errors: DepthErrors,
 }
 
 impl HeldOutErrors {
+    /// Whether the logarithmic error is smaller by [`LEAST_GAIN`] of the other and by more than rounding.
     fn is_clearly_below(&self, other: &HeldOutErrors) -> bool {
         let gain = other.log_rmse - self.log_rmse;
         gain > (LEAST_GAIN * other.log_rmse).max(ROUNDING)
     }
 }
 
-/// What came of a calibration.
+/// A fitted conversion and what it gains on held-out photos.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CalibrationResult {
-    /// What was fitted to all photos, of the model that was best on the folds.
+    /// The conversion fitted to all photos, of the model that was best on the held-out folds.
     pub conversion: MetricConversion,
-    /// What each fold's fit found, where the best model is the same kind as `conversion`.
+    /// The conversions of the same model that were fitted without each of the folds.
     pub fold_conversions: Vec<MetricConversion>,
-    /// Of a head in metres as it is; of relative inverse depth with one distance for everything.
+    /// Errors without calibration: of metric depth as it is, of relative inverse depth with the same distance
+    /// everywhere.
     pub before: HeldOutErrors,
-    /// With the conversion.
+    /// Errors with the conversion.
     pub after: HeldOutErrors,
-    /// With one distance for everything.
+    /// Errors with the same distance everywhere.
     pub constant: HeldOutErrors,
-    /// With the conversion that is in force, which was fitted elsewhere.
+    /// Errors with the conversion that the head has now, which was fitted elsewhere; none where it has none.
     pub current: Option<HeldOutErrors>,
 }
 
 impl CalibrationResult {
-    /// Whether it helps: the held-out logarithmic error falls by [`LEAST_GAIN`] of it at least, and by more than rounding.
-    ///
-    /// And it must be better than one distance for everything, and no worse than what is in force.
+    /// Whether the conversion helps: the held-out logarithmic error falls by at least [`LEAST_GAIN`] of it and by more
+    /// than rounding, against no calibration and against the same distance everywhere, and is no worse than that of the
+    /// current conversion.
     pub fn helps(&self) -> bool {
-        let in_force = self.current.map_or(f64::INFINITY, |it| it.log_rmse);
+        let current = self.current.map_or(f64::INFINITY, |it| it.log_rmse);
         self.after.is_clearly_below(&self.before)
             && self.after.is_clearly_below(&self.constant)
-            && self.after.log_rmse <= in_force
+            && self.after.log_rmse <= current
     }
 
-    /// Whether what is in force is worse on these photos than nothing, or than one distance for everything.
+    /// Whether the current conversion is worse on these photos than none, or than the same distance everywhere.
     pub fn is_current_harmful(&self) -> bool {
-        self.current.is_some_and(|in_force| {
-            self.before.is_clearly_below(&in_force) || self.constant.is_clearly_below(&in_force)
+        self.current.is_some_and(|current| {
+            self.before.is_clearly_below(&current) || self.constant.is_clearly_below(&current)
         })
     }
 }
 
-/// Fits what brings a head's depths to labels, and judges it on the folds, beside the conversion `in_force`; `is_inverse`
-/// says that the head gives relative inverse depth. None if the photos are of one fold only.
+/// Fits the conversion from a head's values to metres by cross-validation over the folds, and compares it with the
+/// `current` conversion; `is_inverse` says that the head gives relative inverse depth. None where the photos are of one
+/// fold only.
 pub fn fit_calibration(
     photos: &[PhotoReadings],
-    (is_inverse, in_force): (bool, Option<MetricConversion>),
-    judge: &Evaluator,
+    (is_inverse, current): (bool, Option<MetricConversion>),
+    evaluator: &Evaluator,
 ) -> Option<CalibrationResult> {
     let mut folds: Vec<usize> = photos.iter().map(|photo| photo.fold).collect();
     folds.sort_unstable();
@@ -299,7 +307,7 @@ pub fn fit_calibration(
             let fitted = model.fit(&seen);
             for photo in photos.iter().filter(|photo| photo.fold == fold) {
                 squares.push(log_square(fitted, &[photo]));
-                errors.extend(errors_of(photo, fitted, judge));
+                errors.extend(errors_of(photo, fitted, evaluator));
             }
             all_fitted.push(fitted);
         }
@@ -310,7 +318,7 @@ pub fn fit_calibration(
         let squares = photos.iter().map(|photo| log_square(fitted, &[photo]));
         let errors = photos
             .iter()
-            .filter_map(|photo| errors_of(photo, fitted, judge));
+            .filter_map(|photo| errors_of(photo, fitted, evaluator));
         mean_errors(&squares.collect::<Vec<_>>(), &errors.collect::<Vec<_>>())
     };
     let constant = held_out(CalibrationModel::Constant).0;
@@ -321,10 +329,10 @@ pub fn fit_calibration(
         ),
         false => (CalibrationModel::Identity, &[CalibrationModel::Factor][..]),
     };
-    let judged = models.iter().map(|&model| (model, held_out(model)));
-    // Of equals, the simplest.
+    let candidates = models.iter().map(|&model| (model, held_out(model)));
+    // Of equals the simplest, which comes first.
     let (model, (after, fitted)) =
-        judged.min_by(|a, b| a.1.0.log_rmse.total_cmp(&b.1.0.log_rmse))?;
+        candidates.min_by(|a, b| a.1.0.log_rmse.total_cmp(&b.1.0.log_rmse))?;
     let all: Vec<_> = photos.iter().collect();
     let FittedModel::Conversion(conversion) = model.fit(&all) else {
         return None;
@@ -339,10 +347,11 @@ pub fn fit_calibration(
         before: held_out(bare).0,
         after,
         constant,
-        current: in_force.map(of_conversion),
+        current: current.map(of_conversion),
     })
 }
 
+/// The errors over held-out photos, from the squared logarithmic error and the usual errors of each.
 fn mean_errors(squares: &[f64], errors: &[DepthErrors]) -> HeldOutErrors {
     let mean = squares.iter().sum::<f64>() / squares.len().max(1) as f64;
     HeldOutErrors {
@@ -351,137 +360,23 @@ fn mean_errors(squares: &[f64], errors: &[DepthErrors]) -> HeldOutErrors {
     }
 }
 
-fn errors_of(photo: &PhotoReadings, fitted: FittedModel, judge: &Evaluator) -> Option<DepthErrors> {
+/// The usual errors of one photo with a fitted model.
+fn errors_of(
+    photo: &PhotoReadings,
+    fitted: FittedModel,
+    evaluator: &Evaluator,
+) -> Option<DepthErrors> {
     let predicted = photo.pairs.iter().map(|pair| fitted.metres(pair.0) as f32);
     let predicted: Vec<f32> = predicted.collect();
     let truth: Vec<f32> = photo.pairs.iter().map(|pair| pair.1).collect();
     // The crop was applied when the readings were taken.
-    let judge = Evaluator {
+    let evaluator = Evaluator {
         crop: crate::learn::eval::Crop::None,
-        ..*judge
+        ..*evaluator
     };
-    judge.errors(&predicted, &truth, (truth.len(), 1))
+    evaluator.errors(&predicted, &truth, (truth.len(), 1))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::learn::eval::Crop;
-
-    const JUDGE: Evaluator = Evaluator {
-        crop: Crop::None,
-        min: 0.001,
-        max: 100.0,
-    };
-
-    /// Photos of five scenes whose head says `of(metres)`, with errors that differ from photo to photo.
-    fn photos(of: impl Fn(f64) -> f64, wobble: f64) -> Vec<PhotoReadings> {
-        let photo = |number: usize| {
-            let error = (wobble * ((number * 7 % 11) as f64 / 5.0 - 1.0)).exp();
-            let pairs = (1..=50).map(|at| {
-                let metres = 0.5 + f64::from(at) * 0.1;
-                ((of(metres * error)) as f32, metres as f32)
-            });
-            PhotoReadings {
-                fold: number % 5,
-                pairs: pairs.collect(),
-            }
-        };
-        (0..40).map(photo).collect()
-    }
-
-    #[test]
-    fn a_factor_is_found_and_helps() {
-        let verdict =
-            fit_calibration(&photos(|metres| metres / 1.4, 0.05), (false, None), &JUDGE).unwrap();
-        let MetricConversion::Factor(factor) = verdict.conversion else {
-            panic!("{verdict:?}")
-        };
-        assert!((factor - 1.4).abs() < 0.02, "{factor}");
-        assert!(verdict.helps() && verdict.fold_conversions.len() == 5);
-        assert!(verdict.after.errors.abs_rel < 0.06 && verdict.before.errors.abs_rel > 0.25);
-    }
-
-    #[test]
-    fn a_head_that_is_right_is_left_as_it_is() {
-        let verdict =
-            fit_calibration(&photos(|metres| metres, 0.1), (false, None), &JUDGE).unwrap();
-        assert!(!verdict.helps(), "{verdict:?}");
-    }
-
-    #[test]
-    fn scale_and_shift_of_relative_depth_are_found() {
-        let of = |metres: f64| (1.0 / metres - 0.05) / 0.02;
-        let verdict = fit_calibration(&photos(of, 0.02), (true, None), &JUDGE).unwrap();
-        let MetricConversion::Inverse(to) = verdict.conversion else {
-            panic!("{verdict:?}")
-        };
-        assert!((to.scale - 0.02).abs() < 1e-3, "{to:?}");
-        assert!((to.shift - 0.05).abs() < 5e-3, "{to:?}");
-        assert!(verdict.helps() && verdict.after.errors.delta1 > 0.99);
-    }
-
-    #[test]
-    fn a_shift_is_left_out_where_the_scale_does_it_alone() {
-        let verdict =
-            fit_calibration(&photos(|metres| 30.0 / metres, 0.0), (true, None), &JUDGE).unwrap();
-        let MetricConversion::Inverse(to) = verdict.conversion else {
-            panic!("{verdict:?}")
-        };
-        assert!(
-            (to.scale - 1.0 / 30.0).abs() < 1e-6 && to.shift.abs() < 1e-6,
-            "{to:?}"
-        );
-    }
-
-    #[test]
-    fn what_says_nothing_about_depth_does_not_help() {
-        let noise = |metres: f64| 5.0 + 4.0 * (metres * 977.0).sin();
-        let verdict = fit_calibration(&photos(noise, 0.0), (true, None), &JUDGE).unwrap();
-        assert!(!verdict.helps(), "{verdict:?}");
-        let mut one = photos(|metres| metres, 0.0);
-        one.iter_mut().for_each(|photo| photo.fold = 3);
-        assert_eq!(fit_calibration(&one, (false, None), &JUDGE), None);
-    }
-
-    #[test]
-    fn readings_are_spread_over_what_counts() {
-        let truth: Vec<f32> = (0..10_000).map(|at| (at % 2) as f32).collect();
-        let map = vec![2.0; 10_000];
-        let readings = PhotoReadings::of(&JUDGE, (&map, &truth), (100, 100), 0).unwrap();
-        assert_eq!(readings.pairs.len(), MOST_READINGS);
-        assert!(readings.pairs.iter().all(|pair| *pair == (2.0, 1.0)));
-        assert!(PhotoReadings::of(&JUDGE, (&map, &[0.0; 100]), (10, 10), 0).is_none());
-    }
-
-    #[test]
-    fn readings_come_from_all_columns() {
-        for (width, height) in [(4096usize, 2048usize), (1024, 768), (512, 512), (640, 480)] {
-            let truth = vec![1.0; width * height];
-            let map: Vec<f32> = (0..width * height).map(|at| (at % width) as f32).collect();
-            let readings = PhotoReadings::of(&JUDGE, (&map, &truth), (width, height), 0).unwrap();
-            let mut columns: Vec<u32> = readings.pairs.iter().map(|pair| pair.0 as u32).collect();
-            columns.sort_unstable();
-            columns.dedup();
-            assert!(columns.len() > 200, "{width} x {height}: {}", columns.len());
-        }
-    }
-
-    #[test]
-    fn what_is_in_force_is_judged_too() {
-        let photos = photos(|metres| metres, 0.1);
-        let verdict = |factor| {
-            let in_force = Some(MetricConversion::Factor(factor));
-            fit_calibration(&photos, (false, in_force), &JUDGE).unwrap()
-        };
-        assert!(verdict(1.6).is_current_harmful() && !verdict(1.0).is_current_harmful());
-    }
-
-    #[test]
-    fn metres_that_say_nothing_do_not_help_either() {
-        let noise = |metres: f64| 0.01 * (5.0 + 4.0 * (metres * 977.0).sin());
-        let verdict = fit_calibration(&photos(noise, 0.0), (false, None), &JUDGE).unwrap();
-        assert!(verdict.after.log_rmse < verdict.before.log_rmse && !verdict.helps());
-    }
-}
+mod tests;

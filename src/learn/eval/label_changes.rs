@@ -1,27 +1,28 @@
-//! How restless a prediction is: where along rows and columns the label changes, against the labels' own changes.
+//! The restlessness of a predicted label map: how often the id changes from pixel to pixel along rows and columns,
+//! against the changes in the mask itself.
 
 use crate::learn::data::Mask;
 use crate::learn::eval::MaskEvaluator;
 use crate::vision::postprocess::LabelMap;
 
-/// Changes along the rows and columns of one photo. Pixels that are not judged are passed over, so that a border that
-/// the labels leave out counts like any other.
+/// Changes of the id along the rows and columns of one photo. Pixels that do not count are skipped, so that a border
+/// between ids that the mask leaves unlabelled counts as one change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LabelChanges {
-    /// Of the prediction.
+    /// Changes in the prediction.
     pub predicted: u64,
-    /// Of the labels.
+    /// Changes in the mask.
     pub labelled: u64,
 }
 
 impl LabelChanges {
-    /// Those of `map`, at the pixels of `mask`, in the ids that `judge` counts; classes that stand for no id are told
-    /// apart.
-    pub fn of(judge: &MaskEvaluator<'_>, mask: &Mask, map: &LabelMap) -> Self {
+    /// The changes in `map` and `mask`, both `[height, width]` of one size, in the ids that `evaluator` counts; classes
+    /// that stand for no id of the set are told apart.
+    pub fn of(evaluator: &MaskEvaluator<'_>, mask: &Mask, map: &LabelMap) -> Self {
         let ids = |predicted: bool| -> Vec<Option<u32>> {
             let pixels = mask.ids.iter().zip(&map.ids);
             let of = |(&id, &class): (&u16, &u16)| {
-                judge
+                evaluator
                     .counted_id(id, class)
                     .map(|found| match (predicted, found) {
                         (false, _) => u32::from(id),
@@ -37,16 +38,16 @@ impl LabelChanges {
         }
     }
 
-    /// The prediction's for each of the labels' own; none where the labels never change.
+    /// Predicted changes per change in the mask; none where the mask never changes.
     pub fn ratio(self) -> Option<f64> {
         (self.labelled > 0).then(|| self.predicted as f64 / self.labelled as f64)
     }
 }
 
-/// Above all ids of a set.
+/// Added to classes that stand for no id, so that they lie above all ids.
 const NO_ID: u32 = 1 << 16;
 
-/// Along rows and columns of a picture that is `width` wide, how often an id differs from the one before it.
+/// How often along the rows and columns of an image of `width` pixels an id differs from the last one that counts.
 fn count(ids: &[Option<u32>], width: usize) -> u64 {
     let width = width.max(1);
     let mut changes = 0;
@@ -86,7 +87,7 @@ mod tests {
         let spec = r#"{"classes": ["sky", "cat", "dog", "wall", "desk"], "sets": {
             "pets": {"classes": {"0": ["wall"], "1": ["cat", "dog"]}}}}"#;
         let taxonomy = Taxonomy::parse(spec.as_bytes()).unwrap();
-        let judge = MaskEvaluator::new(taxonomy.set("pets").unwrap(), 5, Some(255));
+        let evaluator = MaskEvaluator::new(taxonomy.set("pets").unwrap(), 5, Some(255));
         let mask = |ids: Vec<u16>| Mask {
             width: ids.len(),
             height: 1,
@@ -100,14 +101,14 @@ mod tests {
         };
         // Cat or dog is one id; sky and desk are none, and not the same.
         let found = LabelChanges::of(
-            &judge,
+            &evaluator,
             &mask(vec![1, 1, 0, 0, 0]),
             &map(vec![1, 2, 3, 0, 4]),
         );
         assert_eq!((found.predicted, found.labelled), (3, 1));
         assert_eq!(found.ratio(), Some(3.0));
         // What is not judged counts in neither.
-        let found = LabelChanges::of(&judge, &mask(vec![1, 255, 1]), &map(vec![1, 0, 2]));
+        let found = LabelChanges::of(&evaluator, &mask(vec![1, 255, 1]), &map(vec![1, 0, 2]));
         assert_eq!(found, LabelChanges::default());
         assert_eq!(found.ratio(), None);
     }

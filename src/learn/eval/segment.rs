@@ -1,4 +1,8 @@
-//! From class scores to a confusion matrix in the ids of a data set.
+//! Evaluation of class predictions against masks whose ids may stand for several classes.
+//!
+//! In: class scores on the patch grid, or a label map, and a mask. Out: counts in a [`Confusion`] matrix in the ids of
+//! the data set, at the mask's own pixels. A prediction is right where the labelled id may be its class; else it counts
+//! as the id that its class stands for.
 
 use crate::error::Result;
 use crate::learn::data::{Mask, SetLabels};
@@ -9,16 +13,17 @@ use crate::model::input::Geometry;
 use crate::vision::postprocess::LabelMap;
 use crate::vision::postprocess::segment::label_samples;
 
-/// Judges masks of one data set.
+/// Compares class predictions with the masks of one data set.
 #[derive(Debug)]
 pub struct MaskEvaluator<'a> {
     set_labels: &'a SetLabels,
-    /// By class, the id it counts as.
+    /// By class, the id that it counts as; none where the set has no id for it.
     id_of_class: Vec<Option<u16>>,
     ignore: Option<u16>,
 }
 
-/// The places of a label's pixels on the patch grid, every `stride`-th of them.
+/// The positions of the pixels of a label of (width, height), every `stride`-th of them, on the columns and rows of the
+/// patch grid.
 pub fn label_axes(
     geometry: &Geometry,
     (width, height): (usize, usize),
@@ -40,7 +45,7 @@ pub fn label_axes(
 }
 
 impl<'a> MaskEvaluator<'a> {
-    /// For a head of `classes` classes and labels with the ids of `meaning`.
+    /// For a head of `classes` classes, masks with the ids of `set_labels`, and an id that does not count.
     pub fn new(set_labels: &'a SetLabels, classes: usize, ignore: Option<u16>) -> Self {
         MaskEvaluator {
             set_labels,
@@ -49,10 +54,11 @@ impl<'a> MaskEvaluator<'a> {
         }
     }
 
-    /// Counts one image, every `stride`-th pixel in both directions, and returns what was predicted there.
+    /// Counts one image from the head's scores, every `stride`-th pixel of the mask in both directions, and returns the
+    /// predicted classes at those pixels.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory).
+    /// [`Error::Memory`](crate::Error::Memory) where the map does not fit into memory.
     pub fn count(
         &self,
         confusion: &mut Confusion,
@@ -69,7 +75,8 @@ impl<'a> MaskEvaluator<'a> {
         Ok(map)
     }
 
-    /// Counts one image whose labels are known already, at the photo's pixels; they are brought to those of the label.
+    /// Counts one image from a finished label map of any size, and returns the map resampled (nearest) to the pixels of
+    /// the mask.
     pub fn count_map(&self, confusion: &mut Confusion, mask: &Mask, map: &LabelMap) -> LabelMap {
         let place =
             |at: usize, of: usize, side: usize| (((2 * at + 1) * side) / (2 * of)).min(side - 1);
@@ -103,7 +110,8 @@ impl<'a> MaskEvaluator<'a> {
         );
     }
 
-    /// The id that a predicted class counts as where the label has `id`; none where the label does not count.
+    /// The id that a predicted class counts as where the mask has `id`; the inner none is a class without an id of the
+    /// set, the outer one a pixel that does not count.
     pub fn counted_id(&self, id: u16, class: u16) -> Option<Option<u16>> {
         if Some(id) == self.ignore || !self.set_labels.is_known(id) {
             return None;

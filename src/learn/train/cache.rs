@@ -1,8 +1,9 @@
-//! What the folder of cached features holds: of which model and data set, how much of it, and when it was last used.
+//! The folder of cached features as a whole: how much it holds of each model and data set, when that was last used, and
+//! what is removed first where it grows too large.
 //!
-//! Beside the features of a model ([`features`](crate::learn::train::features)) lies, for every data set that was trained on
-//! with it, a file `<set>.set`: JSON with the set's name and its photos, as they are called in the names of features.
-//! It is written at each use, so that its time is that of the last.
+//! Beside the features of a model ([`feature_cache`](crate::learn::train::feature_cache)) lies, for every data set that
+//! was trained on with it, a file `<set>.set`: JSON with the name of the set and the names that its photos have in the
+//! cache. It is written at each use, so that its modification time is that of the last use.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -15,53 +16,54 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::system::files::write_atomic;
 
-/// Hex digits of a photo's SHA-256 in the names of its features.
+/// Hex digits of the SHA-256 of a photo's bytes by which the files of its features begin.
 pub const PHOTO_HASH_DIGITS: usize = 32;
 
-/// What features of photos in no known set are listed under.
+/// The name under which features of photos of no known data set are listed.
 pub const NO_SET: &str = "unnamed";
 
-/// A folder of cached features.
+/// The folder that the features of all models are cached in.
 #[derive(Debug, Clone)]
 pub struct CacheFolder {
     folder: PathBuf,
 }
 
-/// The features of a data set's photos for one model. Photos of several sets count in each.
+/// The cached features of one data set for one model. Photos of several sets count in each of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheEntry {
-    /// The folder of the model: the start of its weights' fingerprint.
+    /// The folder of the model: the first 16 digits of the fingerprint of its weights.
     pub model: String,
-    /// The data set; none of photos of which none is known.
+    /// Name of the data set; none for photos of no known set.
     pub set: Option<String>,
-    /// How many photos have features.
+    /// Photos that have features.
     pub photos: usize,
-    /// Bytes of them.
+    /// Bytes of their features on the disk.
     pub bytes: u64,
-    /// When one of them was last used, or made.
+    /// When any of them was last used or written.
     pub last_used: SystemTime,
 }
 
-/// What was removed.
+/// How much was removed from the cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RemovedFeatures {
-    /// Photos of which it was.
+    /// Photos whose features were removed.
     pub photos: usize,
-    /// Bytes.
+    /// Bytes that were freed.
     pub bytes: u64,
 }
 
-/// By which the features of a photo are found: the model's folder, and the photo's name.
+/// The key of a photo's features: the folder of the model, and the first [`PHOTO_HASH_DIGITS`] digits of the photo's
+/// SHA-256.
 pub type PhotoKey = (String, String);
 
-/// What a set's file says.
+/// The contents of a `.set` file.
 #[derive(Debug, Serialize, Deserialize)]
 struct SetFile {
     set: String,
     photos: BTreeSet<String>,
 }
 
-/// All features of one photo.
+/// The files with the features of one photo for one model.
 #[derive(Debug)]
 struct PhotoFeatures {
     files: Vec<PathBuf>,
@@ -69,28 +71,28 @@ struct PhotoFeatures {
     last_used: SystemTime,
 }
 
-/// Everything that there is.
+/// The contents of the whole cache.
 #[derive(Debug, Default)]
 struct Inventory {
     photos: BTreeMap<PhotoKey, PhotoFeatures>,
-    /// By model and set: the file, and the photos.
+    /// By model and name of the set: its `.set` file, and its photos.
     sets: BTreeMap<(String, String), (PathBuf, BTreeSet<String>)>,
 }
 
 impl CacheFolder {
-    /// The cache in `folder`, which need not be there.
+    /// The cache in `folder`, which need not exist.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         CacheFolder {
             folder: folder.into(),
         }
     }
 
-    /// The folder.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.folder
     }
 
-    /// Bytes that it may take if nothing is said about it: a tenth of its file system; none where that is not known.
+    /// The default limit in bytes: a tenth of the size of its file system; none where that is not known (not on Unix).
     pub fn default_limit(&self) -> Option<u64> {
         let mut nearest = std::path::absolute(&self.folder).ok()?;
         while !nearest.exists() {
@@ -99,13 +101,13 @@ impl CacheFolder {
         size_of_file_system(&nearest).map(|bytes| bytes / 10)
     }
 
-    /// What there is, of each model and set.
+    /// The cached features by model and data set, in the order of their names.
     ///
     /// # Errors
-    /// Names the folder that cannot be read.
+    /// Where the folder, or one in it, cannot be read.
     pub fn list(&self) -> Result<Vec<CacheEntry>> {
         let inventory = self.inventory()?;
-        let mut holdings: BTreeMap<(String, Option<String>), CacheEntry> = BTreeMap::new();
+        let mut entries_by_set: BTreeMap<(String, Option<String>), CacheEntry> = BTreeMap::new();
         let sets_of = inventory.sets_of_photos();
         for ((model, photo), of_photo) in &inventory.photos {
             let sets = sets_of.get(&(model.as_str(), photo.as_str()));
@@ -114,20 +116,20 @@ impl CacheFolder {
                 None => vec![None],
             };
             for set in sets {
-                let holding = holdings.entry((model.clone(), set.clone()));
-                let holding = holding.or_insert_with(|| CacheEntry {
+                let entry = entries_by_set.entry((model.clone(), set.clone()));
+                let entry = entry.or_insert_with(|| CacheEntry {
                     model: model.clone(),
                     set,
                     photos: 0,
                     bytes: 0,
                     last_used: SystemTime::UNIX_EPOCH,
                 });
-                holding.photos += 1;
-                holding.bytes += of_photo.bytes;
-                holding.last_used = holding.last_used.max(of_photo.last_used);
+                entry.photos += 1;
+                entry.bytes += of_photo.bytes;
+                entry.last_used = entry.last_used.max(of_photo.last_used);
             }
         }
-        Ok(holdings.into_values().collect())
+        Ok(entries_by_set.into_values().collect())
     }
 
     /// Bytes of all features.
@@ -138,10 +140,10 @@ impl CacheFolder {
         Ok(self.inventory()?.bytes())
     }
 
-    /// Notes that the features of a set's `photos` are in use now.
+    /// Records that the features of `photos` of the data set `set` are used now, in the `.set` file.
     ///
     /// # Errors
-    /// Names the file that cannot be written.
+    /// Where the file cannot be written.
     pub fn note_use(&self, model: &str, set: &str, photos: BTreeSet<String>) -> Result<()> {
         let path = self.folder.join(model).join(set_file_name(set));
         let mut file = SetFile {
@@ -155,15 +157,15 @@ impl CacheFolder {
         write_atomic(&path, |writer| writer.write_all(&bytes))
     }
 
-    /// Removes the features of photos that were last used before `before`, then of those that were longest not in use until
-    /// no more than `most` bytes are left. Photos that `keeps` has are never removed.
+    /// Removes the features of photos that were last used before `before`, and of others, the least recently used
+    /// first, until no more than `max_bytes` are left. Photos for which `keeps` is true are never removed.
     ///
     /// # Errors
-    /// Names what cannot be read or removed.
+    /// Where a folder cannot be read or a file cannot be removed.
     pub fn prune(
         &self,
         before: Option<SystemTime>,
-        most: Option<u64>,
+        max_bytes: Option<u64>,
         keeps: impl Fn(&PhotoKey) -> bool,
     ) -> Result<RemovedFeatures> {
         let inventory = self.inventory()?;
@@ -173,7 +175,7 @@ impl CacheFolder {
         let mut freed = RemovedFeatures::default();
         for (key, of_photo) in photos {
             let is_old = before.is_some_and(|before| of_photo.last_used < before);
-            let is_over = most.is_some_and(|most| bytes > most);
+            let is_over = max_bytes.is_some_and(|max_bytes| bytes > max_bytes);
             if (is_old || is_over) && !keeps(key) {
                 of_photo.remove()?;
                 bytes -= of_photo.bytes;
@@ -184,8 +186,8 @@ impl CacheFolder {
         Ok(freed)
     }
 
-    /// Removes the features of `model`, or those of its photos that are in `set` and in no other; [`NO_SET`] is that of
-    /// photos in none. None if there is no such model or set.
+    /// Removes the features of `model`, or only those of its photos that are in `set` and in no other set; [`NO_SET`]
+    /// means the photos of no set. None where the cache has no such model or set.
     ///
     /// # Errors
     /// As [`CacheFolder::prune`].
@@ -218,8 +220,8 @@ impl CacheFolder {
         Ok(is_known.then_some(freed))
     }
 
-    /// Removes the files of sets of which nothing is left or, of photos that `keeps` has, is to come; and folders of models
-    /// without features.
+    /// Removes the `.set` files of sets without any photo that has features or that `keeps` expects, and the folders of
+    /// models that are empty then.
     fn tidy(&self, keeps: impl Fn(&PhotoKey) -> bool) -> Result<()> {
         let inventory = self.inventory()?;
         for ((model, _), (path, photos)) in &inventory.sets {
@@ -229,13 +231,14 @@ impl CacheFolder {
             };
             if !photos.iter().any(is_there) {
                 remove_file(path)?;
-                // Not if anything else lies there.
+                // Fails, as it should, where anything else lies in the folder.
                 let _ = fs::remove_dir(self.folder.join(model));
             }
         }
         Ok(())
     }
 
+    /// Reads the whole folder.
     fn inventory(&self) -> Result<Inventory> {
         let mut inventory = Inventory::default();
         for folder in entries(&self.folder)? {
@@ -265,8 +268,8 @@ impl Inventory {
     }
 
     fn add(&mut self, model: &str, name: &str, path: &Path) {
-        // Another run may remove it this moment.
-        let (Some((photo, _)), Ok(met)) = (name.split_once('-'), fs::metadata(path)) else {
+        // Another process may remove the file at this moment.
+        let (Some((photo, _)), Ok(metadata)) = (name.split_once('-'), fs::metadata(path)) else {
             return;
         };
         let of_photo = self.photos.entry((model.to_owned(), photo.to_owned()));
@@ -276,8 +279,8 @@ impl Inventory {
             last_used: SystemTime::UNIX_EPOCH,
         });
         of_photo.files.push(path.to_owned());
-        of_photo.bytes += met.len();
-        of_photo.last_used = of_photo.last_used.max(modified(&met));
+        of_photo.bytes += metadata.len();
+        of_photo.last_used = of_photo.last_used.max(modified(&metadata));
     }
 
     fn add_set(&mut self, model: &str, path: &Path) {
@@ -287,21 +290,21 @@ impl Inventory {
         }
     }
 
-    /// What is used of a set is used of its photos.
+    /// Takes the modification time of a `.set` file as a use of each of its photos.
     fn date(&mut self) {
         for ((model, _), (path, photos)) in &self.sets {
-            let Ok(met) = fs::metadata(path) else {
+            let Ok(metadata) = fs::metadata(path) else {
                 continue;
             };
             for photo in photos {
                 if let Some(of_photo) = self.photos.get_mut(&(model.clone(), photo.clone())) {
-                    of_photo.last_used = of_photo.last_used.max(modified(&met));
+                    of_photo.last_used = of_photo.last_used.max(modified(&metadata));
                 }
             }
         }
     }
 
-    /// The sets that each photo is in, by model and photo.
+    /// The names of the sets that each photo is in, by model and photo.
     fn sets_of_photos(&self) -> HashMap<(&str, &str), Vec<&str>> {
         let mut sets_of: HashMap<(&str, &str), Vec<&str>> = HashMap::new();
         for ((model, set), (_, photos)) in &self.sets {
@@ -326,7 +329,7 @@ impl RemovedFeatures {
     }
 }
 
-/// What is in `folder`, in order; nothing if it is not there.
+/// The entries of `folder`, sorted; none where it does not exist.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error: &std::io::Error| Error::io(folder, error);
     let read = match fs::read_dir(folder) {
@@ -340,7 +343,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Another run may have been faster.
+/// Removes a file; one that another process has removed already is no error.
 fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(path, &error)),
@@ -348,16 +351,16 @@ fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-fn modified(met: &fs::Metadata) -> SystemTime {
-    met.modified().unwrap_or(SystemTime::UNIX_EPOCH)
+fn modified(metadata: &fs::Metadata) -> SystemTime {
+    metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// A set's file; none that was written by something else.
+/// Reads a `.set` file; none where it cannot be read or is not of this form.
 fn read_set(path: &Path) -> Option<SetFile> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// The file of a set, of whose name only what every file system takes is in it.
+/// The name of the `.set` file of a data set: the letters and digits of its name, and a hash of all of it.
 fn set_file_name(set: &str) -> String {
     let plain: String = set
         .chars()
@@ -368,10 +371,11 @@ fn set_file_name(set: &str) -> String {
     format!("{plain}-{}.set", &digest[..8])
 }
 
+/// Bytes of the file system that `path` lies on.
 #[cfg(unix)]
 fn size_of_file_system(path: &Path) -> Option<u64> {
-    let met = rustix::fs::statvfs(path).ok()?;
-    Some(met.f_blocks * met.f_frsize)
+    let metadata = rustix::fs::statvfs(path).ok()?;
+    Some(metadata.f_blocks * metadata.f_frsize)
 }
 
 #[cfg(not(unix))]
@@ -381,145 +385,4 @@ fn size_of_file_system(_: &Path) -> Option<u64> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    struct Scene {
-        root: tempfile::TempDir,
-        cache: CacheFolder,
-    }
-
-    fn day(number: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + number * 86_400)
-    }
-
-    fn set_modified(path: &Path, time: SystemTime) {
-        let file = fs::File::options().write(true).open(path).unwrap();
-        file.set_modified(time).unwrap();
-    }
-
-    impl Scene {
-        /// Three photos of a model, of 10, 20 and 30 bytes, made on days 1, 2 and 3; one of another.
-        fn new() -> Self {
-            let root = tempfile::tempdir().unwrap();
-            let scene = Scene {
-                cache: CacheFolder::at(root.path()),
-                root,
-            };
-            for (model, photo, bytes, made) in [
-                ("m1", "a", 10, 1),
-                ("m1", "b", 20, 2),
-                ("m1", "c", 30, 3),
-                ("m2", "a", 5, 4),
-            ] {
-                for (block, bytes) in [(2, bytes - 1), (5, 1)] {
-                    let path = root_path(&scene, model, &format!("{photo}-518-{block}.tokens"));
-                    fs::create_dir_all(path.parent().unwrap()).unwrap();
-                    fs::write(&path, vec![0; bytes]).unwrap();
-                    set_modified(&path, day(made));
-                }
-            }
-            scene
-        }
-
-        fn note(&self, set: &str, photos: &[&str], at: u64) {
-            let photos = photos.iter().map(|photo| (*photo).to_owned()).collect();
-            self.cache.note_use("m1", set, photos).unwrap();
-            set_modified(&root_path(self, "m1", &set_file_name(set)), day(at));
-        }
-
-        fn left(&self) -> Vec<String> {
-            let photos = self.cache.inventory().unwrap().photos.into_keys();
-            photos
-                .map(|(model, photo)| format!("{model}/{photo}"))
-                .collect()
-        }
-    }
-
-    fn root_path(scene: &Scene, model: &str, name: &str) -> PathBuf {
-        scene.root.path().join(model).join(name)
-    }
-
-    #[test]
-    fn what_there_is_is_listed_by_model_and_set() {
-        let scene = Scene::new();
-        scene.note("kitchen", &["a", "b"], 9);
-        scene.note("Küche/2", &["b"], 8);
-        let listed: Vec<_> = scene.cache.list().unwrap();
-        let listed: Vec<_> = listed
-            .iter()
-            .map(|h| {
-                (
-                    h.model.as_str(),
-                    h.set.as_deref(),
-                    h.photos,
-                    h.bytes,
-                    h.last_used,
-                )
-            })
-            .collect();
-        assert_eq!(
-            listed,
-            [
-                ("m1", None, 1, 30, day(3)),
-                ("m1", Some("Küche/2"), 1, 20, day(9)),
-                ("m1", Some("kitchen"), 2, 30, day(9)),
-                ("m2", None, 1, 5, day(4)),
-            ]
-        );
-        assert_eq!(scene.cache.bytes().unwrap(), 65);
-        let empty = CacheFolder::at(scene.root.path().join("none"));
-        assert!(empty.list().unwrap().is_empty());
-        assert!(empty.default_limit().is_some() || cfg!(not(unix)));
-    }
-
-    #[test]
-    fn what_was_longest_not_in_use_goes_first_and_what_is_in_use_stays() {
-        let scene = Scene::new();
-        // By its set, the oldest file is in use.
-        scene.note("kitchen", &["a"], 9);
-        let freed = scene.cache.prune(None, Some(46), |_| false).unwrap();
-        assert_eq!((freed.photos, freed.bytes), (1, 20));
-        assert_eq!(scene.left(), ["m1/a", "m1/c", "m2/a"]);
-        let freed = scene
-            .cache
-            .prune(None, Some(0), |key| key.1 == "c")
-            .unwrap();
-        assert_eq!((freed.photos, freed.bytes), (2, 15));
-        assert_eq!(scene.left(), ["m1/c"]);
-        // Of a set whose features are to come, the file stays.
-        scene.note("next", &["x"], 9);
-        scene.cache.prune(None, Some(0), |_| true).unwrap();
-        assert!(root_path(&scene, "m1", &set_file_name("next")).exists());
-        // With its set's file.
-        assert!(!root_path(&scene, "m1", &set_file_name("kitchen")).exists());
-    }
-
-    #[test]
-    fn what_is_old_goes() {
-        let scene = Scene::new();
-        let freed = scene.cache.prune(Some(day(3)), None, |_| false).unwrap();
-        assert_eq!((freed.photos, freed.bytes), (2, 30));
-        assert_eq!(scene.left(), ["m1/c", "m2/a"]);
-    }
-
-    #[test]
-    fn a_set_is_removed_but_for_what_others_share() {
-        let scene = Scene::new();
-        scene.note("one", &["a", "b"], 9);
-        scene.note("two", &["b"], 9);
-        assert_eq!(scene.cache.remove("m1", Some("three")).unwrap(), None);
-        assert_eq!(scene.cache.remove("m3", None).unwrap(), None);
-        let freed = scene.cache.remove("m1", Some("one")).unwrap().unwrap();
-        assert_eq!((freed.photos, freed.bytes), (1, 10));
-        assert_eq!(scene.left(), ["m1/b", "m1/c", "m2/a"]);
-        let freed = scene.cache.remove("m1", Some(NO_SET)).unwrap().unwrap();
-        assert_eq!(freed.bytes, 30);
-        let freed = scene.cache.remove("m1", None).unwrap().unwrap();
-        assert_eq!(freed.bytes, 20);
-        assert_eq!(scene.left(), ["m2/a"]);
-        assert!(!scene.root.path().join("m1").exists());
-    }
-}
+mod tests;

@@ -1,7 +1,8 @@
-//! The cached features of one view of one photo, one file a block.
+//! The cached features of one view of one photo, one file for each block of the backbone.
 //!
-//! A file is a header of eight little-endian u32 (magic, version, the photo's width and height, the grid's rows and
-//! columns, D, 0), the global tokens and the patch tokens, all in f16.
+//! A file is a header of eight little-endian u32 (magic `dfea`, version, width and height of the photo in pixels, rows
+//! and columns of the patch grid, token width D, 0), then the global tokens `[GLOBALS, D]` and the patch tokens `[N,
+//! D]`, all as little-endian f16.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -21,44 +22,44 @@ use crate::system::files::write_atomic;
 const MAGIC: u32 = u32::from_le_bytes(*b"dfea");
 const VERSION: u32 = 3;
 const HEADER: usize = 8 * 4;
-/// Global tokens of a file.
+/// Global tokens in each file.
 const GLOBALS: usize = GlobalToken::ALL.len();
 
-/// What the backbone saw of a photo.
+/// Which view of a photo the backbone is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ViewSpec {
-    /// The size it saw.
+    /// The rule by which the photo is resized.
     pub size: SizeRule,
-    /// Left and right exchanged.
+    /// Whether the photo is mirrored, left to right.
     pub mirrored: bool,
 }
 
-/// The cached features of one view of one photo.
+/// The cached features of one view of one photo: paths and shapes; tokens are read when they are needed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CachedView {
-    /// One file a block.
+    /// One file for each block, in the order of the blocks.
     files: Vec<PathBuf>,
-    /// How the photo lay in the input; of a mirrored view, that of the plain one.
+    /// How the photo lies in the input; of a mirrored view, the geometry of the plain one.
     pub geometry: Geometry,
-    /// The view.
+    /// Which view of the photo this is.
     pub spec: ViewSpec,
-    /// The grid of patches.
+    /// The patch grid of the features in these files.
     grid: Grid,
-    /// Of a coarser look at the same input.
+    /// The features of the same view at the coarse scale, where a head reads them.
     pub coarse: Option<Box<CachedView>>,
-    /// Width of a token.
+    /// Token width D of the backbone.
     pub dim: usize,
-    /// A global token of all blocks, `[blocks * D]`, each.
+    /// Each global token over all blocks, `[blocks * D]`.
     globals: [Vec<f32>; GLOBALS],
 }
 
 impl CachedView {
-    /// The features of one view, or of a coarser look at it, from the files of its blocks, if they are all there and
-    /// sound.
+    /// Opens the features of one view (or of its coarse `scale`) from the files of its blocks, and reads their headers
+    /// and global tokens. None where a file is missing, cut, of another version, or contradicts the others or `view`.
     pub fn open(
         files: Vec<PathBuf>,
         view: ViewSpec,
-        look: Option<CoarseScale>,
+        scale: Option<CoarseScale>,
         patch_size: usize,
     ) -> Option<Self> {
         let mut globals = [const { Vec::new() }; GLOBALS];
@@ -72,7 +73,7 @@ impl CachedView {
             } = read_header(file).ok()?;
             let geometry = Geometry::new(photo, view.size, patch_size);
             let fine = geometry.grid();
-            let expected = look.map_or(fine, |coarse| coarse.grid(fine));
+            let expected = scale.map_or(fine, |coarse| coarse.grid(fine));
             if expected != grid || found.is_some_and(|other| other != (geometry, dim)) {
                 return None;
             }
@@ -85,7 +86,7 @@ impl CachedView {
         let fine = geometry.grid();
         Some(CachedView {
             files,
-            grid: look.map_or(fine, |coarse| coarse.grid(fine)),
+            grid: scale.map_or(fine, |coarse| coarse.grid(fine)),
             coarse: None,
             geometry,
             spec: view,
@@ -94,17 +95,17 @@ impl CachedView {
         })
     }
 
-    /// The grid of patches.
+    /// The patch grid of the features.
     pub fn grid(&self) -> Grid {
         self.grid
     }
 
-    /// A token of the whole photo, of all blocks: `[blocks * D]`.
+    /// A global token over all blocks, `[blocks * D]`.
     pub fn global(&self, token: GlobalToken) -> &[f32] {
         &self.globals[token as usize]
     }
 
-    /// What it is of, wherever it is kept.
+    /// The names of its files without folders: what identifies the features wherever the cache lies.
     pub fn id(&self) -> String {
         let coarse = self.coarse.iter().flat_map(|coarse| &coarse.files);
         let files = self.files.iter().chain(coarse);
@@ -115,15 +116,15 @@ impl CachedView {
             .join(" ")
     }
 
-    /// Numbers a patch, over all blocks.
+    /// Numbers of a patch over all blocks: `blocks * D`.
     pub fn width(&self) -> usize {
         self.files.len() * self.dim
     }
 
-    /// The tokens of all patches: `[N, blocks * D]`.
+    /// Reads the tokens of all patches, `[N, blocks * D]`.
     ///
     /// # Errors
-    /// If a file went away or changed since it was found.
+    /// Where a file was removed or changed since [`CachedView::open`].
     pub fn read_all(&self) -> Result<Vec<f32>> {
         let (dim, width) = (self.dim, self.width());
         let mut out = vec![0f32; self.grid.len() * width];
@@ -138,62 +139,63 @@ impl CachedView {
         Ok(out)
     }
 
-    /// The tokens of `patches`, those of all blocks in a row, after them for each side of `context` the means over the
-    /// squares around the patch, and last, where it is wanted, the tokens of the coarser look:
-    /// `[n, (1 + sides + 1) * blocks * D]`.
+    /// Reads the tokens of `patches` into `out` `[patches, (1 + context + coarse) * blocks * D]`: first the patch
+    /// tokens of all blocks, then for each side of `context` the mean tokens of the square of that side around the
+    /// patch, and last, where `coarse` is set, the tokens of the coarse scale at the place of the patch.
     ///
     /// # Errors
-    /// If a file went away or changed since it was found.
+    /// As [`CachedView::read_all`].
     pub fn read(
         &self,
         patches: &[u32],
         context: &[usize],
         coarse: bool,
-        room: &mut TokenBuffers,
+        buffers: &mut TokenBuffers,
         out: &mut [f16],
     ) -> Result<()> {
         let (dim, width) = (self.dim, self.width());
         let line = (1 + context.len() + usize::from(coarse)) * width;
         for (block, file) in self.files.iter().enumerate() {
-            self.load(file, &mut room.tokens)?;
+            self.load(file, &mut buffers.tokens)?;
             for (row, &patch) in out.chunks_exact_mut(line).zip(patches) {
-                let token = &room.tokens[patch as usize * dim..][..dim];
+                let token = &buffers.tokens[patch as usize * dim..][..dim];
                 row[block * dim..][..dim].copy_from_slice(token);
             }
             if context.is_empty() {
                 continue;
             }
-            room.widen();
+            buffers.widen();
             for (at, &side) in context.iter().enumerate() {
-                room.means.resize(room.floats.len(), 0.0);
-                context::box_means(&room.floats, dim, self.grid, side, &mut room.means);
+                buffers.means.resize(buffers.floats.len(), 0.0);
+                context::box_means(&buffers.floats, dim, self.grid, side, &mut buffers.means);
                 for (row, &patch) in out.chunks_exact_mut(line).zip(patches) {
                     row[(1 + at) * width + block * dim..][..dim]
-                        .convert_from_f32_slice(&room.means[patch as usize * dim..][..dim]);
+                        .convert_from_f32_slice(&buffers.means[patch as usize * dim..][..dim]);
                 }
             }
         }
         match self.coarse.as_deref().filter(|_| coarse) {
-            Some(coarse) => coarse.read_stretched(self.grid, patches, line, room, out),
+            Some(coarse) => coarse.read_stretched(self.grid, patches, line, buffers, out),
             None => Ok(()),
         }
     }
 
-    /// The tokens of this coarser look at the `patches` of a `fine` grid, at the end of every `line` numbers of `out`.
+    /// Reads the tokens of this coarse scale, interpolated at `patches` of the `fine` grid, into the end of every
+    /// `line` numbers of `out`.
     fn read_stretched(
         &self,
         fine: Grid,
         patches: &[u32],
         line: usize,
-        room: &mut TokenBuffers,
+        buffers: &mut TokenBuffers,
         out: &mut [f16],
     ) -> Result<()> {
         let (dim, width) = (self.dim, self.width());
         let stretch = GridUpsampler::new(self.grid, fine);
         for (block, file) in self.files.iter().enumerate() {
-            self.load(file, &mut room.tokens)?;
-            room.widen();
-            let TokenBuffers { floats, means, .. } = room;
+            self.load(file, &mut buffers.tokens)?;
+            buffers.widen();
+            let TokenBuffers { floats, means, .. } = buffers;
             means.resize(dim, 0.0);
             for (row, &patch) in out.chunks_exact_mut(line).zip(patches) {
                 means.fill(0.0);
@@ -204,7 +206,7 @@ impl CachedView {
         Ok(())
     }
 
-    /// All patch tokens of a file.
+    /// Reads all patch tokens of a file, `[N, D]`.
     fn load(&self, path: &Path, tokens: &mut Vec<f16>) -> Result<()> {
         let bytes = map(path).map_err(|error| Error::io(path, &error))?;
         let before = HEADER + 2 * self.dim * GLOBALS;
@@ -222,6 +224,7 @@ impl CachedView {
     }
 }
 
+/// Maps a file of features into memory.
 #[allow(unsafe_code)] // A memory map.
 fn map(path: &Path) -> io::Result<memmap2::Mmap> {
     let file = File::open(path)?;
@@ -230,7 +233,7 @@ fn map(path: &Path) -> io::Result<memmap2::Mmap> {
     unsafe { memmap2::MmapOptions::new().populate().map(&file) }
 }
 
-/// Room to read frames in, kept from one to the next: pages that are new for every file took half the time.
+/// Buffers for reading views, kept from one view to the next: fresh pages for every file took half of the time.
 #[derive(Debug, Default)]
 pub struct TokenBuffers {
     tokens: Vec<f16>,
@@ -239,24 +242,25 @@ pub struct TokenBuffers {
 }
 
 impl TokenBuffers {
-    /// The tokens as floats.
+    /// Converts the tokens to f32.
     fn widen(&mut self) {
         self.floats.resize(self.tokens.len(), 0.0);
         self.tokens.convert_to_f32_slice(&mut self.floats);
     }
 }
 
-/// Little-endian numbers from their bytes.
+/// Little-endian f16 from their bytes.
 fn halves(bytes: &[u8], out: &mut [f16]) {
     for (to, pair) in out.iter_mut().zip(bytes.chunks_exact(2)) {
         *to = f16::from_le_bytes([pair[0], pair[1]]);
     }
 }
 
-/// Writes the features of one block of a photo of `photo` pixels.
+/// Writes the features of one block, `layer`, of a photo of `photo` (width, height) pixels. Values beyond the range of
+/// f16 are clamped to it.
 ///
 /// # Errors
-/// If the device or the disk fails.
+/// Where the tokens cannot be read from the device, or the file cannot be written.
 pub fn write(path: &Path, photo: (u32, u32), grid: Grid, layer: &LayerFeatures) -> Result<()> {
     let globals = GlobalToken::concat_tokens(&GlobalToken::ALL, layer)?;
     let globals: Vec<f32> = globals.flatten_all()?.to_vec1()?;
@@ -280,7 +284,7 @@ pub fn write(path: &Path, photo: (u32, u32), grid: Grid, layer: &LayerFeatures) 
     write_atomic(path, |writer| writer.write_all(&bytes))
 }
 
-/// What stands before the patch tokens.
+/// The header and the global tokens, which stand before the patch tokens.
 struct TokenFileHeader {
     photo: (u32, u32),
     grid: Grid,
@@ -289,7 +293,7 @@ struct TokenFileHeader {
     globals: Vec<f32>,
 }
 
-/// The start of a file whose length is right.
+/// Reads what stands before the patch tokens, and checks the length of the file.
 fn read_header(path: &Path) -> io::Result<TokenFileHeader> {
     let mut file = File::open(path)?;
     let mut header = [0u8; HEADER];

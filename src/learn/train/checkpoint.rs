@@ -1,4 +1,8 @@
-//! Everything that an unfinished training needs to go on as if it had not been stopped, in one safetensors file.
+//! The checkpoint of an unfinished training, from which it continues as if it had never been stopped.
+//!
+//! One safetensors file: f32 tensors `network.i`, `average.i` and `best.i` (weights in the order of
+//! [`HeadInTraining::parameters`]), `first.i` and `second.i` (moments of AdamW), `mean` and `deviation`; and under
+//! `dino.training` in the metadata JSON with the digest of the training, the optimiser's steps and the history.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,40 +17,45 @@ use crate::learn::train::history::TrainHistory;
 use crate::learn::train::optim::AdamW;
 use crate::system::files::write_atomic;
 
+/// Key of the JSON in the metadata of the file.
 const KEY: &str = "dino.training";
 
-/// The state between two epochs.
+/// The state of a training between two epochs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainState {
-    /// The weights.
+    /// The weights that are trained.
     pub network: HeadInTraining,
-    /// The optimiser's memory.
+    /// The state of the optimiser.
     pub adam: AdamW,
-    /// The moving average of the weights, where one is kept.
+    /// The exponential moving average of the weights, where one is kept.
     pub average: Option<HeadInTraining>,
-    /// The weights of the best epoch so far.
+    /// The weights of the best epoch so far; none before the first.
     pub best: Option<HeadInTraining>,
-    /// How inputs are standardised.
+    /// Mean and standard deviation of the inputs, measured before the first step.
     pub standardisation: Standardisation,
-    /// Epochs done, with their figures.
+    /// Finished epochs with their metrics.
     pub history: TrainHistory,
 }
 
+/// The JSON in the metadata of the file.
 #[derive(Serialize, Deserialize)]
 struct CheckpointHeader {
-    /// Of everything that the result depends on.
+    /// Digest of everything that the result depends on.
     digest: String,
     steps: usize,
     history: TrainHistory,
 }
 
 impl TrainState {
-    /// The weights as they are now: the moving average, where one is kept.
+    /// The weights to validate and to keep: the moving average, where there is one.
     pub fn latest(&self) -> &HeadInTraining {
         self.average.as_ref().unwrap_or(&self.network)
     }
 
-    /// Writes the state for a training with this `digest`.
+    /// Writes the state of the training with this `digest`.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
     pub fn write(&self, path: &Path, digest: &str) -> Result<()> {
         let mut tensors: Vec<(String, Vec<u8>)> = Vec::new();
         let mut add = |name: String, values: &[f32]| {
@@ -93,10 +102,12 @@ impl TrainState {
         write_atomic(path, |writer| writer.write_all(&bytes))
     }
 
-    /// Reads the state of a training like `fresh`; none if there is no file.
+    /// Reads the state of the training with this `digest`, whose shapes are those of `fresh`; none where there is no
+    /// file.
     ///
     /// # Errors
-    /// If the file cannot be read, or holds another training's state, or none: it would be written over.
+    /// Where the file cannot be read, is no checkpoint of this training (it would be overwritten), or has numbers that
+    /// are not finite.
     pub fn read(path: &Path, digest: &str, fresh: &TrainState) -> Result<Option<TrainState>> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
@@ -120,6 +131,7 @@ impl TrainState {
     }
 }
 
+/// The state in the bytes of a file; none where it is of another training or of no training.
 fn parse(bytes: &[u8], digest: &str, fresh: &TrainState) -> Option<TrainState> {
     let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
     let text: CheckpointHeader =
@@ -175,7 +187,7 @@ fn parse(bytes: &[u8], digest: &str, fresh: &TrainState) -> Option<TrainState> {
 }
 
 impl TrainState {
-    /// Whether all weights, and what they are standardised by, are numbers.
+    /// Whether all weights, moments and the standardisation are finite.
     fn is_finite(&self) -> bool {
         let networks = [
             Some(&self.network),

@@ -1,9 +1,11 @@
-//! Frozen features, computed once and kept on the disk: one file a photo, view and block, found by what was computed.
+//! The features of the frozen backbone, computed once and kept on the disk: one file for each photo, view and block.
 //!
+//! In: photos and the views wanted of them. Out: a [`CachedView`] for each; what is missing is computed first. Files
+//! are named by what was computed:
 //! `<folder>/<model>/<photo>-<size>[-coarse<percent>][-mirrored][-norm][-<decoded>][-<dtype>]-<block>.tokens`, where
-//! `<model>` is the start of the weights' fingerprint and `<photo>` that of the SHA-256 of the photo's bytes, so
+//! `<model>` is the start of the fingerprint of the weights and `<photo>` that of the SHA-256 of the photo's bytes, so
 //! renamed photos are found again and changed ones are not; `<dtype>` is named where it is not f32. Files appear whole
-//! or not at all, so a run that was stopped goes on where it was. [`open_view`] is what is in them.
+//! or not at all, so a run that was stopped continues where it was. Their format is that of [`cached_view`].
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -26,44 +28,45 @@ use crate::model::weights::digest;
 use crate::terminal::console::Console;
 use crate::vision::preprocess::{Preprocessor, Resample};
 
-/// Which features are kept, of which model.
+/// Which features of which model are cached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtractionConfig {
-    /// The weights' fingerprint.
+    /// Fingerprint of the weights, hexadecimal.
     pub fingerprint: String,
-    /// 0-based blocks, rising.
+    /// Indices of the blocks whose tokens are kept, from 0, rising.
     pub blocks: Vec<usize>,
-    /// Whether the final norm is applied.
+    /// Whether the final LayerNorm of the backbone is applied to the tokens.
     pub norm: bool,
-    /// Side of a patch.
+    /// Side of a patch in pixels.
     pub patch_size: usize,
-    /// A coarser look that is kept too.
+    /// A coarse scale of each view whose features are kept, too.
     pub coarse: Option<CoarseScale>,
     /// The number type that the backbone computes in.
     pub dtype: DType,
-    /// How photos are decoded, where that is not as usual ([`DecodeOptions::tag`](crate::io::inputs::DecodeOptions::tag)).
+    /// Tag of decoding options that are not the default, else empty
+    /// ([`DecodeOptions::tag`](crate::io::inputs::DecodeOptions::tag)).
     pub decoded: String,
 }
 
-/// A folder of features of one recipe.
+/// The part of a cache folder that holds the features of one [`ExtractionConfig`].
 #[derive(Debug, Clone)]
 pub struct FeatureCache {
     folder: PathBuf,
     config: ExtractionConfig,
 }
 
-/// How features that are not there yet are computed.
+/// What missing features are computed with.
 #[derive(Debug)]
 pub struct FeatureExtractor<'a> {
-    /// The model.
+    /// The frozen backbone.
     pub backbone: &'a Backbone,
-    /// How photos are decoded.
+    /// The decoder of photos.
     pub decoder: PhotoDecoder,
-    /// Photos of one size to run at once.
+    /// How many photos of one size are run through the backbone at once.
     pub batch_size: BatchSize,
 }
 
-/// Whether files can be made in `folder`, which is made if need be.
+/// Checks that files can be written in `folder`, which is created where it does not exist.
 fn check_writable(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)
         .and_then(|()| tempfile::tempfile_in(folder))
@@ -71,26 +74,13 @@ fn check_writable(folder: &Path) -> Result<()> {
         .map_err(|error| suggest_cache_option(Error::io(folder, &error)))
 }
 
-/// The error for features that cannot be kept where they should be.
+/// Adds to an error of writing features how another folder is named.
 fn suggest_cache_option(error: Error) -> Error {
-    match error {
-        Error::File {
-            path,
-            reason: why,
-            fault,
-        } => Error::File {
-            path,
-            fault,
-            reason: format!(
-                "{why}; features are kept there, and --cache FOLDER names another place"
-            ),
-        },
-        other => other,
-    }
+    error.with_remedy("; features are kept there, and --cache FOLDER names another place")
 }
 
 impl FeatureCache {
-    /// The cache in `folder`, for one recipe.
+    /// The features of `config` in the cache folder `folder`, which need not exist.
     pub fn new(folder: impl Into<PathBuf>, config: ExtractionConfig) -> Self {
         Self {
             folder: folder.into(),
@@ -98,13 +88,20 @@ impl FeatureCache {
         }
     }
 
-    /// What is kept.
+    /// Which features are cached.
     pub fn config(&self) -> &ExtractionConfig {
         &self.config
     }
 
-    fn file(&self, hash: &str, view: ViewSpec, look: Option<CoarseScale>, block: usize) -> PathBuf {
-        let coarse = look.map_or(String::new(), |it| format!("-coarse{}", u32::from(it)));
+    /// The file of one block of a view, of the full scale or of a coarse one.
+    fn file(
+        &self,
+        hash: &str,
+        view: ViewSpec,
+        scale: Option<CoarseScale>,
+        block: usize,
+    ) -> PathBuf {
+        let coarse = scale.map_or(String::new(), |it| format!("-coarse{}", u32::from(it)));
         let mirrored = if view.mirrored { "-mirrored" } else { "" };
         let norm = if self.config.norm { "-norm" } else { "" };
         let decoded = match self.config.decoded.as_str() {
@@ -122,32 +119,32 @@ impl FeatureCache {
         ))
     }
 
-    /// The features of one view, if they are all there and sound.
-    fn open_view(&self, hash: &str, view: ViewSpec) -> Option<CachedView> {
-        let mut frame = self.open_scale(hash, view, None)?;
+    /// The features of one view with its coarse scale; none where a file is missing or damaged.
+    fn open_view(&self, hash: &str, spec: ViewSpec) -> Option<CachedView> {
+        let mut view = self.open_scale(hash, spec, None)?;
         if let Some(coarse) = self.config.coarse {
-            frame.coarse = Some(Box::new(self.open_scale(hash, view, Some(coarse))?));
+            view.coarse = Some(Box::new(self.open_scale(hash, spec, Some(coarse))?));
         }
-        Some(frame)
+        Some(view)
     }
 
-    /// Those of one look alone.
+    /// The features of one scale of a view alone.
     fn open_scale(
         &self,
         hash: &str,
         view: ViewSpec,
-        look: Option<CoarseScale>,
+        scale: Option<CoarseScale>,
     ) -> Option<CachedView> {
         let blocks = self.config.blocks.iter();
-        let files = blocks.map(|&block| self.file(hash, view, look, block));
-        CachedView::open(files.collect(), view, look, self.config.patch_size)
+        let files = blocks.map(|&block| self.file(hash, view, scale, block));
+        CachedView::open(files.collect(), view, scale, self.config.patch_size)
     }
 
-    /// The SHA-256 of each of `photos`, by which their features are found. Photos that cannot be read are recorded in
-    /// `report`, and have none.
+    /// The SHA-256 of the bytes of each of `photos`, by which their features are found. Photos that cannot be read are
+    /// recorded in `report` and have none.
     ///
     /// # Errors
-    /// Only what concerns the whole run.
+    /// [`Error::Interrupted`] after Ctrl-C.
     pub fn hash_photos(photos: &[PathBuf], report: &mut RunReport) -> Result<Vec<Option<String>>> {
         let hashes: Vec<Result<String>> = photos
             .par_iter()
@@ -159,22 +156,23 @@ impl FeatureCache {
             .collect()
     }
 
-    /// The folder of the model's features.
+    /// The name of the folder of the model's features: the first 16 digits of its fingerprint.
     pub fn model_folder(&self) -> &str {
         let fingerprint = &self.config.fingerprint;
         &fingerprint[..16.min(fingerprint.len())]
     }
 
-    /// Features of all `photos`, with what [`FeatureCache::hash_photos`] says of them, in all `views`, by photo and then by
-    /// view, computing those that are not there yet. Photos that fail are recorded in `report` and have no frames.
+    /// The cached views of all photos, by photo and then by view; features that are missing are computed first. Photos
+    /// come with their hashes ([`FeatureCache::hash_photos`]); those that fail are recorded in `report` and have no
+    /// views.
     ///
     /// # Errors
-    /// Only what concerns the whole run.
+    /// [`Error::Interrupted`] after Ctrl-C; where the folder cannot be written, or the engine cannot be set up.
     pub fn load_or_compute(
         &self,
         (photos, known): (&[PathBuf], &[Option<String>]),
         views: &[ViewSpec],
-        how: &FeatureExtractor<'_>,
+        extractor: &FeatureExtractor<'_>,
         report: &mut RunReport,
         console: &Console,
     ) -> Result<Vec<Vec<CachedView>>> {
@@ -187,8 +185,16 @@ impl FeatureCache {
             }
         }
         for (size, mirror) in sizes {
-            for look in std::iter::once(None).chain(self.config.coarse.map(Some)) {
-                self.compute_missing(photos, known, (size, look), mirror, how, report, console)?;
+            for scale in std::iter::once(None).chain(self.config.coarse.map(Some)) {
+                self.compute_missing(
+                    photos,
+                    known,
+                    (size, scale),
+                    mirror,
+                    extractor,
+                    report,
+                    console,
+                )?;
             }
         }
         let all_views = |hash: &Option<String>| {
@@ -204,42 +210,43 @@ impl FeatureCache {
             .collect())
     }
 
+    /// Computes the features of one size and scale that are missing, each of several equal photos once.
     #[allow(clippy::too_many_arguments)]
     fn compute_missing(
         &self,
         photos: &[PathBuf],
         hashes: &[Option<String>],
-        (size, look): (SizeRule, Option<CoarseScale>),
+        (size, scale): (SizeRule, Option<CoarseScale>),
         mirror: bool,
-        how: &FeatureExtractor<'_>,
+        extractor: &FeatureExtractor<'_>,
         report: &mut RunReport,
         console: &Console,
     ) -> Result<()> {
-        let mut lacking: [Vec<usize>; 3] = Default::default();
+        let mut missing_by_views: [Vec<usize>; 3] = Default::default();
         let mut seen = HashSet::new();
         for (index, hash) in hashes.iter().enumerate() {
             let Some(hash) = hash.as_deref().filter(|hash| seen.insert(*hash)) else {
                 continue;
             };
             let lacks = |mirrored| {
-                self.open_scale(hash, ViewSpec { size, mirrored }, look)
+                self.open_scale(hash, ViewSpec { size, mirrored }, scale)
                     .is_none()
             };
             match (lacks(false), mirror && lacks(true)) {
-                (true, true) => lacking[0].push(index),
-                (true, false) => lacking[1].push(index),
-                (false, true) => lacking[2].push(index),
+                (true, true) => missing_by_views[0].push(index),
+                (true, false) => missing_by_views[1].push(index),
+                (false, true) => missing_by_views[2].push(index),
                 (false, false) => (),
             }
         }
-        let count = lacking.iter().map(Vec::len).sum::<usize>();
+        let count = missing_by_views.iter().map(Vec::len).sum::<usize>();
         if count == 0 {
             return Ok(());
         }
         check_writable(&self.folder)?;
         console.note(format_args!(
             "features at size {size}{}{} are computed, and kept in {}",
-            look.map_or(String::new(), |it| format!(", {} % of it", u32::from(it))),
+            scale.map_or(String::new(), |it| format!(", {} % of it", u32::from(it))),
             if mirror { ", plain and mirrored" } else { "" },
             self.folder.display()
         ));
@@ -253,16 +260,16 @@ impl FeatureCache {
             })
             .collect();
         let progress = console.progress_of_work(count, "features");
-        let decoding = DecodeStage::new(how.decoder.clone());
+        let decoding = DecodeStage::new(extractor.decoder.clone());
         let engine = Engine::new(
-            std::slice::from_ref(how.backbone),
+            std::slice::from_ref(extractor.backbone),
             decoding,
-            how.batch_size,
+            extractor.batch_size,
             console,
         )?;
         for (views, missing) in [FlipViews::Both, FlipViews::Plain, FlipViews::Mirrored]
             .into_iter()
-            .zip(lacking)
+            .zip(missing_by_views)
         {
             let pass = BackbonePass {
                 preprocessor: Preprocessor {
@@ -276,10 +283,10 @@ impl FeatureCache {
                 },
                 requests: requests.clone(),
                 views,
-                scales: look.map_or(InputScales::Full, InputScales::Coarse),
+                scales: scale.map_or(InputScales::Full, InputScales::Coarse),
             };
             let network = FeaturePass {
-                backbone: how.backbone,
+                backbone: extractor.backbone,
                 pass,
                 bytes_after: &|_| 0,
                 on_progress: &|_| (),
@@ -289,11 +296,11 @@ impl FeatureCache {
                 .map(|&index| Source::from_path(&photos[index]))
                 .collect();
             let sources: Vec<&Source> = sources.iter().collect();
-            // What cannot be written for one photo cannot be for the next one either.
-            let store = |ready: ReadyPhoto, seen: BackboneOutput| {
+            // A failure to write ends the run: the next photo could not be written either.
+            let store = |ready: ReadyPhoto, output: BackboneOutput| {
                 let hash = hashes[missing[ready.index]].as_deref().unwrap_or_default();
                 let photo = ready.photo.dimensions();
-                let stored = self.store(hash, (size, look), views, photo, &seen);
+                let stored = self.store(hash, (size, scale), views, photo, &output);
                 Ok(stored.map_err(suggest_cache_option))
             };
             let ran = engine.run(
@@ -311,29 +318,36 @@ impl FeatureCache {
                     report.record(name, stored).map(|_| ())
                 },
             );
-            note_overflow(std::slice::from_ref(how.backbone), console);
+            note_overflow(std::slice::from_ref(extractor.backbone), console);
             ran?;
         }
         Ok(())
     }
 
+    /// Writes the features of one photo, all blocks of one or both mirrorings.
     fn store(
         &self,
         hash: &str,
-        (size, look): (SizeRule, Option<CoarseScale>),
+        (size, scale): (SizeRule, Option<CoarseScale>),
         views: FlipViews,
         photo: (u32, u32),
-        seen: &BackboneOutput,
+        output: &BackboneOutput,
     ) -> Result<()> {
         let write = |mirrored: bool, features: &Features| -> Result<()> {
             for layer in &features.layers {
-                let file = self.file(hash, ViewSpec { size, mirrored }, look, layer.request.block);
+                let file = self.file(
+                    hash,
+                    ViewSpec { size, mirrored },
+                    scale,
+                    layer.request.block,
+                );
                 cached_view::write(&file, photo, features.grid, layer)?;
             }
             Ok(())
         };
-        write(views == FlipViews::Mirrored, &seen.features)?;
-        seen.mirrored
+        write(views == FlipViews::Mirrored, &output.features)?;
+        output
+            .mirrored
             .as_ref()
             .map_or(Ok(()), |mirrored| write(true, mirrored))
     }

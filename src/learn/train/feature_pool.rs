@@ -1,7 +1,8 @@
-//! Features of drawn samples' patches in memory, and mini-batches made of them.
+//! The features of drawn patches in memory, and the mini-batches that are put together from them.
 //!
-//! If all patches fit into the memory allowed they are read once; else every epoch reads those that it drew. Either
-//! way training touches memory at random and the disk in order.
+//! In: patches of an index, whose features lie in the cache. Out: standardised inputs `[patches, width]` of a
+//! mini-batch, as an [`InputLayout`] orders them. Where all patches fit into the memory allowed they are read once,
+//! else every epoch reads those that it drew: either way memory is accessed at random and the disk in order.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -10,24 +11,26 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::learn::train::cached_view::TokenBuffers;
 use crate::learn::train::head_in_training::Standardisation;
-use crate::learn::train::samples::{PatchKey, TrainingSamples, mix_seed};
+use crate::learn::train::samples::{PatchKey, TrainingSamples};
+use crate::learn::train::seed::mix_seed;
 use crate::maths::matrix::{column_deviations, column_means};
 use crate::model::head::global_token::GlobalToken;
 
-/// Patches over which inputs are standardised.
+/// Patches over which mean and deviation of the inputs are measured.
 const STANDARD_PATCHES: usize = 50_000;
 
-/// Features in memory.
+/// The features of some patches in memory, in f16.
 #[derive(Debug)]
 pub struct FeaturePool {
-    /// The patches that are here, rising.
+    /// The patches whose features are here, rising.
     patches: Vec<PatchKey>,
-    /// `[patches, local * blocks * D]`.
+    /// `[patches, width]`.
     values: Vec<f16>,
+    /// [`InputLayout::read_width`].
     width: usize,
 }
 
-/// The patches of some samples, rising, each once.
+/// The patches of the samples `some`, rising, each once.
 pub fn patches_of(samples: &TrainingSamples, some: impl Iterator<Item = usize>) -> Vec<PatchKey> {
     let mut patches = Vec::new();
     for sample in some {
@@ -39,15 +42,17 @@ pub fn patches_of(samples: &TrainingSamples, some: impl Iterator<Item = usize>) 
 }
 
 impl FeaturePool {
-    /// How many patches of `width` numbers fit into `bytes`.
+    /// How many patches of `width` f16 numbers fit into `bytes`.
     pub fn capacity(bytes: u64, width: usize) -> usize {
         (bytes / (2 * width as u64)) as usize
     }
 
-    /// Reads what `inputs` need of `patches`, rising, frame by frame, into the memory of the pool `before`.
+    /// Reads the features of `patches` (rising) that `inputs` need, view by view in parallel, reusing the memory of the
+    /// pool `before`.
     ///
     /// # Errors
-    /// If features cannot be read any more.
+    /// Where features were removed or changed since they were opened; [`Error::Interrupted`](crate::Error::Interrupted)
+    /// after Ctrl-C.
     pub fn read(
         samples: &TrainingSamples,
         patches: Vec<PatchKey>,
@@ -59,18 +64,20 @@ impl FeaturePool {
         values.resize(patches.len() * width, f16::ZERO);
         let mut jobs = Vec::new();
         let mut rest = values.as_mut_slice();
-        for of_frame in patches.chunk_by(|a, b| a.view == b.view) {
-            let (out, after) = rest.split_at_mut(of_frame.len() * width);
-            jobs.push((of_frame, out));
+        for of_view in patches.chunk_by(|a, b| a.view == b.view) {
+            let (out, after) = rest.split_at_mut(of_view.len() * width);
+            jobs.push((of_view, out));
             rest = after;
         }
-        jobs.into_par_iter()
-            .try_for_each_init(TokenBuffers::default, |room, (patches, out)| {
+        jobs.into_par_iter().try_for_each_init(
+            TokenBuffers::default,
+            |buffers, (patches, out)| {
                 crate::system::interrupt::check()?;
-                let frame = &samples.views[patches[0].view as usize];
+                let view = &samples.views[patches[0].view as usize];
                 let places: Vec<u32> = patches.iter().map(|key| key.patch).collect();
-                frame.read(&places, &inputs.context, inputs.coarse, room, out)
-            })?;
+                view.read(&places, &inputs.context, inputs.coarse, buffers, out)
+            },
+        )?;
         Ok(FeaturePool {
             patches,
             values,
@@ -78,47 +85,47 @@ impl FeaturePool {
         })
     }
 
-    /// What was read of a patch, `[local * blocks * D]`.
+    /// The features of a patch, `[read_width]`.
     ///
     /// # Panics
-    /// If it was not read.
+    /// Where the patch is behind the last one of the pool.
     fn row(&self, patch: PatchKey) -> &[f16] {
         let at = self.patches.partition_point(|other| *other < patch);
         &self.values[at * self.width..][..self.width]
     }
 }
 
-/// How a row of inputs is put together: block by block the patch token, the means of squares around it, the token of a
-/// coarser look and the global tokens, as far as they are wanted.
+/// The layout of the input of one patch: block by block the patch token, the mean tokens of squares around it, the
+/// token of the coarse scale and the global tokens, as far as the head reads them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputLayout {
-    /// Blocks.
+    /// Number of blocks whose tokens are read.
     pub blocks: usize,
-    /// Width of a token.
+    /// Token width D of the backbone.
     pub dim: usize,
-    /// Sides of the squares whose mean tokens follow each patch token.
+    /// Sides, in patches, of the squares whose mean tokens follow each patch token.
     pub context: Vec<usize>,
-    /// Whether the token of a coarser look follows these.
+    /// Whether the token of the coarse scale follows these.
     pub coarse: bool,
-    /// The tokens of the whole photo that follow these.
+    /// The global tokens that follow these.
     pub globals: Vec<GlobalToken>,
 }
 
-/// A part of a row of inputs.
+/// One token of the input of a patch, of one block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum InputPart {
-    /// A patch token.
+    /// The token of the patch itself.
     Patch,
-    /// The mean of a square, by its place among the sides.
+    /// The mean token of a square, by the index of its side in [`InputLayout::context`].
     Context(usize),
-    /// The token of a coarser look.
+    /// The token of the coarse scale.
     Coarse,
-    /// A token of the whole photo.
+    /// A global token of the view.
     Global(GlobalToken),
 }
 
 impl InputPart {
-    /// The token of the whole photo that it is, if it is one; all else is read of the patch's frame.
+    /// The global token, where it is one; all other parts belong to the place of the patch and come from the pool.
     fn global(self) -> Option<GlobalToken> {
         match self {
             InputPart::Global(token) => Some(token),
@@ -127,22 +134,22 @@ impl InputPart {
     }
 }
 
-/// Shares of inputs that are set to zero in training.
+/// Dropout (Srivastava et al., 2014) of the inputs: the shares that are set to zero in training, 0..1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
-    /// Of patch tokens, of means of squares and of a coarser look.
+    /// Of the numbers of patch tokens, context means and the coarse scale.
     pub patch: f32,
-    /// Of global tokens.
+    /// Of the numbers of global tokens.
     pub global: f32,
 }
 
 impl InputLayout {
-    /// Numbers a patch.
+    /// Inputs of a patch: numbers of all tokens of all blocks.
     pub fn width(&self) -> usize {
         self.blocks * self.block_width()
     }
 
-    /// Numbers a patch that are read of its frame; global tokens are not.
+    /// Numbers of a patch in the pool: all but those of global tokens, which are kept once per view.
     pub fn read_width(&self) -> usize {
         self.blocks * self.dim * self.local()
     }
@@ -157,7 +164,7 @@ impl InputLayout {
         self.dim * (self.local() + self.globals.len())
     }
 
-    /// The parts of a row, one block's.
+    /// The parts of one block, in their order.
     pub(super) fn parts(&self) -> impl Iterator<Item = InputPart> {
         let context = (0..self.context.len()).map(InputPart::Context);
         let globals = self.globals.iter().copied().map(InputPart::Global);
@@ -168,8 +175,8 @@ impl InputLayout {
             .chain(globals)
     }
 
-    /// Calls `copy` with the place in the row, the place in what is read (in a frame's global token for such a one) and
-    /// the part, block by block.
+    /// Calls `copy` for every part, block by block, with its first number in the input row, the first number of its
+    /// source (the features in the pool, or the global token over all blocks) and the part.
     pub(super) fn each_part(&self, mut copy: impl FnMut(usize, usize, InputPart)) {
         for block in 0..self.blocks {
             for (at, part) in self.parts().enumerate() {
@@ -187,8 +194,8 @@ impl InputLayout {
         }
     }
 
-    /// Mean and deviation of every input over patches of the first samples in `order`, and of the global tokens over
-    /// the frames.
+    /// Measures mean and standard deviation of every input: of what belongs to a place over the patches of the first
+    /// samples in `order` (50,000 patches at most), of global tokens over all views.
     pub fn measure_standardisation(
         &self,
         samples: &TrainingSamples,
@@ -202,8 +209,8 @@ impl InputLayout {
             pool.row(patch).convert_to_f32_slice(row);
         });
         let globals = GlobalToken::ALL.map(|token| match self.globals.contains(&token) {
-            true => moments(&samples.views, tokens, |frame, row| {
-                row.copy_from_slice(frame.global(token));
+            true => moments(&samples.views, tokens, |view, row| {
+                row.copy_from_slice(view.global(token));
             }),
             false => Default::default(),
         });
@@ -221,7 +228,8 @@ impl InputLayout {
         standard
     }
 
-    /// The standardised inputs of a mini-batch, `[patches of all samples, width]`, with `dropout` seeded by `seed`.
+    /// Fills `out` with the standardised inputs of a mini-batch of samples, `[patches of all samples, width]`, with
+    /// `dropout` whose randomness depends on `seed` and the row alone.
     #[allow(clippy::too_many_arguments)]
     pub fn fill(
         &self,
@@ -247,11 +255,11 @@ impl InputLayout {
                 || vec![0f32; pool.width],
                 |tokens, (index, (row, &patch))| {
                     pool.row(patch).convert_to_f32_slice(tokens);
-                    let frame = &samples.views[patch.view as usize];
+                    let view = &samples.views[patch.view as usize];
                     self.each_part(|to, from, part| {
                         let source = part
                             .global()
-                            .map_or(tokens.as_slice(), |token| frame.global(token));
+                            .map_or(tokens.as_slice(), |token| view.global(token));
                         row[to..][..self.dim].copy_from_slice(&source[from..][..self.dim]);
                     });
                     for ((v, mean), scale) in row.iter_mut().zip(&standard.mean).zip(&scale) {
@@ -267,7 +275,8 @@ impl InputLayout {
     }
 }
 
-/// Sets a `share` of the values to zero and scales the rest up. The share is taken in steps of 1/256.
+/// Sets a random `share` of the values to zero and scales the others up, so that the mean stays. The share is rounded
+/// to steps of 1/256.
 fn drop_out(values: &mut [f32], share: f32, rng: &mut fastrand::Rng) {
     let threshold = (share * 256.0).round().min(255.0) as u8;
     if threshold == 0 {
@@ -278,7 +287,7 @@ fn drop_out(values: &mut [f32], share: f32, rng: &mut fastrand::Rng) {
         let bytes = rng.u64(..).to_le_bytes();
         bytes.map(|byte| if byte < threshold { 0.0 } else { scale })
     };
-    // Whole eights are done at once.
+    // One 64-bit random number decides on eight values.
     let (eights, rest) = values.as_chunks_mut::<8>();
     for eight in eights {
         let factors = factors();
@@ -294,7 +303,7 @@ fn drop_out(values: &mut [f32], share: f32, rng: &mut fastrand::Rng) {
     }
 }
 
-/// Column means and deviations, the latter above zero.
+/// Mean and standard deviation of every column, the latter at least 1e-6.
 fn moments<T: Sync>(
     rows: &[T],
     width: usize,

@@ -1,14 +1,18 @@
-//! The trainable part: one linear layer, or two with ReLU between them, with gradients in closed form.
+//! The weights of a head in training: one linear layer, or two with ReLU between them, with gradients in closed form.
+//!
+//! In: standardised inputs `[n, inputs]`. Out: scores `[n, outputs]`, and backwards the gradients of all weights. The
+//! standardisation is folded into the first layer when the head is written ([`HeadInTraining::fold`]), so that a
+//! finished head reads features as they are, and unfolded when a head is trained further.
 
 use rayon::prelude::*;
 
 use crate::maths::matrix::{Matrix, matmul};
 use crate::model::head::linear::Dense;
 
-/// A layer as training holds it: `x W + b`.
+/// A linear layer, `x W + b`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainableLinear {
-    /// Width of its input.
+    /// Width of the input.
     pub inputs: usize,
     /// `[inputs, outputs]`, row-major.
     pub weight: Vec<f32>,
@@ -16,27 +20,27 @@ pub struct TrainableLinear {
     pub bias: Vec<f32>,
 }
 
-/// One or two layers.
+/// The trainable weights of a head: one or two linear layers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadInTraining {
-    /// Followed by ReLU.
+    /// The hidden layer, followed by ReLU, where there is one.
     pub hidden: Option<TrainableLinear>,
-    /// The last layer.
+    /// The layer that gives the scores.
     pub output: TrainableLinear,
 }
 
-/// The sizes of a network.
+/// The widths of the layers of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerWidths {
-    /// Numbers a patch.
+    /// Inputs of a patch.
     pub inputs: usize,
     /// Width of the hidden layer; 0 for none.
     pub hidden: usize,
-    /// Scores a patch.
+    /// Scores of a patch: bins or classes.
     pub outputs: usize,
 }
 
-/// Mean and standard deviation of every input.
+/// Mean and standard deviation of every input: inputs are standardised as `(x - mean) / deviation`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standardisation {
     /// `[inputs]`.
@@ -46,6 +50,7 @@ pub struct Standardisation {
 }
 
 impl TrainableLinear {
+    /// A layer with weights drawn from a normal distribution of standard deviation `scale`, and biases of `bias`.
     fn new(inputs: usize, outputs: usize, scale: f32, bias: f32, rng: &mut fastrand::Rng) -> Self {
         TrainableLinear {
             inputs,
@@ -72,7 +77,8 @@ impl TrainableLinear {
         out
     }
 
-    /// The gradients of weight and bias from that of the output.
+    /// The gradients of weight and bias from the `gradient` `[n, outputs]` by the output, for the input `x` `[n,
+    /// inputs]`.
     fn gradients(&self, x: &[f32], gradient: &[f32], n: usize) -> [Vec<f32>; 2] {
         let outputs = self.outputs();
         let mut weight = vec![0f32; self.weight.len()];
@@ -90,6 +96,7 @@ impl TrainableLinear {
         [weight, bias]
     }
 
+    /// The same layer with its weight as `[outputs, inputs]`, as heads store it.
     fn transposed(&self) -> Dense {
         let outputs = self.outputs();
         let weight = (0..outputs * self.inputs)
@@ -102,7 +109,7 @@ impl TrainableLinear {
         }
     }
 
-    /// The layer for standardised inputs, from one for inputs as they are: what [`TrainableLinear::folded`] undoes.
+    /// The layer for standardised inputs, from one for inputs as they are; the inverse of [`TrainableLinear::folded`].
     fn unfolded(dense: &Dense, standard: &Standardisation) -> Self {
         let outputs = dense.outputs();
         let mut layer = TrainableLinear {
@@ -126,7 +133,7 @@ impl TrainableLinear {
         layer
     }
 
-    /// The same layer, as training holds it.
+    /// The same layer with its weight as `[inputs, outputs]`.
     fn from_dense(dense: &Dense) -> Self {
         let standard = Standardisation {
             mean: vec![0.0; dense.inputs],
@@ -135,8 +142,8 @@ impl TrainableLinear {
         Self::unfolded(dense, &standard)
     }
 
-    /// The layer for inputs as they are, from one for standardised inputs. In f64, for the means are large and much
-    /// cancels.
+    /// The layer for inputs as they are, from one for standardised inputs: `w / deviation`, and a bias less
+    /// `sum(w mean / deviation)`. Sums are taken in f64, because means are large and cancel.
     fn folded(&self, standard: &Standardisation) -> Dense {
         let mut dense = self.transposed();
         for (row, bias) in dense
@@ -159,8 +166,9 @@ impl TrainableLinear {
 }
 
 impl HeadInTraining {
-    /// A new one. `scale` is the standard deviation of the first weights of a network without a hidden layer, `bias`
-    /// that of every score at the start.
+    /// Random initial weights. `scale` is the standard deviation of the output weights of a head without a hidden layer
+    /// (and the least one with it), `bias` the initial bias of every score; the hidden layer has He initialisation (He
+    /// et al., 2015).
     pub fn new(shape: LayerWidths, scale: f32, bias: f32, rng: &mut fastrand::Rng) -> Self {
         let LayerWidths {
             inputs,
@@ -173,7 +181,6 @@ impl HeadInTraining {
                 output: TrainableLinear::new(inputs, outputs, scale, bias, rng),
             };
         }
-        // He initialisation before the ReLU.
         let first = TrainableLinear::new(inputs, hidden, (2.0 / inputs as f32).sqrt(), 0.0, rng);
         let output = TrainableLinear::new(
             hidden,
@@ -188,7 +195,8 @@ impl HeadInTraining {
         }
     }
 
-    /// Scores `[n, outputs]` of `x` `[n, inputs]`, and what the hidden layer gave.
+    /// The scores `[n, outputs]` of `x` `[n, inputs]`, and the activations of the hidden layer `[n, hidden]` after
+    /// ReLU.
     pub fn forward(&self, x: &[f32], n: usize) -> (Vec<f32>, Option<Vec<f32>>) {
         match &self.hidden {
             None => (self.output.forward(x, n), None),
@@ -200,7 +208,8 @@ impl HeadInTraining {
         }
     }
 
-    /// Gradients in the order of [`HeadInTraining::parameters`].
+    /// The gradients of all weights, in the order of [`HeadInTraining::parameters`], from the input `x`, the
+    /// activations of the hidden layer and the `gradient` `[n, outputs]` by the scores.
     pub fn backward(
         &self,
         x: &[f32],
@@ -233,7 +242,7 @@ impl HeadInTraining {
         all
     }
 
-    /// Weights and biases, layer by layer.
+    /// Weight and bias of each layer, in the order of the layers.
     pub fn parameters(&self) -> Vec<&Vec<f32>> {
         let mut all = Vec::new();
         for layer in self.hidden.iter().chain([&self.output]) {
@@ -242,7 +251,7 @@ impl HeadInTraining {
         all
     }
 
-    /// As [`HeadInTraining::parameters`], to be changed.
+    /// As [`HeadInTraining::parameters`], mutable.
     pub fn parameters_mut(&mut self) -> Vec<&mut Vec<f32>> {
         let mut all = Vec::new();
         for layer in self.hidden.iter_mut().chain([&mut self.output]) {
@@ -251,7 +260,7 @@ impl HeadInTraining {
         all
     }
 
-    /// The network for standardised inputs, from the layers of a head that reads features as they are.
+    /// The weights for standardised inputs, from the layers (hidden, output) of a head that reads features as they are.
     pub fn unfold((hidden, output): &(Option<Dense>, Dense), standard: &Standardisation) -> Self {
         match hidden {
             None => HeadInTraining {
@@ -265,7 +274,7 @@ impl HeadInTraining {
         }
     }
 
-    /// The layers of a head that reads features as they are.
+    /// The layers (hidden, output) of a head that reads features as they are.
     pub fn fold(&self, standard: &Standardisation) -> (Option<Dense>, Dense) {
         match &self.hidden {
             None => (None, self.output.folded(standard)),
@@ -274,7 +283,7 @@ impl HeadInTraining {
     }
 }
 
-/// A number from the standard normal distribution, by Box and Muller.
+/// A sample of the standard normal distribution, by the Box-Muller transform.
 pub fn normal(rng: &mut fastrand::Rng) -> f32 {
     let radius = (-2.0 * (1.0 - rng.f64()).ln()).sqrt();
     (radius * (std::f64::consts::TAU * rng.f64()).cos()) as f32

@@ -1,4 +1,4 @@
-//! What happened, epoch by epoch: the lines on the screen and the JSON log.
+//! The history of a training, epoch by epoch: the lines on the screen, the JSON log, and a part of the checkpoint.
 
 use std::path::Path;
 
@@ -8,32 +8,32 @@ use serde_json::{Map, Value, json};
 use crate::error::Result;
 use crate::system::files::write_atomic;
 
-/// One epoch.
+/// The results of one epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// From 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
-    /// Mean training loss.
+    /// Mean training loss over the samples of the epoch.
     pub loss: f64,
-    /// Learning rate at its end.
+    /// Learning rate of its last step.
     pub rate: f64,
-    /// Validation figures by name; none without validation.
+    /// Validation metrics by name, the most telling first; empty without validation.
     pub metrics: Vec<(String, f64)>,
-    /// Seconds it took, validation included.
+    /// Seconds that it took, validation included.
     pub seconds: f64,
 }
 
 /// All epochs so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainHistory {
-    /// In order.
+    /// One entry for each finished epoch, in their order.
     pub epochs: Vec<Epoch>,
-    /// The best epoch so far, from 1; the last without validation.
+    /// Number of the best epoch so far, from 1; without validation the last one. 0 before the first.
     pub best: usize,
 }
 
 impl Epoch {
-    /// The figure called `name`.
+    /// The value of the validation metric `name`.
     pub fn metric(&self, name: &str) -> Option<f64> {
         self.metrics
             .iter()
@@ -41,25 +41,25 @@ impl Epoch {
             .map(|(_, value)| *value)
     }
 
-    /// `epoch 3/10  loss 0.2345  rmse 0.812  delta1 0.59  (12.3 s)`
+    /// The line for the screen, with the first four metrics: `epoch  3/10  loss 0.2345  rmse 0.8120  (12.3 s)`.
     pub fn line(&self, of: usize) -> String {
-        let figures: String = self
+        let metrics: String = self
             .metrics
             .iter()
             .take(4)
             .map(|(name, value)| format!("  {name} {value:.4}"))
             .collect();
         format!(
-            "epoch {:>2}/{of}  loss {:.4}{figures}  ({:.1} s)",
+            "epoch {:>2}/{of}  loss {:.4}{metrics}  ({:.1} s)",
             self.epoch, self.loss, self.seconds
         )
     }
 }
 
-/// Writes the log of a training, or of one for each fold.
+/// Writes the JSON log of a training (`{"best_epoch", "epochs"}`), or of one for each fold (`{"folds": […]}`).
 ///
 /// # Errors
-/// If the file cannot be written.
+/// Where the file cannot be written.
 pub fn write(folds: &[TrainHistory], path: &Path) -> Result<()> {
     let object = match folds {
         [one] => one.to_json(),
@@ -77,7 +77,7 @@ impl TrainHistory {
             .epochs
             .iter()
             .map(|one| {
-                let figures: Map<String, Value> = one
+                let metrics: Map<String, Value> = one
                     .metrics
                     .iter()
                     .map(|(name, value)| (name.clone(), (*value).into()))
@@ -86,7 +86,7 @@ impl TrainHistory {
                     "epoch": one.epoch,
                     "loss": one.loss,
                     "rate": one.rate,
-                    "validation": figures,
+                    "validation": metrics,
                     "seconds": (one.seconds * 100.0).round() / 100.0,
                 })
             })

@@ -1,7 +1,11 @@
-//! Training of heads: labelled photos -> cached features -> patch targets -> mini-batches -> a head.
+//! Training of heads on a frozen backbone: labelled photos -> cached features -> patch targets -> mini-batches -> a
+//! head.
 //!
-//! The backbone is frozen, so its features are computed once ([`features`]); what is learnt is one linear layer, or
-//! two, whose gradients are written out by hand. Reference for the depth head: Oquab et al., "DINOv2", section 7.4.
+//! The backbone is frozen, so the features of every photo are computed once and kept on the disk ([`feature_cache`]);
+//! [`samples`] is the index of what can be learnt from them, [`feature_pool`] brings the features of an epoch into
+//! memory, and [`trainer`] is the loop. A head is one linear layer, or two with ReLU between them, whose gradients are
+//! written out by hand ([`head_in_training`], [`loss`]). Reference for the depth head: Oquab et al., "DINOv2", 2023,
+//! section 7.4. Everything random follows from one seed ([`seed`]).
 
 pub mod cache;
 pub mod cached_view;
@@ -14,6 +18,7 @@ pub mod loss;
 pub mod optim;
 pub mod samples;
 pub mod scores;
+pub mod seed;
 pub mod spread_calibration;
 pub mod targets;
 pub mod trainer;

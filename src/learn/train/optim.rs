@@ -1,22 +1,26 @@
-//! AdamW (Loshchilov and Hutter, 2019) with linear warm-up and a cosine to zero, and a moving average of the weights.
+//! The optimiser: AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019), a learning rate with
+//! linear warm-up and cosine decay to zero, and an exponential moving average of the weights.
+//!
+//! In: the gradients of a mini-batch, in the order of [`HeadInTraining::parameters`]. Out: the weights, changed in
+//! place.
 
 use rayon::prelude::*;
 
 use crate::learn::train::head_in_training::HeadInTraining;
 
-/// How fast is learnt.
+/// The learning-rate schedule: linear warm-up to the peak, then half a cosine to zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
-    /// The highest learning rate.
+    /// Peak learning rate.
     pub rate: f64,
-    /// Share of all steps until it is reached.
+    /// Share of all steps that the warm-up takes, 0..1.
     pub warm_up: f64,
-    /// All steps.
+    /// Optimiser steps of the whole training.
     pub steps: usize,
 }
 
 impl Schedule {
-    /// The learning rate of a step, from 0.
+    /// The learning rate of the step with this number, from 0.
     pub fn at(&self, step: usize) -> f64 {
         let done = (step + 1) as f64 / self.steps as f64;
         if done < self.warm_up {
@@ -27,16 +31,16 @@ impl Schedule {
     }
 }
 
-/// The optimiser's memory.
+/// The state of AdamW: beta1 0.9, beta2 0.999, epsilon 1e-8.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdamW {
-    /// Decoupled weight decay; biases have none.
+    /// Decoupled weight decay, multiplied with the learning rate; biases have none.
     pub decay: f64,
-    /// Steps so far.
+    /// Steps so far, for the correction of the bias of the moments.
     pub steps: usize,
-    /// Per parameter, in the order of [`HeadInTraining::parameters`].
+    /// First moments: the running mean of the gradients, in the order of [`HeadInTraining::parameters`].
     pub first: Vec<Vec<f32>>,
-    /// The same of the squares.
+    /// Second moments: the running mean of the squared gradients, in the same order.
     pub second: Vec<Vec<f32>>,
 }
 
@@ -45,7 +49,7 @@ const BETA2: f64 = 0.999;
 const EPSILON: f32 = 1e-8;
 
 impl AdamW {
-    /// With nothing seen yet.
+    /// The state before the first step: all moments zero.
     pub fn new(network: &HeadInTraining, decay: f64) -> Self {
         let zeros: Vec<Vec<f32>> = network
             .parameters()
@@ -60,7 +64,7 @@ impl AdamW {
         }
     }
 
-    /// One step down the `gradients` at learning rate `rate`.
+    /// One step against the `gradients` (in the order of [`HeadInTraining::parameters`]) at learning rate `rate`.
     pub fn step(&mut self, network: &mut HeadInTraining, gradients: &[Vec<f32>], rate: f64) {
         self.steps += 1;
         let t = self.steps as i32;
@@ -89,7 +93,7 @@ impl AdamW {
     }
 }
 
-/// Moves `average` towards `network`: `average = keep average + (1 - keep) network`.
+/// Updates the exponential moving average: `average = keep * average + (1 - keep) * network`.
 pub fn blend(average: &mut HeadInTraining, network: &HeadInTraining, keep: f32) {
     for (to, from) in average
         .parameters_mut()

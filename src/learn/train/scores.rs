@@ -1,4 +1,5 @@
-//! Scores of cached frames, for validation: what [`crate::model::head::Head::scores`] gives, from features on the disk.
+//! The scores of a head for cached views, for validation: the same numbers as those of
+//! [`Head::scores`](crate::model::head::Head::scores), from features on the disk instead of the backbone.
 
 use crate::error::Result;
 use crate::learn::train::cached_view::CachedView;
@@ -9,26 +10,31 @@ use crate::model::head::linear::Dense;
 use crate::model::head::upsample::GridUpsampler;
 use crate::model::head::{Scores, context};
 
-/// A head, taken apart into what reads patch tokens, squares around them, a coarser look and global tokens.
+/// The weights of a head, taken apart by what they read: patch tokens, context squares, the coarse scale, global
+/// tokens.
+///
+/// Linear layers commute with means and interpolation, so context and coarse scale are applied to scores, which are
+/// fewer numbers than tokens.
 #[derive(Debug)]
 pub struct CachedHead {
     /// `[outputs of the first layer, blocks * D]`.
     patch: Vec<f32>,
-    /// As `patch`, by the sides of squares.
+    /// Sides of context squares in patches, each with weights as in `patch`.
     context: Vec<(usize, Vec<f32>)>,
-    /// As `patch`, of a coarser look; empty where none is read.
+    /// Weights as in `patch` for the coarse scale; empty where it is not read.
     coarse: Vec<f32>,
-    /// Which global tokens are read.
+    /// The global tokens that are read.
     globals: Vec<GlobalToken>,
     /// `[outputs of the first layer, globals * blocks * D]`, all blocks of a token side by side.
     global: Vec<f32>,
+    /// `[outputs of the first layer]`.
     bias: Vec<f32>,
-    /// The layer after a hidden one.
+    /// The output layer, where the first one is hidden.
     last: Option<Dense>,
 }
 
 impl CachedHead {
-    /// From the layers of a head.
+    /// Takes apart the layers (hidden, output) of a head that reads features as they are.
     pub fn new(inputs: &InputLayout, (hidden, output): (Option<Dense>, Dense)) -> Self {
         let (first, last) = match hidden {
             Some(hidden) => (hidden, Some(output)),
@@ -66,16 +72,16 @@ impl CachedHead {
         }
     }
 
-    /// Scores over the patch grid of one view.
+    /// The scores over the patch grid of one view.
     ///
     /// # Errors
-    /// If its features cannot be read any more.
-    pub fn scores(&self, frame: &CachedView) -> Result<Scores> {
-        let (n, width, outputs) = (frame.grid().len(), frame.width(), self.bias.len());
-        let tokens = frame.read_all()?;
+    /// Where the features were removed or changed since they were opened.
+    pub fn scores(&self, view: &CachedView) -> Result<Scores> {
+        let (n, width, outputs) = (view.grid().len(), view.width(), self.bias.len());
+        let tokens = view.read_all()?;
         let mut bias = self.bias.clone();
         if !self.globals.is_empty() {
-            let tokens: Vec<&[f32]> = self.globals.iter().map(|&t| frame.global(t)).collect();
+            let tokens: Vec<&[f32]> = self.globals.iter().map(|&t| view.global(t)).collect();
             let tokens = tokens.concat();
             let weight = Matrix::new(&self.global, outputs, tokens.len()).t();
             matmul(
@@ -93,15 +99,15 @@ impl CachedHead {
             let mut part = vec![0f32; n * outputs];
             let square = Matrix::new(square, outputs, width).t();
             matmul(&mut part, tokens, square, false);
-            context::add_box_means(&mut values, &part, outputs, frame.grid(), *side);
+            context::add_box_means(&mut values, &part, outputs, view.grid(), *side);
         }
-        if let Some(look) = frame.coarse.as_deref().filter(|_| !self.coarse.is_empty()) {
-            let tokens = look.read_all()?;
-            let tokens = Matrix::new(&tokens, look.grid().len(), width);
+        if let Some(coarse_view) = view.coarse.as_deref().filter(|_| !self.coarse.is_empty()) {
+            let tokens = coarse_view.read_all()?;
+            let tokens = Matrix::new(&tokens, coarse_view.grid().len(), width);
             let coarse = Matrix::new(&self.coarse, outputs, width).t();
-            let mut part = vec![0f32; look.grid().len() * outputs];
+            let mut part = vec![0f32; coarse_view.grid().len() * outputs];
             matmul(&mut part, tokens, coarse, false);
-            GridUpsampler::new(look.grid(), frame.grid()).add(&part, outputs, &mut values);
+            GridUpsampler::new(coarse_view.grid(), view.grid()).add(&part, outputs, &mut values);
         }
         let mut k = outputs;
         if let Some(last) = &self.last {
@@ -115,11 +121,12 @@ impl CachedHead {
         Ok(Scores {
             values,
             k,
-            grid: frame.grid(),
+            grid: view.grid(),
         })
     }
 }
 
+/// The row `n` times, one after the other.
 fn repeat(row: &[f32], n: usize) -> Vec<f32> {
     row.iter().copied().cycle().take(row.len() * n).collect()
 }

@@ -1,9 +1,9 @@
-//! The factor that makes a depth head's spread over its bins the standard deviation of its errors, fitted on photos that
-//! its training did not see.
+//! The calibration of a depth head's uncertainty: the factor that makes the spread over its bins the standard deviation
+//! of its errors, fitted on photos that its training did not see.
 //!
-//! One number for a head (standard deviation scaling, as in Levi et al., "Evaluating and Calibrating Uncertainty Prediction
-//! in Regression Tasks", 2022), fitted to what it is used for: 68 % of labelled pixels are to lie within one standard
-//! deviation of their depth.
+//! One number for a head (standard deviation scaling, as in Levi et al., "Evaluating and Calibrating Uncertainty
+//! Prediction in Regression Tasks", 2022), found by bisection so that 68.27 % of labelled pixels lie within one
+//! standard deviation of their predicted depth.
 
 use rayon::prelude::*;
 
@@ -11,33 +11,34 @@ use crate::error::Result;
 use crate::learn::eval::{Evaluator, IntervalCoverage};
 use crate::learn::train::samples::LabelledPhoto;
 use crate::learn::train::scores::CachedHead;
-use crate::learn::train::validation::{Validation, ValidationTask, label_geometry, read_depth};
+use crate::learn::train::validation::{Validation, ValidationTask, label_geometry};
 use crate::model::head::meta::SpreadCalibration;
 use crate::vision::postprocess::depth::{BinSpread, decode_bins};
 
 /// The share of a normal distribution within one standard deviation.
 const ONE_SIGMA: f64 = 0.6827;
 
-/// Frames of a data set and fold that are looked at.
+/// Photos of each data set and fold that the factor is fitted on, at most.
 const MAX_PHOTOS: usize = 60;
 
-/// The factors between which is looked for.
+/// Range of factors that is searched.
 const RANGE: (f64, f64) = (0.02, 5.0);
 
-/// Halvings of the range, on a scale of logarithms: to half a percent.
+/// Bisections of the range, in logarithms: to half a percent.
 const STEPS: usize = 10;
 
-/// Heads, each with what its training did not see.
+/// A head with the photos that its training did not see.
 pub type HeadWithValidation = (CachedHead, Validation);
 
-/// The calibration of a head whose trainings on parts of the data are `judged`; none without labels of depth.
+/// The calibration for a head, from `validated`: heads that were trained on folds of its data, each with the photos
+/// kept out. None where no pixel has a depth label.
 ///
 /// # Errors
-/// If a label or a feature file cannot be read any more.
-pub fn calibrate_spread(judged: &[HeadWithValidation]) -> Result<Option<SpreadCalibration>> {
+/// Where a label or features cannot be read any more.
+pub fn calibrate_spread(validated: &[HeadWithValidation]) -> Result<Option<SpreadCalibration>> {
     let coverage = |spread: BinSpread| -> Result<IntervalCoverage> {
         let mut all = IntervalCoverage::default();
-        for (head, validation) in judged {
+        for (head, validation) in validated {
             all.merge(coverage_of(head, validation, spread)?);
         }
         Ok(all)
@@ -55,7 +56,7 @@ pub fn calibrate_spread(judged: &[HeadWithValidation]) -> Result<Option<SpreadCa
             false => high = middle,
         }
     }
-    // What the file says is what was measured.
+    // The coverage is measured with the rounded factor, which is the one that is written.
     let scale = rounded((0.5 * (low + high)).exp());
     let (share, share_2) = coverage(scaled(scale.ln()))?.shares().unwrap_or_default();
     Ok(Some(SpreadCalibration {
@@ -78,13 +79,14 @@ fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 
+/// Coverage of the intervals over the photos of one fold, with this scaling of the spread.
 fn coverage_of(
     head: &CachedHead,
     validation: &Validation,
     spread: BinSpread,
 ) -> Result<IntervalCoverage> {
     let ValidationTask::Depth {
-        evaluator: judge,
+        evaluator,
         reader,
         centres,
         upsample,
@@ -93,19 +95,19 @@ fn coverage_of(
         return Ok(IntervalCoverage::default());
     };
     let one = |labelled: &&LabelledPhoto| -> Result<IntervalCoverage> {
-        let Some(frame) = labelled.views.first() else {
+        let Some(view) = labelled.views.first() else {
             return Ok(IntervalCoverage::default());
         };
-        let truth = read_depth(labelled, reader, &validation.alignment)?;
-        let geometry = label_geometry(&frame.geometry, (truth.width, truth.height));
-        let map = decode_bins(&head.scores(frame)?, centres, *upsample, spread).to_photo(&geometry);
-        let judge: &Evaluator = judge;
-        Ok(IntervalCoverage::count(judge, &map, &truth.metres))
+        let truth = labelled.read_depth(reader, &validation.alignment)?;
+        let geometry = label_geometry(&view.geometry, (truth.width, truth.height));
+        let map = decode_bins(&head.scores(view)?, centres, *upsample, spread).to_photo(&geometry);
+        let evaluator: &Evaluator = evaluator;
+        Ok(IntervalCoverage::count(evaluator, &map, &truth.metres))
     };
     let mut all = IntervalCoverage::default();
-    for (_, frames) in &validation.sets {
-        let frames = Validation::spaced_subset(frames, MAX_PHOTOS);
-        let seen: Vec<IntervalCoverage> = frames.par_iter().map(one).collect::<Result<_>>()?;
+    for (_, photos) in &validation.sets {
+        let photos = Validation::spaced_subset(photos, MAX_PHOTOS);
+        let seen: Vec<IntervalCoverage> = photos.par_iter().map(one).collect::<Result<_>>()?;
         seen.into_iter().for_each(|coverage| all.merge(coverage));
     }
     Ok(all)

@@ -1,44 +1,45 @@
-//! Labels become targets: for masks the share of each id among a patch's labelled pixels; for depth, tiles of patches
-//! with the mean readings at the points between their centres, four times as fine as the patches, where the head is
-//! read out.
+//! From labels to training targets on the patch grid of a view: for masks the share of each id among a patch's labelled
+//! pixels; for depth, tiles of 4 x 4 patches with the mean readings at the 12 x 12 points between the patch centres, on
+//! the grid four times as fine as the patches that the head is read out on.
 //!
-//! Every pixel of the padded input looks up the label pixel it lies on, so label and photo may differ in size, and
-//! patches or points that are mostly padding or mostly unlabelled have no target.
+//! In: a label and the geometry of a view. Out: [`MaskTargets`] or [`DepthTargets`]. Every pixel of the padded input
+//! takes the label pixel that it lies on (nearest), so label and photo may differ in size; patches or points of which
+//! less than half is labelled have no target.
 
 use crate::learn::data::labels::{DepthLabel, Mask};
 use crate::model::input::Geometry;
 
-/// Depth is read out this much finer than the patch grid, as in the paper.
+/// Depth is read out on a grid this many times as fine as the patches, as in DINOv2.
 pub const UPSAMPLE: usize = 4;
 /// Patches along a side of a tile.
 pub const TILE: usize = 4;
-/// Points along a side of a tile: those between the centres of its first and its last patch.
+/// Points along a side of a tile: those between the centres of its first and last patch.
 pub const POINTS: usize = (TILE - 1) * UPSAMPLE;
 
-/// Of the pixels of a patch or point, this share must be labelled.
+/// Least share of the pixels of a patch or point that must be labelled.
 const MIN_LABELLED_SHARE: f32 = 0.5;
 
-/// The targets of one frame's patches.
+/// The targets of the patches of one view.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MaskTargets {
-    /// Patches that have a target, rising.
+    /// Places on the grid of the patches that have a target, rising.
     pub patches: Vec<u32>,
-    /// Where each one's shares begin in `shares`; one more at the end.
+    /// `[patches + 1]`: the shares of patch `i` are those from `starts[i]` to `starts[i + 1]`.
     pub starts: Vec<u32>,
-    /// Id and share; a patch's shares sum to 1 and its largest comes first.
+    /// Ids and shares; those of a patch sum to 1, the largest first.
     pub shares: Vec<(u16, f32)>,
 }
 
-/// The targets of one frame's tiles.
+/// The targets of the tiles of one view.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DepthTargets {
-    /// Per tile, the patch at its top left corner.
+    /// Per tile, the place on the grid of the patch at its top left corner.
     pub patches: Vec<u32>,
     /// `[tiles, POINTS, POINTS]`, metres; 0 where there is no target.
     pub metres: Vec<f32>,
 }
 
-/// For each pixel of the padded input along one axis, the label pixel that it lies on; none in the padding.
+/// Along one axis, for each pixel of the padded input the label pixel that it lies on; none in the padding.
 fn lookup(label: usize, resized: u32, padded: u32, pad: u32) -> Vec<Option<usize>> {
     (0..padded)
         .map(|at| {
@@ -49,8 +50,8 @@ fn lookup(label: usize, resized: u32, padded: u32, pad: u32) -> Vec<Option<usize
         .collect()
 }
 
-/// Calls `visit` with each patch of the grid and its label pixels, row by row; `mirrored` counts columns from the
-/// right.
+/// Calls `visit` with the place of each patch and the indices of the label pixels under it, row by row; `mirrored`
+/// counts columns from the right.
 fn each_patch(
     (width, height): (usize, usize),
     geometry: &Geometry,
@@ -84,7 +85,7 @@ fn each_patch(
     }
 }
 
-/// Shares of ids. `known` says whether an id is learnt from.
+/// The shares of ids under each patch of a view. `known` says whether an id counts.
 pub fn mask_targets(
     mask: &Mask,
     geometry: &Geometry,
@@ -126,8 +127,9 @@ pub fn mask_targets(
     targets
 }
 
-/// Tiles with a reading between `min` and `max` metres. Neighbours share a row or column of patches, so every point
-/// between centres is in some tile; a frame of fewer than [`TILE`] rows or columns of patches has none.
+/// The tiles of a view that have a reading within `range` (metres, both ends count). Neighbouring tiles share a row or
+/// column of patches, so that every point between patch centres is in some tile; a grid of fewer than [`TILE`] rows or
+/// columns has none.
 pub fn depth_targets(
     depth: &DepthLabel,
     geometry: &Geometry,
@@ -158,7 +160,8 @@ pub fn depth_targets(
     targets
 }
 
-/// Mean readings of all points of the grid, row by row; 0 where there is none.
+/// The mean reading at every point of the fine grid, `[rows * UPSAMPLE, columns * UPSAMPLE]` in metres; 0 where there
+/// is none.
 fn points(
     depth: &DepthLabel,
     geometry: &Geometry,

@@ -1,7 +1,9 @@
-//! The training loop: draw, read, fill, forward, loss, backward, step; after each epoch validate, log and save.
+//! The training loop: draw samples, read their features, fill mini-batches, forward, loss, backward, optimiser step;
+//! after each epoch validate, log and write the checkpoint.
 //!
-//! Everything random comes from the seed and the epoch, step or patch it is for, so a training that goes on from its
-//! checkpoint does what it would have done at once.
+//! In: [`TrainingSamples`], an [`Objective`] and a [`TrainConfig`]. Out: a [`TrainState`] with the weights of the best
+//! epoch. All randomness is derived from [`TrainConfig::seed`] ([`mod@crate::learn::train::seed`]), so a training that
+//! continues from its checkpoint gives the same weights as one that was never stopped.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -10,89 +12,92 @@ use crate::error::{Error, Result};
 use crate::learn::data::taxonomy::SetLabels;
 use crate::learn::train::checkpoint::TrainState;
 use crate::learn::train::feature_pool::{Dropout, FeaturePool, InputLayout, patches_of};
-use crate::learn::train::head_in_training::{HeadInTraining, LayerWidths};
+use crate::learn::train::head_in_training::{HeadInTraining, LayerWidths, Standardisation};
 use crate::learn::train::history::{Epoch, TrainHistory};
 use crate::learn::train::loss::{DepthLoss, SegmentLoss};
 use crate::learn::train::optim::{AdamW, Schedule, blend};
-use crate::learn::train::samples::{SampleDraw, TrainingSamples, mix_seed};
+use crate::learn::train::samples::{SampleDraw, TrainingSamples};
+use crate::learn::train::seed::mix_seed;
 use crate::model::head::linear::Dense;
 use crate::system::interrupt;
 use crate::terminal::console::Console;
 
-/// The recipe of a training.
+/// The hyperparameters of a training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainConfig {
-    /// Rounds of drawing and validating.
+    /// Epochs: rounds of drawing samples, stepping through them and validating.
     pub epochs: usize,
-    /// Samples a step.
+    /// Samples in a mini-batch: patches for classes, tiles of 4 x 4 patches for depth.
     pub batch: usize,
-    /// How an epoch's patches are drawn.
+    /// How the samples of an epoch are drawn.
     pub draw: SampleDraw,
-    /// The highest learning rate.
+    /// Peak learning rate, reached at the end of the warm-up.
     pub rate: f64,
-    /// Share of all steps until it is reached.
+    /// Share of all steps that the linear warm-up takes, 0..1.
     pub warm_up: f64,
-    /// Decoupled weight decay.
+    /// Decoupled weight decay of AdamW; biases have none.
     pub decay: f64,
-    /// Inputs set to zero.
+    /// Shares of inputs that are set to zero in training.
     pub dropout: Dropout,
-    /// Width of the hidden layer; 0 for none.
+    /// Width of the hidden layer; 0 for a head of one layer.
     pub hidden: usize,
-    /// Deviation of the weights at the start.
+    /// Standard deviation of the initial weights of a head of one layer.
     pub init_deviation: f32,
-    /// Every score at the start.
+    /// Initial bias of every output.
     pub init_bias: f32,
-    /// How much of the moving average of the weights a step keeps; 0 for no average.
+    /// Decay of the exponential moving average of the weights, 0..1; 0 keeps no average.
     pub average_decay: f32,
-    /// Epochs without a better one until training stops; 0 never stops.
+    /// Early stopping: epochs in a row without a better one before training stops; 0 never stops.
     pub patience: usize,
-    /// Which figure tells the best epoch.
+    /// Name of the validation metric that decides which epoch is best.
     pub best_metric: String,
-    /// Of everything random.
+    /// The one seed that initial weights, draws and dropout are derived from.
     pub seed: u64,
-    /// Memory for features, in bytes.
+    /// Memory for features in bytes; an epoch draws no more patches than fit into it.
     pub memory: u64,
 }
 
-/// What is minimised.
+/// The loss that a training minimises, which also decides how many outputs the head has.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Objective {
-    /// Depth.
+    /// Metric depth: one output for each bin.
     Depth(DepthLoss),
-    /// Classes; by data set, what its ids mean.
+    /// Classes: the loss, the meaning of the ids of each data set (in the order of [`TrainingSamples::sets`]), and the
+    /// number of classes.
     Segment(SegmentLoss, Vec<SetLabels>, usize),
 }
 
-/// Where a training keeps its state, and what it must agree on to go on from there.
+/// Where a training keeps its state between epochs, and what identifies the training.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrainCheckpoint {
     /// The checkpoint's file.
     pub path: PathBuf,
-    /// Of everything that the result depends on.
+    /// Digest of everything that the result depends on: options, data, model and the version of this program.
     pub digest: String,
 }
 
 /// A training, ready to run.
 #[derive(Debug)]
 pub struct Trainer<'a> {
-    /// What to train on.
+    /// The samples that epochs draw from.
     pub samples: &'a TrainingSamples,
-    /// How inputs are put together.
+    /// Which tokens make up the input of a patch, and in which order.
     pub inputs: InputLayout,
-    /// What is minimised.
+    /// The loss.
     pub objective: Objective,
-    /// How.
+    /// The hyperparameters.
     pub config: TrainConfig,
-    /// Where to save; none saves nothing.
+    /// Where the state is written after each epoch and resumed from; none writes no checkpoint.
     pub checkpoint: Option<TrainCheckpoint>,
-    /// The layers of a head that it starts from; none starts from nothing.
+    /// The layers of a head to fine-tune, for features as they are (not standardised); none starts from random weights.
     pub initial_layers: Option<&'a (Option<Dense>, Dense)>,
 }
 
-/// Names and values of validation figures.
+/// Names and values of validation metrics, the most telling first.
 pub type MetricValues = Vec<(String, f64)>;
 
 impl Objective {
+    /// Outputs of the head: depth bins or classes.
     fn outputs(&self) -> usize {
         match self {
             Objective::Depth(loss) => loss.centres.len(),
@@ -100,7 +105,7 @@ impl Objective {
         }
     }
 
-    /// The loss of a batch; `scores` become its gradient.
+    /// The mean loss of a mini-batch; `scores` `[patches, outputs]` are replaced by their gradient.
     fn apply(&self, samples: &TrainingSamples, batch: &[u32], scores: &mut [f32]) -> f64 {
         match self {
             Objective::Depth(loss) => {
@@ -116,41 +121,44 @@ impl Objective {
     }
 }
 
-/// Whether a larger value of a figure is a better one.
-pub fn larger_is_better(figure: &str) -> bool {
-    figure.starts_with("delta") || figure.contains("iou") || figure.contains("accuracy")
+/// Whether a larger value of this metric is better: of delta thresholds, IoU and accuracies it is, of errors not.
+pub fn larger_is_better(metric: &str) -> bool {
+    metric.starts_with("delta") || metric.contains("iou") || metric.contains("accuracy")
 }
 
 impl Trainer<'_> {
-    /// Trains, and returns the best weights with how inputs are standardised, in one state. `validate` judges the
-    /// weights after each epoch; without figures the last epoch is the best.
+    /// Trains to the last epoch or until patience runs out, and returns the state with the weights of the best epoch
+    /// and the standardisation of the inputs. `validate` gives the metrics of the weights after each epoch; where it
+    /// gives none, the last epoch is the best.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] after Ctrl-C (the last finished epoch is in the checkpoint); and what `validate` says.
+    /// [`Error::Interrupted`] after Ctrl-C (the last finished epoch is in the checkpoint); [`Error::Model`] where there
+    /// is no sample, or features or the loss are not finite; what cannot be read or written, with its file; and the
+    /// errors of `validate`.
     pub fn run(
         &self,
         console: &Console,
         mut validate: impl FnMut(&HeadInTraining, &TrainState) -> Result<MetricValues>,
     ) -> Result<TrainState> {
-        let recipe = &self.config;
+        let config = &self.config;
         if self.samples.is_empty() {
             return Err(Error::Model(
                 "there is no labelled patch to train on".into(),
             ));
         }
-        let capacity = FeaturePool::capacity(recipe.memory, self.inputs.read_width());
+        let capacity = FeaturePool::capacity(config.memory, self.inputs.read_width());
         let all = patches_of(self.samples, 0..self.samples.len());
         let keeps_all = all.len() <= capacity;
         let per_sample = self.samples.patches();
         let draw = SampleDraw {
             count: if keeps_all {
-                recipe.draw.count
+                config.draw.count
             } else {
-                recipe.draw.count.min((capacity / per_sample).max(1))
+                config.draw.count.min((capacity / per_sample).max(1))
             },
-            ..recipe.draw.clone()
+            ..config.draw.clone()
         };
-        if draw.count < recipe.draw.count {
+        if draw.count < config.draw.count {
             console.note(format_args!(
                 "a round has {} patches, as many as fit into --memory",
                 draw.count * per_sample
@@ -158,18 +166,18 @@ impl Trainer<'_> {
         }
         let order_of = |epoch: usize| {
             self.samples
-                .draw(&draw, mix_seed(recipe.seed, 1000 + epoch as u64))
+                .draw(&draw, mix_seed(config.seed, 1000 + epoch as u64))
         };
         let mut pool: Option<FeaturePool> = None;
         let mut state = self.initial_state(console)?;
-        let per_epoch = order_of(0).len().div_ceil(recipe.batch);
+        let per_epoch = order_of(0).len().div_ceil(config.batch);
         let schedule = Schedule {
-            rate: recipe.rate,
-            warm_up: recipe.warm_up,
-            steps: per_epoch * recipe.epochs,
+            rate: config.rate,
+            warm_up: config.warm_up,
+            steps: per_epoch * config.epochs,
         };
         let mut x = Vec::new();
-        while state.history.epochs.len() < recipe.epochs && !self.is_out_of_patience(&state.history)
+        while state.history.epochs.len() < config.epochs && !self.is_out_of_patience(&state.history)
         {
             let watch = Instant::now();
             let epoch = state.history.epochs.len();
@@ -203,7 +211,7 @@ impl Trainer<'_> {
                             .into(),
                     ));
                 }
-                // What a head's weights are of standardised inputs is known only now.
+                // Weights for standardised inputs depend on the standardisation, which is known only now.
                 if let Some(layers) = self.initial_layers {
                     state.network = HeadInTraining::unfold(layers, &state.standardisation);
                     if let Some(average) = &mut state.average {
@@ -214,11 +222,11 @@ impl Trainer<'_> {
             let progress = console.progress((order.len() * per_sample) as u64, "patches");
             progress.message(format!("epoch {}", epoch + 1));
             let (mut loss, mut rate) = (0f64, 0f64);
-            for batch in order.chunks(recipe.batch) {
+            for batch in order.chunks(config.batch) {
                 interrupt::check()?;
                 rate = schedule.at(state.adam.steps);
-                let seed = mix_seed(recipe.seed, (1 << 40) + state.adam.steps as u64);
-                let (standard, dropout) = (&state.standardisation, recipe.dropout);
+                let seed = mix_seed(config.seed, (1 << 40) + state.adam.steps as u64);
+                let (standard, dropout) = (&state.standardisation, config.dropout);
                 self.inputs
                     .fill(self.samples, pool, batch, standard, dropout, seed, &mut x);
                 let n = batch.len() * per_sample;
@@ -227,9 +235,9 @@ impl Trainer<'_> {
                 let gradients = state.network.backward(&x, hidden.as_deref(), &scores, n);
                 state.adam.step(&mut state.network, &gradients, rate);
                 if let Some(average) = &mut state.average {
-                    // Early on the average forgets its start faster.
+                    // A shorter memory in the first steps, so that the random start is forgotten.
                     let steps = state.adam.steps as f32;
-                    let keep = recipe.average_decay.min(steps / (steps + 10.0));
+                    let keep = config.average_decay.min(steps / (steps + 10.0));
                     blend(average, &state.network, keep);
                 }
                 progress.inc(n as u64);
@@ -240,60 +248,60 @@ impl Trainer<'_> {
                 return Err(Error::Model(format!(
                     "the loss is no number after epoch {}; a lower --rate than {} may help",
                     epoch + 1,
-                    recipe.rate
+                    config.rate
                 )));
             }
-            let figures = validate(state.latest(), &state)?;
+            let metrics = validate(state.latest(), &state)?;
             let entry = Epoch {
                 epoch: epoch + 1,
                 loss,
                 rate,
-                metrics: figures,
+                metrics,
                 seconds: watch.elapsed().as_secs_f64(),
             };
-            console.note(entry.line(recipe.epochs));
+            console.note(entry.line(config.epochs));
             if self.is_best(&state.history, &entry) {
                 state.best = Some(state.latest().clone());
                 state.history.best = entry.epoch;
             }
             state.history.epochs.push(entry);
-            if let Some(saved) = &self.checkpoint {
-                state.write(&saved.path, &saved.digest)?;
+            if let Some(checkpoint) = &self.checkpoint {
+                state.write(&checkpoint.path, &checkpoint.digest)?;
             }
         }
         Ok(state)
     }
 
-    /// The state before the first epoch, or that of the checkpoint.
+    /// The state before the first epoch, or that of the checkpoint where there is one.
     fn initial_state(&self, console: &Console) -> Result<TrainState> {
-        let recipe = &self.config;
+        let config = &self.config;
         let shape = LayerWidths {
             inputs: self.inputs.width(),
-            hidden: recipe.hidden,
+            hidden: config.hidden,
             outputs: self.objective.outputs(),
         };
-        let mut rng = fastrand::Rng::with_seed(mix_seed(recipe.seed, 1));
-        let network = HeadInTraining::new(shape, recipe.init_deviation, recipe.init_bias, &mut rng);
+        let mut rng = fastrand::Rng::with_seed(mix_seed(config.seed, 1));
+        let network = HeadInTraining::new(shape, config.init_deviation, config.init_bias, &mut rng);
         let fresh = TrainState {
-            adam: AdamW::new(&network, recipe.decay),
-            average: (recipe.average_decay > 0.0).then(|| network.clone()),
+            adam: AdamW::new(&network, config.decay),
+            average: (config.average_decay > 0.0).then(|| network.clone()),
             best: None,
-            standardisation: crate::learn::train::head_in_training::Standardisation {
+            standardisation: Standardisation {
                 mean: vec![0.0; shape.inputs],
                 deviation: vec![1.0; shape.inputs],
             },
             history: TrainHistory::default(),
             network,
         };
-        let Some(saved) = &self.checkpoint else {
+        let Some(checkpoint) = &self.checkpoint else {
             return Ok(fresh);
         };
-        match TrainState::read(&saved.path, &saved.digest, &fresh)? {
+        match TrainState::read(&checkpoint.path, &checkpoint.digest, &fresh)? {
             Some(state) => {
                 console.note(format_args!(
                     "going on after epoch {}, from {}",
                     state.history.epochs.len(),
-                    saved.path.display()
+                    checkpoint.path.display()
                 ));
                 Ok(state)
             }
@@ -315,6 +323,7 @@ impl Trainer<'_> {
         }
     }
 
+    /// Whether early stopping ends the training now.
     fn is_out_of_patience(&self, history: &TrainHistory) -> bool {
         self.config.patience > 0 && history.epochs.len() >= history.best + self.config.patience
     }

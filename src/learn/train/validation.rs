@@ -1,10 +1,15 @@
-//! The figures of a head on the validation frames, from their cached features.
+//! Validation of a head during and after training: its metrics on photos that were kept out, from their cached
+//! features.
+//!
+//! In: a [`CachedHead`] and labelled photos by data set. Out: [`MetricValues`]. Depth metrics are means over all photos
+//! ([`DepthErrors`]); of classes, IoU and accuracies are taken from one confusion matrix a data set, in the ids of the
+//! set, and averaged over the sets.
 
 use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::learn::data::labels::DepthLabelReader;
-use crate::learn::data::{DepthLabel, LabelAlignment, Mask, SetLabels};
+use crate::learn::data::{LabelAlignment, SetLabels};
 use crate::learn::eval::{Confusion, DepthErrors, Evaluator, MaskEvaluator};
 use crate::learn::train::samples::LabelledPhoto;
 use crate::learn::train::scores::CachedHead;
@@ -13,58 +18,58 @@ use crate::model::input::Geometry;
 use crate::terminal::warnings::Warnings;
 use crate::vision::postprocess::depth::{BinSpread, decode_bins};
 
-/// What a head is validated on: data sets by name, with their frames.
+/// The photos that heads are validated on, and how.
 #[derive(Debug)]
 pub struct Validation {
-    /// Names and frames.
+    /// Data sets by name, each with its photos.
     pub sets: Vec<(String, Vec<LabelledPhoto>)>,
-    /// How frames are judged.
+    /// The task, with what its metrics need.
     pub task: ValidationTask,
-    /// What is done about labels of another shape than their photo's.
+    /// How labels are brought onto their photos.
     pub alignment: LabelAlignment,
 }
 
-/// How frames are judged.
+/// How predictions are compared with labels.
 #[derive(Debug, Clone)]
 pub enum ValidationTask {
-    /// As depth.
+    /// Metric depth.
     Depth {
-        /// Crop and range.
+        /// Crop and range of the depths that count.
         evaluator: Evaluator,
-        /// How labels are read.
+        /// The reader of depth labels.
         reader: DepthLabelReader,
-        /// Bin centres.
+        /// Bin centres of the head, metres.
         centres: Vec<f32>,
-        /// How much finer than the grid the bins are read out.
+        /// How many times as fine as the patch grid depth is read out.
         upsample: usize,
     },
-    /// As classes; what the ids of each set mean.
+    /// Classes.
     Segment {
-        /// In the order of the sets.
+        /// The meaning of the ids of each data set, in the order of [`Validation::sets`].
         set_labels: Vec<SetLabels>,
-        /// Classes of the head.
+        /// Number of classes of the head.
         classes: usize,
-        /// The id that does not count.
+        /// The id of pixels that do not count; none where all count.
         ignore: Option<u16>,
-        /// Where doubts about masks go.
+        /// Receives warnings about masks.
         warnings: Warnings,
     },
 }
 
-/// The figures of heads for classes, the most telling first.
+/// Names of the metrics of segmentation heads, the most telling first.
 pub const SEGMENT_METRICS: [&str; 3] = ["miou", "pixel_accuracy", "mean_accuracy"];
 
-/// How much is looked at.
+/// How much of the validation data is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subsampling {
-    /// Frames of a set, evenly spread over it.
+    /// Photos of each data set at most, evenly spread over it.
     pub photos: usize,
-    /// Pixels of a frame's side are taken this far apart (of masks).
+    /// Every so many-th pixel of masks is evaluated, in both directions; 1 takes all.
     pub stride: usize,
 }
 
 impl Subsampling {
-    /// Everything.
+    /// All photos and pixels.
     pub const FULL: Subsampling = Subsampling {
         photos: usize::MAX,
         stride: 1,
@@ -74,62 +79,66 @@ impl Subsampling {
 impl Validation {
     /// Whether there is nothing to validate on.
     pub fn is_empty(&self) -> bool {
-        self.sets.iter().all(|(_, frames)| frames.is_empty())
+        self.sets.iter().all(|(_, photos)| photos.is_empty())
     }
 
-    /// The figures of a head.
+    /// The metrics of a head.
     ///
     /// # Errors
-    /// If a label cannot be read any more.
-    pub fn metrics(&self, head: &CachedHead, effort: Subsampling) -> Result<MetricValues> {
-        Ok(self.accumulate(head, effort)?.metrics())
+    /// Where a label or features cannot be read any more.
+    pub fn metrics(&self, head: &CachedHead, subsampling: Subsampling) -> Result<MetricValues> {
+        Ok(self.accumulate(head, subsampling)?.metrics())
     }
 
-    /// What a head does on the frames, uncounted.
+    /// The errors and counts of a head, before metrics are computed from them.
     ///
     /// # Errors
-    /// If a label cannot be read any more.
-    pub fn accumulate(&self, head: &CachedHead, effort: Subsampling) -> Result<MetricAccumulator> {
-        let mut tally = MetricAccumulator::default();
-        for (index, (name, frames)) in self.sets.iter().enumerate() {
-            let chosen = Validation::spaced_subset(frames, effort.photos);
+    /// As [`Validation::metrics`].
+    pub fn accumulate(
+        &self,
+        head: &CachedHead,
+        subsampling: Subsampling,
+    ) -> Result<MetricAccumulator> {
+        let mut accumulator = MetricAccumulator::default();
+        for (index, (name, photos)) in self.sets.iter().enumerate() {
+            let chosen = Validation::spaced_subset(photos, subsampling.photos);
             let count = chosen.len();
             let counted = match &self.task {
                 ValidationTask::Depth { .. } => SetCounts::Depth(self.depth(head, &chosen)?),
                 ValidationTask::Segment {
-                    set_labels: meanings,
+                    set_labels,
                     classes,
                     ignore,
                     ..
                 } => {
-                    let judge = MaskEvaluator::new(&meanings[index], *classes, *ignore);
-                    let ids = meanings[index].allowed.len();
+                    let evaluator = MaskEvaluator::new(&set_labels[index], *classes, *ignore);
+                    let ids = set_labels[index].allowed.len();
                     SetCounts::Segment(self.segment(
                         head,
                         &chosen,
-                        &judge,
-                        &meanings[index],
+                        &evaluator,
+                        &set_labels[index],
                         ids,
-                        effort.stride,
+                        subsampling.stride,
                     )?)
                 }
             };
-            tally.sets.push((name.clone(), count, counted));
+            accumulator.sets.push((name.clone(), count, counted));
         }
-        Ok(tally)
+        Ok(accumulator)
     }
 
-    /// At most `most` of `frames`, evenly spread over them.
-    pub(super) fn spaced_subset(frames: &[LabelledPhoto], most: usize) -> Vec<&LabelledPhoto> {
-        let count = frames.len().min(most.max(1));
+    /// At most `most` of `photos`, evenly spread over them.
+    pub(super) fn spaced_subset(photos: &[LabelledPhoto], most: usize) -> Vec<&LabelledPhoto> {
+        let count = photos.len().min(most.max(1));
         (0..count)
-            .map(|i| &frames[(2 * i + 1) * frames.len() / (2 * count)])
+            .map(|i| &photos[(2 * i + 1) * photos.len() / (2 * count)])
             .collect()
     }
 
-    fn depth(&self, head: &CachedHead, frames: &[&LabelledPhoto]) -> Result<Vec<DepthErrors>> {
+    fn depth(&self, head: &CachedHead, photos: &[&LabelledPhoto]) -> Result<Vec<DepthErrors>> {
         let ValidationTask::Depth {
-            evaluator: judge,
+            evaluator,
             reader,
             centres,
             upsample,
@@ -138,27 +147,27 @@ impl Validation {
             return Ok(Vec::new());
         };
         let one = |labelled: &&LabelledPhoto| -> Result<Option<DepthErrors>> {
-            let (Some(frame), truth) = (
+            let (Some(view), truth) = (
                 labelled.views.first(),
-                read_depth(labelled, reader, &self.alignment)?,
+                labelled.read_depth(reader, &self.alignment)?,
             ) else {
                 return Ok(None);
             };
             let size = (truth.width, truth.height);
-            let map = decode_bins(&head.scores(frame)?, centres, *upsample, BinSpread::Omitted)
-                .to_photo(&label_geometry(&frame.geometry, size));
-            Ok(judge.errors(&map.depth, &truth.metres, size))
+            let map = decode_bins(&head.scores(view)?, centres, *upsample, BinSpread::Omitted)
+                .to_photo(&label_geometry(&view.geometry, size));
+            Ok(evaluator.errors(&map.depth, &truth.metres, size))
         };
-        let all: Vec<Option<DepthErrors>> = frames.par_iter().map(one).collect::<Result<_>>()?;
+        let all: Vec<Option<DepthErrors>> = photos.par_iter().map(one).collect::<Result<_>>()?;
         Ok(all.into_iter().flatten().collect())
     }
 
     fn segment(
         &self,
         head: &CachedHead,
-        frames: &[&LabelledPhoto],
-        judge: &MaskEvaluator<'_>,
-        meaning: &SetLabels,
+        photos: &[&LabelledPhoto],
+        evaluator: &MaskEvaluator<'_>,
+        set_labels: &SetLabels,
         ids: usize,
         stride: usize,
     ) -> Result<Confusion> {
@@ -171,74 +180,56 @@ impl Validation {
         };
         let one = |labelled: &&LabelledPhoto| -> Result<Confusion> {
             let mut confusion = Confusion::new(ids);
-            if let Some(frame) = labelled.views.first() {
-                let mask = read_mask(labelled, meaning, (*ignore, warnings), &self.alignment)?;
-                let scores = head.scores(frame)?;
-                judge.count(&mut confusion, &mask, &scores, &frame.geometry, stride)?;
+            if let Some(view) = labelled.views.first() {
+                let mask = labelled.read_mask(set_labels, (*ignore, warnings), &self.alignment)?;
+                let scores = head.scores(view)?;
+                evaluator.count(&mut confusion, &mask, &scores, &view.geometry, stride)?;
             }
             Ok(confusion)
         };
-        let all: Vec<Confusion> = frames.par_iter().map(one).collect::<Result<_>>()?;
+        let all: Vec<Confusion> = photos.par_iter().map(one).collect::<Result<_>>()?;
         all.iter().for_each(|one| sum.merge(one));
         Ok(sum)
     }
 }
 
-/// The label of a frame as it lies on its photo.
-pub(super) fn read_depth(
-    labelled: &LabelledPhoto,
-    reader: &DepthLabelReader,
-    fitting: &LabelAlignment,
-) -> Result<DepthLabel> {
-    let depth = reader.read(&labelled.label)?;
-    fitting.align_depth(depth, &labelled.label, labelled.shape)
-}
-
-/// The label of a frame as it lies on its photo.
-fn read_mask(
-    labelled: &LabelledPhoto,
-    meaning: &SetLabels,
-    (ignore, warnings): (Option<u16>, &Warnings),
-    fitting: &LabelAlignment,
-) -> Result<Mask> {
-    let mask = meaning.read_mask(&labelled.label, ignore, warnings)?;
-    fitting.align_mask(mask, &labelled.label, labelled.shape)
-}
-
 impl ValidationTask {
-    /// Reads the label of a frame of a set, for errors before anything is judged.
+    /// Reads the label of a photo of the data set with index `set`, so that what is wrong with it is known before
+    /// training.
     ///
     /// # Errors
-    /// Names the label.
+    /// Where the label cannot be read or does not fit its photo.
     pub fn check(
         &self,
         set: usize,
         labelled: &LabelledPhoto,
-        fitting: &LabelAlignment,
+        alignment: &LabelAlignment,
     ) -> Result<()> {
         match self {
             ValidationTask::Depth { reader, .. } => {
-                read_depth(labelled, reader, fitting).map(|_| ())
+                labelled.read_depth(reader, alignment).map(|_| ())
             }
             ValidationTask::Segment {
-                set_labels: meanings,
+                set_labels,
                 ignore,
                 warnings,
                 ..
-            } => read_mask(labelled, &meanings[set], (*ignore, warnings), fitting).map(|_| ()),
+            } => labelled
+                .read_mask(&set_labels[set], (*ignore, warnings), alignment)
+                .map(|_| ()),
         }
     }
 }
 
-/// What heads did on frames, before it comes to figures, so that what was seen in several trainings can be counted as
-/// one.
+/// Errors and counts over photos, by data set, from which metrics are computed; those of the heads of several folds are
+/// merged and count as one.
 #[derive(Debug, Default)]
 pub struct MetricAccumulator {
-    /// By data set: its name, frames and counts.
+    /// By data set: its name, number of photos, and counts.
     sets: Vec<(String, usize, SetCounts)>,
 }
 
-/// The counts of one data set.
+/// What is accumulated over the photos of one data set.
 #[derive(Debug)]
 enum SetCounts {
     Depth(Vec<DepthErrors>),
@@ -263,14 +254,14 @@ impl SetCounts {
 }
 
 impl MetricAccumulator {
-    /// Adds what another head did on other frames of the same sets.
+    /// Adds the errors and counts of another head on other photos of the same data sets.
     pub fn merge(&mut self, other: MetricAccumulator) {
         if self.sets.is_empty() {
             *self = other;
             return;
         }
-        for ((_, frames, own), (_, more, others)) in self.sets.iter_mut().zip(other.sets) {
-            *frames += more;
+        for ((_, photos, own), (_, more, others)) in self.sets.iter_mut().zip(other.sets) {
+            *photos += more;
             match (own, others) {
                 (SetCounts::Depth(own), SetCounts::Depth(others)) => own.extend(others),
                 (SetCounts::Segment(own), SetCounts::Segment(others)) => own.merge(&others),
@@ -279,15 +270,15 @@ impl MetricAccumulator {
         }
     }
 
-    /// Frames in all.
+    /// Number of photos over all data sets.
     pub fn photos(&self) -> usize {
-        self.sets.iter().map(|(_, frames, _)| frames).sum()
+        self.sets.iter().map(|(_, photos, _)| photos).sum()
     }
 
-    /// Names and values of all figures, the most telling first: over all sets, and with several also of each
-    /// (`miou:street`). None where there are no frames.
+    /// Names and values of all metrics, the most telling first: over all data sets and, where there are several, of
+    /// each (`miou:street`). Empty where there are no photos.
     pub fn metrics(&self) -> MetricValues {
-        let seen = self.sets.iter().filter(|(_, frames, _)| *frames > 0);
+        let seen = self.sets.iter().filter(|(_, photos, _)| *photos > 0);
         let by_set: Vec<(&str, MetricValues)> = seen
             .clone()
             .map(|(name, _, counted)| (name.as_str(), counted.metrics()))
@@ -314,7 +305,8 @@ impl MetricAccumulator {
     }
 }
 
-/// The geometry by which a map comes to the pixels of a label.
+/// The geometry of a view with the label in the place of the photo: maps resampled by it lie on the pixels of the
+/// label.
 pub fn label_geometry(geometry: &Geometry, (width, height): (usize, usize)) -> Geometry {
     Geometry {
         photo: (width as u32, height as u32),
@@ -329,7 +321,7 @@ fn depth_metrics(errors: &DepthErrors) -> MetricValues {
         .into()
 }
 
-/// The mean of every figure over the sets.
+/// The mean of every metric over the data sets.
 fn mean_of(by_set: &[(&str, MetricValues)]) -> MetricValues {
     let n = by_set.len() as f64;
     let first = by_set.first().map(|(_, figures)| figures.as_slice());

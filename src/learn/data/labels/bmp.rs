@@ -1,4 +1,4 @@
-//! BMP: indices where it has a palette, else colours.
+//! Windows bitmap (BMP) as it is stored: indices where it has a palette, else colours.
 
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -8,7 +8,7 @@ use image::{DynamicImage, ImageDecoder, ImageError};
 
 use super::raster::{LabelRaster, RasterContent, raster_from_image, unpack};
 
-/// Decodes a BMP.
+/// Decodes a BMP of any bit depth.
 pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let damaged = |error: ImageError| format!("is a damaged BMP: {error}");
     let mut decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
@@ -25,7 +25,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
             is_plain: true,
             ..
         } => {
-            // The crate's own way to indices holds for these alone.
+            // The `image` crate gives indices for these alone.
             decoder.set_indexed_color(true);
             let mut indices = vec![0; width * height];
             decoder.read_image(&mut indices).map_err(damaged)?;
@@ -49,28 +49,30 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     Ok(indexed((width, height), indices, palette))
 }
 
+/// A raster of indices and their palette.
 fn indexed(size: (usize, usize), indices: Vec<u8>, palette: Vec<[u8; 3]>) -> LabelRaster {
     LabelRaster::new(size, RasterContent::Indexed { indices, palette }, "BMP")
 }
 
-/// How the pixels of a BMP are stored, as its header says.
+/// How the pixels of a BMP are stored, according to its header.
 struct Storage {
-    /// Bits a pixel.
+    /// Bits of a pixel.
     bits: usize,
-    /// Whether they are neither compressed nor packed by masks.
+    /// Whether pixels are neither compressed nor packed by bit masks.
     is_plain: bool,
-    /// Where they begin.
+    /// Byte at which the pixels begin.
     start: usize,
-    /// Whether the first row is the lowest.
+    /// Whether the first stored row is the lowest of the image.
     is_bottom_up: bool,
 }
 
 impl Storage {
+    /// Reads the header; none where it is cut.
     fn of(bytes: &[u8]) -> Option<Self> {
         let short = |at: usize| Some(u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
         let long = |at: usize| Some(u32::from(short(at)?) | u32::from(short(at + 2)?) << 16);
         let start = long(10)? as usize;
-        // OS/2's first header is shorter and knows no compression.
+        // The header of OS/2 1.x has 12 bytes and no compression.
         Some(match long(14)? {
             12 => Storage {
                 bits: usize::from(short(24)?),
@@ -87,7 +89,7 @@ impl Storage {
         })
     }
 
-    /// The indices of less than a byte each; rows begin on four bytes.
+    /// Unpacks indices of 1, 2 or 4 bits; rows begin on multiples of four bytes. None where pixels are missing.
     fn unpack(&self, bytes: &[u8], (width, height): (usize, usize)) -> Option<Vec<u8>> {
         let line = (width * self.bits).div_ceil(8);
         let step = line.next_multiple_of(4);
@@ -105,10 +107,10 @@ impl Storage {
     }
 }
 
-/// The indices of a picture's colours, where every one has one index.
+/// The indices of the colours of a picture, where each colour has exactly one index; else none.
 fn indices_of(picture: &DynamicImage, palette: &[[u8; 3]]) -> Option<Vec<u8>> {
     let mut index_of: HashMap<[u8; 3], Option<u8>> = HashMap::new();
-    // What nobody filled at its end is black, and no index of its own.
+    // Unfilled entries at the end of the palette are black and no indices of their own.
     let filled = palette.iter().rposition(|color| *color != [0; 3]);
     let mut end = filled.map_or(0, |last| last + 1);
     if !palette[..end].contains(&[0; 3]) {

@@ -1,35 +1,35 @@
-//! From the colours of a mask to the ids of classes.
+//! The ids of classes by their colours, for masks in colours, and messages about colours of no class.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::raster::LabelRaster;
-use crate::learn::data::taxonomy;
+use crate::learn::data::taxonomy::voc_color;
 use crate::model::head::Class;
 
-/// Colours of no class in the public sets, unless a list names them: CamVid's and Cityscapes' void, and the border of
-/// PASCAL VOC.
+/// Colours of pixels without a class in public data sets, unless a list of classes has them: the void of CamVid and
+/// Cityscapes, and the border of PASCAL VOC.
 const VOID_COLORS: [[u8; 3]; 2] = [[0, 0, 0], [224, 224, 192]];
 
-/// More colours than this that are no class's are hardly drawn by hand.
+/// More colours of no class than this are not from a hand-drawn mask.
 const MANY: usize = 32;
 
-/// What a colour stands for.
+/// The meaning of a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ColorMeaning {
     /// The class of this id.
     Class(u16),
-    /// Two classes, or more.
+    /// Several classes; the ids of the first two.
     Ambiguous(u16, u16),
     /// No class.
     Void,
 }
 
-/// Ids by colour.
+/// The meaning of each colour of a list of classes.
 #[derive(Debug)]
 pub(super) struct ColorIds(HashMap<[u8; 3], ColorMeaning>);
 
 impl ColorIds {
-    /// Of the colours of `classes`.
+    /// The colours of `classes`, and those of no class.
     pub fn new(classes: &[Class]) -> Self {
         let mut ids: HashMap<[u8; 3], ColorMeaning> =
             HashMap::with_capacity(classes.len() + VOID_COLORS.len());
@@ -49,15 +49,15 @@ impl ColorIds {
         ColorIds(ids)
     }
 
-    /// What `color` stands for; nothing where no list knows it.
+    /// The meaning of `color`; none where it is not in the list.
     pub fn get(&self, color: [u8; 3]) -> Option<ColorMeaning> {
         self.0.get(&color).copied()
     }
 }
 
-/// Whether somebody chose the colour of a class: it is not the one that its id alone gives.
+/// Whether the colour of a class is another than the default of its id.
 pub(super) fn is_chosen(class: &Class, id: usize) -> bool {
-    class.color != taxonomy::voc_color(id)
+    class.color != voc_color(id)
 }
 
 /// All different values, rising.
@@ -65,7 +65,7 @@ pub(super) fn distinct<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Vec<T>
     let mut found = BTreeSet::new();
     let mut last = None;
     for value in values {
-        // Neighbours are mostly alike.
+        // Neighbouring pixels are mostly equal.
         if last != Some(value) {
             found.insert(value);
             last = Some(value);
@@ -74,7 +74,7 @@ pub(super) fn distinct<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Vec<T>
     found.into_iter().collect()
 }
 
-/// A complaint about the first colour of `pixels` that is no class's.
+/// The message for the first colour of `pixels` that is no class's.
 pub(super) fn unknown_color_message(
     raster: &LabelRaster,
     pixels: &[[u8; 3]],
@@ -100,7 +100,7 @@ pub(super) fn unknown_color_message(
     )
 }
 
-/// That a colour is no class's, and whose it resembles.
+/// A phrase that a colour is no class's, and which class has the nearest one.
 pub(super) fn nearest_color_message(color: [u8; 3], classes: &[Class]) -> String {
     let distance = |class: &&Class| -> u32 {
         let channels = class.color.iter().zip(color);

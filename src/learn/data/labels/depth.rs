@@ -1,37 +1,41 @@
-//! Maps of depth in metres, from whatever holds numbers: floats are metres, whole numbers are in units of a part of a
-//! metre.
+//! Depth labels in metres, from every format that holds numbers: floats are metres, whole numbers are units of a
+//! fraction of a metre (the depth scale: 1000 units per metre by default, 256 for KITTI).
+//!
+//! In: a decoded raster and the depth scale. Out: a [`DepthLabel`], and warnings about what may not be meant.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::DepthLabel;
-use super::raster::{self, LabelRaster, RasterContent};
+use super::decode;
+use super::label::DepthLabel;
+use super::raster::{LabelRaster, RasterContent};
 use crate::error::{Error, Result};
 use crate::io::output::{CONTENT_KEY, DEPTH_CONTENT, DEPTH_SCALE_KEY, UNIT_KEY};
 use crate::model::head::RELATIVE_INVERSE_DEPTH;
 use crate::terminal::warnings::Warnings;
 
-/// Units of a metre of most depth cameras and data sets.
+/// Units per metre in files of most depth cameras and data sets.
 const MILLIMETRES: f64 = 1000.0;
 
-/// What the array of an archive with several is called, the surest name first.
+/// Names of the depth array in an archive of several, the surest first.
 const KEYS: [&str; 3] = ["depth", "depths", "arr_0"];
 
-/// So many different numbers tell widened bytes from distances that are multiples of 257 by chance.
+/// Different numbers from which multiples of 257 alone are no chance, but widened bytes.
 const WIDENED: usize = 4;
 
-/// Reads maps of depth, and says what of a file is not as it was meant.
+/// Reads depth labels in metres.
 #[derive(Debug, Clone)]
 pub struct DepthLabelReader {
-    /// Units of a metre in files of whole numbers, where the user said so.
+    /// Units per metre in files of whole numbers, where the user named them.
     scale: Option<f64>,
-    /// Units of a metre where neither the user nor the file says anything.
+    /// Units per metre where neither the user nor the file names them.
     default_scale: f64,
     warnings: Warnings,
 }
 
 impl DepthLabelReader {
-    /// `scale` is what the user said (`--depth-scale`); without it a file's own word counts, else millimetres.
+    /// A reader with the depth scale that the user named (`--depth-scale`), in units per metre; without it the scale
+    /// that a file states counts, else millimetres.
     pub fn new(scale: Option<f64>, warnings: Warnings) -> Self {
         DepthLabelReader {
             scale,
@@ -40,7 +44,7 @@ impl DepthLabelReader {
         }
     }
 
-    /// For a data set whose whole numbers are usually in other units than millimetres, such as KITTI's.
+    /// With another default scale than millimetres, in units per metre, for data sets such as KITTI (256).
     pub fn with_default_scale(self, usual_scale: f64) -> Self {
         DepthLabelReader {
             default_scale: usual_scale,
@@ -48,14 +52,15 @@ impl DepthLabelReader {
         }
     }
 
-    /// Reads a map in metres: NPY and NPZ of any real type, PFM, OpenEXR, TIFF, 16-bit PNG, PGM and Sintel's `.dpt`.
-    /// Floats are metres, whole numbers units of a part of a metre; what is not above 0, or beyond all numbers, is no
-    /// reading. Where the mask of a DIODE map (`NAME_depth_mask.npy`) lies beside it, it is applied.
+    /// Reads a depth label: NPY and NPZ of any real type, PFM, OpenEXR, TIFF, 16-bit PNG, PGM and Sintel's `.dpt`.
+    /// Numbers that are not positive and finite are no readings. Where the mask of a DIODE map (`NAME_depth_mask.npy`)
+    /// lies beside it, it is applied.
     ///
     /// # Errors
-    /// Names the file: one that holds colours or bytes (unless a scale was given), or no reading at all.
+    /// Where the file cannot be decoded, holds colours, truth values or relative depth, has 8 bits and no scale was
+    /// named, or has no reading at all.
     pub fn read(&self, path: &Path) -> Result<DepthLabel> {
-        let raster = raster::read(path, &KEYS)?;
+        let raster = decode::read(path, &KEYS)?;
         let mut metres = self
             .metres(&raster, &path.display().to_string())
             .map_err(|why| Error::file(path, why))?;
@@ -75,6 +80,7 @@ impl DepthLabelReader {
         })
     }
 
+    /// The depths of a raster, metres; 0 where there is no reading.
     fn metres(&self, raster: &LabelRaster, name: &str) -> Result<Vec<f32>, String> {
         if raster.is_own_picture() {
             return Err(
@@ -151,7 +157,7 @@ impl DepthLabelReader {
         }
     }
 
-    /// Units of a metre in a file of whole numbers.
+    /// Units per metre of a file of whole numbers: what it states, what the user named, or the default.
     fn scale_of(
         &self,
         raster: &LabelRaster,
@@ -194,7 +200,7 @@ impl DepthLabelReader {
         Ok(self.default_scale)
     }
 
-    /// Warns of what this program wrote as something else than depth, and of a lossy format.
+    /// Warns of maps that this program wrote of something else than depth, and of lossy compression.
     fn warn_of_content(&self, raster: &LabelRaster, name: &str) {
         if let Some(content) = raster
             .note(CONTENT_KEY)
@@ -216,9 +222,9 @@ impl DepthLabelReader {
     }
 }
 
-/// The median of floats that are distances in units of 1/`scale` metre, but not in metres.
+/// The median of floats that can be distances in units of 1/`scale` metre, but hardly in metres; else none.
 fn median_in_other_unit(values: &[f64], scale: f64) -> Option<f64> {
-    // Hardly any map of metres has half of its pixels beyond.
+    // Metres beyond which hardly any map has half of its readings.
     const FAR: f64 = 100.0;
     let mut known: Vec<f64> = values
         .iter()
@@ -234,7 +240,7 @@ fn median_in_other_unit(values: &[f64], scale: f64) -> Option<f64> {
     is_other.then_some(*median)
 }
 
-/// The brightness of 8-bit colours that are all grey.
+/// The brightness of 8-bit colours that are all grey; else none.
 fn greys(content: &RasterContent) -> Option<Vec<i64>> {
     let grey = |&[r, g, b]: &[u8; 3]| (r == g && g == b).then_some(i64::from(r));
     match content {
@@ -247,7 +253,7 @@ fn greys(content: &RasterContent) -> Option<Vec<i64>> {
     }
 }
 
-/// Refuses numbers under transparent pixels: whether they are readings is not known.
+/// Refuses transparent pixels, of which it is not known whether they are readings.
 fn check_opaque(raster: &LabelRaster) -> Result<(), String> {
     match raster.transparent {
         0 => Ok(()),
@@ -257,19 +263,19 @@ fn check_opaque(raster: &LabelRaster) -> Result<(), String> {
     }
 }
 
-/// Units of a metre, as a PNG of this program says.
+/// Units per metre that a PNG of this program states.
 fn own_scale(raster: &LabelRaster) -> Option<f64> {
     let scale = raster
         .note(DEPTH_SCALE_KEY)
         .and_then(|text| text.parse().ok());
-    // Before the scale could be chosen, the unit alone was noted.
+    // Early releases wrote the unit alone, always millimetres.
     let millimetres = raster.note(UNIT_KEY).filter(|&unit| unit == "mm");
     scale
         .or(millimetres.map(|_| MILLIMETRES))
         .filter(|scale: &f64| scale.is_finite() && *scale > 0.0)
 }
 
-/// The file beside a map of DIODE (`NAME_depth.npy`) that says which of its readings hold.
+/// The file of valid readings beside a depth map of the DIODE data set (`NAME_depth.npy`), where there is one.
 fn diode_mask(path: &Path) -> Option<PathBuf> {
     let stem = path.file_stem()?.to_str()?;
     let is_array = path.extension()?.eq_ignore_ascii_case("npy");
@@ -277,9 +283,9 @@ fn diode_mask(path: &Path) -> Option<PathBuf> {
     (is_array && stem.ends_with("_depth") && mask.is_file()).then_some(mask)
 }
 
-/// Drops the readings where the mask at `path` is 0.
+/// Sets depths to 0 (no reading) where the mask at `path` is 0.
 fn apply_mask(metres: &mut [f32], size: (usize, usize), path: &Path) -> Result<()> {
-    let raster = raster::read(path, &[])?;
+    let raster = decode::read(path, &[])?;
     if (raster.width, raster.height) != size {
         let (width, height) = size;
         let why = format!(

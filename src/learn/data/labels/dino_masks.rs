@@ -1,4 +1,4 @@
-//! Masks that this program wrote, by what it noted in them.
+//! Ids of masks that this program wrote, by the class names in their metadata.
 
 use super::colors;
 use super::mask::MaskReader;
@@ -6,7 +6,7 @@ use super::raster::{LabelRaster, RasterContent};
 use crate::io::output::MASK_CLASSES_KEY;
 
 impl MaskReader<'_> {
-    /// White on black, as `dino segment --save masks` writes it of one class: two classes can be told from it.
+    /// Ids from the white on black mask of one class (`dino segment --save masks`), which is enough for two classes.
     pub(super) fn ids_from_class_mask(
         &self,
         values: &[i64],
@@ -29,7 +29,7 @@ impl MaskReader<'_> {
             .collect())
     }
 
-    /// Ids that this program wrote for classes in another order, as they are here.
+    /// Maps ids that this program wrote for classes in another order to the ids of this list, by the names.
     pub(super) fn remap_classes(
         &self,
         raster: &LabelRaster,
@@ -45,7 +45,7 @@ impl MaskReader<'_> {
         }) else {
             return Ok(ids);
         };
-        // Where the palette was followed by its colours, there is nothing left to translate.
+        // Where the colours of the palette counted, ids are those of this list already.
         let by_color = matches!(&raster.content, RasterContent::Indexed { indices, .. }
             if indices.iter().zip(&ids).any(|(&index, &id)| u16::from(index) != id));
         if by_color {
@@ -55,7 +55,7 @@ impl MaskReader<'_> {
             .iter()
             .map(|name| own.clone().position(|own| own == name).map(|id| id as u16))
             .collect();
-        // What has no class is the largest number, beyond all names.
+        // Pixels without a class have the largest number, beyond all names.
         let none = |id: u16| id == self.ignore || usize::from(id) >= names.len();
         let used = colors::distinct(ids.iter().copied().filter(|&id| !none(id)));
         let translated = |id: u16| here.get(usize::from(id)).copied().flatten();

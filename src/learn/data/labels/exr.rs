@@ -1,4 +1,5 @@
-//! OpenEXR: the channel that holds depth (or ids), placed in the picture's window.
+//! OpenEXR: the channel that holds depth (or ids), placed in the display window; pixels outside the layer have no
+//! value.
 
 use std::io::Cursor;
 
@@ -9,13 +10,14 @@ use exr::prelude::{
 
 use super::raster::{LabelRaster, RasterContent};
 
-/// Names of channels that hold depth, the surest first: renderers', then what viewers show, then Blender's pass.
+/// Names of channels that hold depth, the surest first: those of renderers, then luminance, then that of Blender's
+/// pass.
 const DEPTHS: [&str; 4] = ["z", "depth", "y", "v"];
 
 type ExrImage = Image<exr::image::Layers<AnyChannels<FlatSamples>>>;
 
 /// Decodes the channel called Z, depth, Y or V (the last part of its name counts), or the only one, or red where green
-/// and blue say the same.
+/// and blue have the same numbers.
 pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let image: ExrImage = read()
         .no_deep_data()
@@ -30,7 +32,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let samples = &layer.channel_data.list[channel].sample_data;
     let window = image.attributes.display_window;
     let (width, height) = (window.size.x(), window.size.y());
-    // The layer may cover less or more than the picture's window.
+    // The layer may cover less or more than the display window.
     let left = i64::from(layer.attributes.layer_position.x()) - i64::from(window.position.x());
     let top = i64::from(layer.attributes.layer_position.y()) - i64::from(window.position.y());
     let at = |pixel: usize| -> Option<usize> {
@@ -66,7 +68,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     Ok(raster)
 }
 
-/// Layer and channel to read.
+/// The indices of the layer and the channel to read.
 fn choose(image: &ExrImage) -> Result<(usize, usize), String> {
     let mut all = Vec::new();
     for (layer, of) in image.layer_data.iter().enumerate() {
@@ -92,7 +94,7 @@ fn choose(image: &ExrImage) -> Result<(usize, usize), String> {
     for wanted in DEPTHS {
         let fits = all.iter().filter(|(_, _, layer, name)| {
             last(name) == wanted
-                // One letter alone may be a velocity's.
+                // V alone may be a velocity.
                 && (wanted != "v" || speaks_of_depth(name) || speaks_of_depth(layer))
         });
         let fits: Vec<(usize, usize)> = fits.map(|&(l, c, ..)| (l, c)).collect();
@@ -108,7 +110,7 @@ fn choose(image: &ExrImage) -> Result<(usize, usize), String> {
             }
         }
     }
-    // A grey picture that was saved in colours.
+    // A grey image that was saved in colours.
     let grey = ["r", "g", "b"].map(|wanted| {
         let found: Vec<_> = all
             .iter()
@@ -123,7 +125,7 @@ fn choose(image: &ExrImage) -> Result<(usize, usize), String> {
         &image.layer_data[layer].channel_data.list[channel].sample_data
     };
     if let [Some(r), Some(g), Some(b)] = grey {
-        // Bits, for no number is its own equal where it is none.
+        // Bits are compared, because NaN does not equal itself.
         let bits = |of| samples(of).values().map(|value| value.to_f32().to_bits());
         if bits(r).eq(bits(g)) && bits(r).eq(bits(b)) {
             return Ok(r);
@@ -135,12 +137,13 @@ fn choose(image: &ExrImage) -> Result<(usize, usize), String> {
     ))
 }
 
+/// The names of channels, for messages.
 fn names(all: &[(usize, usize, String, String)]) -> String {
     let names: Vec<&str> = all.iter().map(|(.., name)| name.as_str()).collect();
     names.join(", ")
 }
 
-/// What this program wrote about a layer.
+/// The text attributes of a layer that this program wrote; empty for others.
 fn own_notes(layer: &Layer<AnyChannels<FlatSamples>>) -> Vec<(String, String)> {
     let software = layer.attributes.software_name.as_ref().map(Text::to_string);
     if !software.is_some_and(|software| software.starts_with("dino ")) {

@@ -1,4 +1,4 @@
-//! GIF as it is stored: indices and their palette.
+//! GIF (GIF89a) as it is stored: indices and their palette, which are not turned into colours.
 
 use std::io::Cursor;
 
@@ -6,7 +6,7 @@ use gif::{ColorOutput, DecodeOptions, DecodingError};
 
 use super::raster::{LabelRaster, RasterContent};
 
-/// Decodes a GIF of one frame that fills it.
+/// Decodes a GIF of one frame that covers the whole image.
 pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let damaged = |error: DecodingError| format!("is a damaged GIF: {error}");
     let mut options = DecodeOptions::new();
@@ -29,7 +29,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
         indices: frame.buffer.to_vec(),
         palette: palette.as_chunks::<3>().0.to_vec(),
     };
-    // Some programs leave the end mark out; the picture is whole all the same.
+    // Some programs omit the end mark; the image is complete all the same.
     if matches!(decoder.next_frame_info(), Ok(Some(_))) {
         return Err("is a GIF of several frames; a label has one".into());
     }

@@ -1,18 +1,21 @@
-//! Masks of class ids, from whatever people keep them in: numbers, colours that the list of classes names, or a palette,
-//! whose indices count unless its colours say that it was sorted anew.
+//! Masks of class ids, from numbers, from colours that the list of classes names, or from a palette, whose indices
+//! count unless its colours show that it was sorted in another order.
+//!
+//! In: a decoded raster and the list of classes. Out: a [`Mask`], and warnings about what may not be meant.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::Mask;
 use super::colors::{self, ColorIds, ColorMeaning};
-use super::raster::{self, LabelRaster, RasterContent};
+use super::decode;
+use super::label::Mask;
+use super::raster::{LabelRaster, RasterContent};
 use crate::error::{Error, Result};
 use crate::io::output::MASK_CLASS_KEY;
 use crate::model::head::Class;
 use crate::terminal::warnings::Warnings;
 
-/// What the array of an archive with several is called, the surest name first.
+/// Names of the array of masks in an archive of several, the surest first.
 const KEYS: [&str; 9] = [
     "mask",
     "masks",
@@ -25,27 +28,27 @@ const KEYS: [&str; 9] = [
     "arr_0",
 ];
 
-/// Reads masks, and says what of a file is not as it was meant.
+/// Reads masks of class ids, with the list of classes that they are meant for.
 #[derive(Debug, Clone)]
 pub struct MaskReader<'a> {
-    /// What the ids stand for, by id, with their colours; empty where it is not known, and colours are refused.
+    /// The classes by id, with their colours; empty where they are not known, so that colours are refused.
     pub classes: &'a [Class],
-    /// Numbers below this are ids; without it all are.
+    /// Number of ids: numbers below it are ids. None where every number is one.
     pub id_count: Option<usize>,
     /// The id of pixels without a class.
     pub ignore: u16,
-    /// Where doubts go.
+    /// Receives warnings about files that may not hold what is meant.
     pub warnings: &'a Warnings,
 }
 
 impl MaskReader<'_> {
-    /// Reads a mask: PNG, TIFF, GIF, BMP, PGM or WebP of numbers, of a palette or of the classes' colours, and NPY and
-    /// NPZ of whole numbers. Ids beyond [`MaskReader::id_count`] are given as they are.
+    /// Reads a mask: PNG, TIFF, GIF, BMP, PGM or WebP of numbers, of a palette or of the colours of classes, and NPY
+    /// and NPZ of whole numbers. Ids beyond [`MaskReader::id_count`] are returned as they are.
     ///
     /// # Errors
-    /// Names the file, and the pixel and the number or colour that is no class's.
+    /// Where the file cannot be decoded, or holds a number that can be no id or a colour of no class, with the pixel.
     pub fn read(&self, path: &Path) -> Result<Mask> {
-        let raster = raster::read(path, &KEYS)?;
+        let raster = decode::read(path, &KEYS)?;
         let name = path.display().to_string();
         let ids = self
             .ids_of(&raster, &name)
@@ -58,6 +61,7 @@ impl MaskReader<'_> {
         })
     }
 
+    /// The ids of a raster.
     fn ids_of(&self, raster: &LabelRaster, name: &str) -> Result<Vec<u16>, String> {
         if raster.is_own_picture() {
             return Err(
@@ -100,7 +104,7 @@ impl MaskReader<'_> {
         self.remap_classes(raster, ids, name)
     }
 
-    /// Ids as numbers: at home in any type, with -1 for no class.
+    /// Ids from whole numbers: -1, and the number that the file states for no value, become the ignored id.
     pub(super) fn ids_from_integers(
         &self,
         raster: &LabelRaster,
@@ -130,7 +134,7 @@ impl MaskReader<'_> {
         values.iter().enumerate().map(id).collect()
     }
 
-    /// One number a pixel: ids, or the grey of classes.
+    /// Ids from whole numbers that may also be the grey colours of classes, or ids that were widened to 16 bits.
     pub(super) fn ids_from_numbers(
         &self,
         raster: &LabelRaster,
@@ -151,7 +155,7 @@ impl MaskReader<'_> {
             );
             return Ok(values.iter().map(|value| ids[value]).collect());
         }
-        // 8-bit ids that a program widened to 16 bits as if they were brightness.
+        // Some programs widen 8-bit ids to 16 bits as if they were brightness.
         let is_widened = bits == 16
             && self.id_count.is_some()
             && !are_ids
@@ -168,7 +172,7 @@ impl MaskReader<'_> {
         self.ids_from_integers(raster, values, name)
     }
 
-    /// The ids of greys that are classes' colours, where that is what they are: by number.
+    /// By number, the ids of classes with grey colours, where the numbers `found` are such greys rather than ids.
     fn match_grey_colors(&self, found: &[i64], in_colors: bool) -> Option<HashMap<i64, u16>> {
         let table = ColorIds::new(self.classes);
         let id = |&value: &i64| {
@@ -180,10 +184,10 @@ impl MaskReader<'_> {
         };
         let ids: HashMap<i64, u16> = found.iter().map(id).collect::<Option<_>>()?;
         if ids.iter().all(|(&value, &id)| value == i64::from(id)) {
-            return None; // both readings are the same
+            return None; // Greys and ids are the same numbers.
         }
         let are_ids = found.iter().all(|&value| self.is_id(value));
-        // The scheme that nameless colours come from has greys that nobody chose.
+        // The default colours have greys, too, which nobody chose.
         let is_chosen = |id: u16| {
             let id = usize::from(id);
             colors::is_chosen(&self.classes[id], id)
@@ -197,6 +201,7 @@ impl MaskReader<'_> {
         is_meant.then_some(ids)
     }
 
+    /// Ids from the colours of classes; greys alone may also be ids.
     fn ids_from_colors(
         &self,
         raster: &LabelRaster,
@@ -258,6 +263,7 @@ impl MaskReader<'_> {
         Ok(ids)
     }
 
+    /// Warns of lossy compression and of transparency.
     fn warn_of_format(&self, raster: &LabelRaster, name: &str) {
         if raster.is_lossy {
             self.warnings.add(
@@ -283,7 +289,7 @@ impl MaskReader<'_> {
         }
     }
 
-    /// Adds to a complaint what of the file itself may be the reason.
+    /// Adds to the message of an error what in the format of the file may be its cause.
     fn explain(&self, raster: &LabelRaster, why: String) -> String {
         let mut why = why;
         if raster.is_lossy {
@@ -301,6 +307,7 @@ impl MaskReader<'_> {
         why
     }
 
+    /// The message for a colour that two classes have.
     fn shared_color(&self, [r, g, b]: [u8; 3], first: u16, second: u16) -> String {
         let name = |id: u16| &self.classes[usize::from(id)].name;
         format!(
@@ -310,12 +317,13 @@ impl MaskReader<'_> {
         )
     }
 
-    /// Whether a number can be a pixel's id, or stands for none.
+    /// Whether a number is an id of the list, or the ignored id.
     pub(super) fn is_id(&self, value: i64) -> bool {
         let below = |limit: usize| usize::try_from(value).is_ok_and(|value| value < limit);
         value == i64::from(self.ignore) || below(self.id_count.unwrap_or(usize::from(u16::MAX) + 1))
     }
 
+    /// The range of ids, for messages.
     pub(super) fn id_range(&self) -> String {
         let last = self
             .id_count

@@ -1,14 +1,17 @@
-//! Labels as they lie on the disk: masks of class ids and maps of depth, whatever encoding they come in.
+//! Label files: masks of class ids and depth maps, in whatever format and encoding they come.
 //!
-//! `raster` decodes a file to numbers or colours, one module a format; [`MaskReader`] and [`DepthLabelReader`] say what
-//! those mean, and warn where a file contradicts what is about to be done with it.
+//! In: the path of a label. Out: a [`Mask`] or a [`DepthLabel`]. `decode` turns the bytes of a file into a `raster` of
+//! numbers or colours, one module for each format; [`MaskReader`] and [`DepthLabelReader`] give those their meaning,
+//! and warn where a file contradicts it. How a format is added is written in `decode`.
 
 mod bmp;
 mod colors;
+mod decode;
 mod depth;
 mod dino_masks;
 mod exr;
 mod gif;
+mod label;
 mod mask;
 mod npy;
 mod palette;
@@ -24,49 +27,13 @@ mod tiff;
 use std::path::Path;
 
 pub use depth::DepthLabelReader;
+pub use label::{DepthLabel, Mask};
 pub use mask::MaskReader;
 
 use crate::error::Result;
 use crate::terminal::warnings::Warnings;
 
-/// A class id at every pixel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mask {
-    /// In pixels.
-    pub width: usize,
-    /// In pixels.
-    pub height: usize,
-    /// `[height, width]`.
-    pub ids: Vec<u16>,
-}
-
-/// A depth at every pixel.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DepthLabel {
-    /// In pixels.
-    pub width: usize,
-    /// In pixels.
-    pub height: usize,
-    /// `[height, width]`, metres; 0 where there is no reading.
-    pub metres: Vec<f32>,
-}
-
-impl DepthLabel {
-    /// The part that `cut` gives for this size: left, top, width, height.
-    pub fn crop(&self, cut: impl Fn((u32, u32)) -> (u32, u32, u32, u32)) -> Self {
-        let (x, y, width, height) = cut((self.width as u32, self.height as u32));
-        let (x, y, width, height) = (x as usize, y as usize, width as usize, height as usize);
-        let rows = self.metres.chunks_exact(self.width.max(1));
-        let metres = rows.skip(y).take(height);
-        Self {
-            width,
-            height,
-            metres: metres.flat_map(|row| &row[x..x + width]).copied().collect(),
-        }
-    }
-}
-
-/// Reads a mask of ids of any classes, as [`MaskReader`] does where it is not known what they mean.
+/// Reads a mask whose classes are not known: every number is an id, and 255 stands for no class.
 ///
 /// # Errors
 /// As [`MaskReader::read`]; colours are refused.
@@ -80,13 +47,13 @@ pub fn read_mask(path: &Path) -> Result<Mask> {
     reader.read(path)
 }
 
-/// What a label file is called whose format changes numbers to save room; nothing for others.
+/// The name of the format of a label file, where that is lossy (JPEG, lossy WebP); none for other files.
 pub fn lossy_format(path: &Path) -> Option<&'static str> {
-    let raster = raster::read(path, &[]).ok()?;
+    let raster = decode::read(path, &[]).ok()?;
     raster.is_lossy.then_some(raster.format)
 }
 
-/// Reads a depth map whose whole numbers are units of 1/`scale` metre, as [`DepthLabelReader`] does without a word.
+/// Reads a depth map whose whole numbers are units of 1/`scale` metre, without warnings.
 ///
 /// # Errors
 /// As [`DepthLabelReader::read`].

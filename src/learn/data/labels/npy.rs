@@ -1,4 +1,5 @@
-//! NumPy's arrays (NPY, NEP 1) of any real type, order and byte order, and archives of them (NPZ).
+//! NumPy arrays (NPY, specified in NumPy's NEP 1) of any real type, in C or Fortran order and either byte order, and
+//! archives of them (NPZ).
 
 use std::io::{Cursor, Read};
 
@@ -8,10 +9,10 @@ use zip::ZipArchive;
 
 use super::raster::{LabelRaster, RasterContent};
 
-/// Bytes that an array in an archive may unpack to: 16 for each of 200 million pixels.
+/// Largest array in an archive in bytes: 16 for each of 200 million pixels.
 const LARGEST: u64 = 16 * 200_000_000;
 
-/// Decodes one array `[height, width]`, or with more sides of 1 before or behind; `[height, width, 3 or 4]` of bytes
+/// Decodes an array `[height, width]`, also with axes of length 1 before or behind; `[height, width, 3 or 4]` of bytes
 /// are colours.
 pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let mut data = bytes;
@@ -33,7 +34,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     }
 }
 
-/// Decodes the one array of an archive, or the first that is called as one of `keys`.
+/// Decodes the only array of an archive, or the one with the first name of `keys` that exists.
 pub(super) fn decode_archive(bytes: &[u8], keys: &[&str]) -> Result<LabelRaster, String> {
     let damaged = |why: String| format!("is a damaged NPZ file: {why}");
     let mut archive =
@@ -69,7 +70,7 @@ pub(super) fn decode_archive(bytes: &[u8], keys: &[&str]) -> Result<LabelRaster,
     Ok(raster)
 }
 
-/// A shape without the sides of 1 around height and width.
+/// A shape without axes of length 1 around height and width.
 fn plane(mut shape: &[usize]) -> &[usize] {
     while shape.len() > 2 {
         shape = match shape {
@@ -80,7 +81,7 @@ fn plane(mut shape: &[usize]) -> &[usize] {
     shape
 }
 
-/// Height, width and channels of a shape that colours have.
+/// Height, width and channels, where the shape is that of colours.
 fn colors(mut shape: &[usize]) -> Option<[usize; 3]> {
     while let [1, rest @ ..] = shape
         && rest.len() >= 3
@@ -92,18 +93,21 @@ fn colors(mut shape: &[usize]) -> Option<[usize; 3]> {
         .filter(|[_, _, channels]| matches!(channels, 3 | 4))
 }
 
-/// The bytes of an array and what they mean.
+/// The bytes of an array and the type of its numbers.
 struct NpyArray<'a> {
     data: &'a [u8],
     kind: TypeChar,
-    /// Bytes of a number.
+    /// Bytes of one number.
     size: usize,
     is_big_endian: bool,
     order: Order,
 }
 
 impl<'a> NpyArray<'a> {
-    /// Refuses types that are no real numbers, and data that does not fill the shape.
+    /// The array of this header and data.
+    ///
+    /// # Errors
+    /// Where the type is no real number, or the data ends before the shape is filled.
     fn new(header: &NpyHeader, data: &'a [u8], shape: &[usize]) -> Result<Self, String> {
         let kind = match header.dtype() {
             DType::Plain(kind) => kind,
@@ -136,7 +140,7 @@ impl<'a> NpyArray<'a> {
         }
     }
 
-    /// Bytes as red, green, blue and perhaps alpha.
+    /// The raster of bytes that are red, green, blue and perhaps alpha.
     fn colors(&self, [height, width, channels]: [usize; 3]) -> LabelRaster {
         let at = |y: usize, x: usize, c: usize| match self.order {
             Order::C => (y * width + x) * channels + c,
@@ -153,7 +157,7 @@ impl<'a> NpyArray<'a> {
         raster
     }
 
-    /// One number a pixel, in C order.
+    /// The content of an array of one number for each pixel, in C order.
     fn content(&self, (height, width): (usize, usize)) -> Result<RasterContent, String> {
         let bits = (self.size * 8) as u8;
         Ok(match self.kind {
@@ -168,7 +172,7 @@ impl<'a> NpyArray<'a> {
                 RasterContent::Booleans(self.numbers(height, width, |bits, _| i64::from(bits != 0)))
             }
             TypeChar::Int => RasterContent::Integers {
-                // The sign stands in the highest bit of the narrow number.
+                // Shifting up and down again extends the sign.
                 values: self.numbers(height, width, |bits, size| {
                     let free = 64 - 8 * size as u32;
                     ((bits << free) as i64) >> free
@@ -176,7 +180,7 @@ impl<'a> NpyArray<'a> {
                 bits,
             },
             _ => RasterContent::Integers {
-                // No label counts as far as 2^63.
+                // No label has numbers of 2^63.
                 values: self.numbers(height, width, |bits, _| {
                     i64::try_from(bits).unwrap_or(i64::MAX)
                 }),
@@ -185,7 +189,7 @@ impl<'a> NpyArray<'a> {
         })
     }
 
-    /// Every number, from its bits and its size in bytes.
+    /// Converts every number, in C order, from its bits and its size in bytes.
     fn numbers<T>(&self, height: usize, width: usize, number: impl Fn(u64, usize) -> T) -> Vec<T> {
         let one = |at: usize| {
             let word = &self.data[at * self.size..][..self.size];

@@ -1,11 +1,12 @@
-//! Masks with a palette: its indices count, unless its colours are those of the classes in another order.
+//! Ids of masks with a palette: the indices count, unless its colours are those of the classes in another order, or its
+//! greys are the ids. Programs such as Pillow sort palettes anew when they save a picture.
 
 use super::colors::{self, ColorIds, ColorMeaning};
 use super::mask::MaskReader;
 use super::raster::LabelRaster;
 
 impl MaskReader<'_> {
-    /// Indices of a palette, unless all its colours are classes' and say otherwise.
+    /// Ids from indices and palette; which of the two counts is decided from the colours that are used.
     pub(super) fn ids_from_palette(
         &self,
         raster: &LabelRaster,
@@ -23,7 +24,7 @@ impl MaskReader<'_> {
         }
         if self.classes.is_empty() {
             return match self.contrary_greys(&used, palette) {
-                true => self.ids_from_palette_greys(raster, indices, palette, name),
+                true => self.ids_from_palette_greys(raster, &shades(indices, palette), name),
                 false => self.ids_from_integers(raster, &values, name),
             };
         }
@@ -36,7 +37,7 @@ impl MaskReader<'_> {
             is_ignored(index) || own.is_some_and(|class| color(index) == Some(class.color))
         };
         let is_id = |index: u8| self.is_id(i64::from(index));
-        // A colour of another class; of black alone too little can be said.
+        // The colour is that of another class; black is too common to say anything.
         let contradicts = |index: u8| {
             !agrees(index)
                 && color(index) != Some([0; 3])
@@ -44,7 +45,7 @@ impl MaskReader<'_> {
         };
         let by_color = used.iter().all(|&index| match named(index) {
             Some(ColorMeaning::Class(_)) => true,
-            // Void is believed where the index itself can be no class's.
+            // A void colour counts where the index itself can be no id.
             Some(ColorMeaning::Void) => !is_id(index),
             _ => is_ignored(index),
         });
@@ -71,9 +72,9 @@ impl MaskReader<'_> {
                 .collect());
         }
         if self.contrary_greys(&used, palette) {
-            return self.ids_from_palette_greys(raster, indices, palette, name);
+            return self.ids_from_palette_greys(raster, &shades(indices, palette), name);
         }
-        // Grey ids whose unused shades a program left out of the palette, as Pillow does in GIF.
+        // Grey ids from whose palette unused shades were removed, as Pillow does in GIF.
         let grey = |index: u8| match color(index) {
             Some([r, g, b]) if r == g && g == b => Some(r),
             _ => None,
@@ -113,8 +114,8 @@ impl MaskReader<'_> {
         self.ids_from_integers(raster, &values, name)
     }
 
-    /// Whether all colours of a palette are greys, in an order that no ids have: a program sorted them anew, as Pillow
-    /// does with pictures of few greys, white first.
+    /// Whether all colours of a palette are greys in an order that ids would not have, because a program sorted them,
+    /// as Pillow does with pictures of few greys, white first.
     fn contrary_greys(&self, used: &[u8], palette: &[[u8; 3]]) -> bool {
         let greys: Option<Vec<u8>> = used
             .iter()
@@ -125,12 +126,12 @@ impl MaskReader<'_> {
         };
         let is_grey = |[r, g, b]: &[u8; 3]| r == g && g == b;
         let is_distinct = colors::distinct(greys.iter().copied()).len() == greys.len();
-        // Entries that nobody filled are all alike.
+        // In a palette that was never filled all entries are equal.
         let is_filled = palette.iter().any(|color| color != &palette[0]) || greys != [0];
         if !palette.iter().all(is_grey) || !is_distinct || !is_filled {
             return false;
         }
-        // Black at 0 and white at 1 are how two indices are shown.
+        // Black at 0 and white at 1 are the usual display of two ids.
         let is_shown = |(&index, &grey): (&u8, &u8)| match grey {
             0 => index == 0,
             u8::MAX => index == 1,
@@ -147,12 +148,11 @@ impl MaskReader<'_> {
                     || !used.iter().zip(&greys).all(is_shown)))
     }
 
-    /// The greys of a palette as numbers.
+    /// Ids from the greys of a palette, with a warning.
     fn ids_from_palette_greys(
         &self,
         raster: &LabelRaster,
-        indices: &[u8],
-        palette: &[[u8; 3]],
+        greys: &[i64],
         name: &str,
     ) -> Result<Vec<u16>, String> {
         self.warnings.add(
@@ -160,13 +160,13 @@ impl MaskReader<'_> {
             name,
             "its palette holds greys, in another order than ids would have; the greys count, not the indices",
         );
-        self.ids_from_integers(raster, &shades(indices, palette), name)
+        self.ids_from_integers(raster, greys, name)
     }
 
-    /// Whether the greys of a palette are ids, rather than its indices.
+    /// Whether the greys of a palette are the ids, rather than its indices.
     fn greys_are_ids(&self, greys: &[u8], indices_are_ids: bool) -> bool {
         let is_grey_id = |&grey: &u8| self.is_id(i64::from(grey));
-        // Black and white alone are how two indices are shown.
+        // Black and white alone are the usual display of two ids.
         let speaks = |&grey: &u8| grey > 0 && u16::from(grey) != self.ignore;
         self.id_count.is_some()
             && greys.is_sorted()
@@ -175,7 +175,7 @@ impl MaskReader<'_> {
     }
 }
 
-/// The brightness of the colours that indices stand for.
+/// The grey of each index; 0 of indices beyond the palette.
 fn shades(indices: &[u8], palette: &[[u8; 3]]) -> Vec<i64> {
     let shade = |index: &u8| palette.get(usize::from(*index)).map_or(0, |color| color[0]);
     indices

@@ -1,9 +1,10 @@
-//! Portable float map (<https://www.pauldebevec.com/Research/HDR/PFM/>), and the depth files of MPI Sintel.
+//! Portable float map (PFM, <https://www.pauldebevec.com/Research/HDR/PFM/>), and the depth files of MPI Sintel
+//! (`.dpt`).
 
 use super::raster::{LabelRaster, RasterContent};
 
-/// Decodes a PFM of one channel. Its rows count from the bottom. The scale's sign tells the byte order; the scale
-/// itself is not applied, as Middlebury's and other readers have it.
+/// Decodes a PFM of one channel, whose rows are stored from the bottom. The sign of its scale tells the byte order; the
+/// scale itself is not applied, as in the readers of Middlebury and others.
 pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     if bytes.starts_with(b"PF") {
         return Err("is a PFM with three channels; a label has one (Pf)".into());
@@ -36,7 +37,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     Ok(raster)
 }
 
-/// Decodes Sintel's `.dpt`: its mark, width and height as i32, then float32, all little endian.
+/// Decodes a `.dpt` of Sintel: `PIEH`, width and height as i32, then f32 row by row, all little-endian.
 pub(super) fn decode_dpt(bytes: &[u8]) -> Result<LabelRaster, String> {
     let word = |at: usize| -> Option<usize> {
         let bytes = bytes.get(at..at + 4)?.try_into().ok()?;
@@ -55,7 +56,7 @@ pub(super) fn decode_dpt(bytes: &[u8]) -> Result<LabelRaster, String> {
     ))
 }
 
-/// As many float32 as `size` has pixels.
+/// As many f32 as there are pixels; none where the bytes end too early.
 fn floats(bytes: &[u8], (width, height): (usize, usize), is_little: bool) -> Option<Vec<f64>> {
     let length = width.checked_mul(height)?.checked_mul(4)?;
     let words = bytes.get(..length)?.as_chunks::<4>().0.iter();

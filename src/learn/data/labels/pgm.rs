@@ -1,8 +1,9 @@
-//! Portable grey map (P2 and P5) as it is stored: its numbers, not scaled to the full range as a picture's are.
+//! Netpbm's portable grey map (PGM; P2 is text, P5 binary) as it is stored: its numbers are not scaled to the full
+//! range, as image readers do.
 
 use super::raster::{LabelRaster, RasterContent};
 
-/// Decodes a PGM.
+/// Decodes a PGM of 8 or 16 bits, by its highest number.
 pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let damaged = || "is a damaged PGM".to_owned();
     let is_text = bytes.starts_with(b"P2");
@@ -32,7 +33,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     Ok(LabelRaster::new((width, height), content, "PGM"))
 }
 
-/// Numbers between white space and comments.
+/// The decimal numbers of a PGM, between white space and comments.
 struct PgmTokens<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -1,4 +1,5 @@
-//! PNG as it is stored: numbers of 1 to 16 bits unexpanded, indices without their colours looked up.
+//! PNG (ISO/IEC 15948) as it is stored: numbers of 1 to 16 bits are not scaled, and indices are not turned into
+//! colours.
 
 use std::io::Cursor;
 
@@ -6,7 +7,7 @@ use png::{BitDepth, ColorType, Decoder, DecodingError};
 
 use super::raster::{LabelRaster, RasterContent, deep_colors, unpack};
 
-/// Decodes a PNG.
+/// Decodes a PNG of one frame, of any colour type and bit depth.
 pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let damaged = |error: DecodingError| format!("is a damaged PNG: {error}");
     let too_large = || "is too large a PNG".to_owned();
@@ -26,14 +27,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let (width, height) = (info.width as usize, info.height as usize);
     let depth = info.bit_depth;
     let is_wide = depth == BitDepth::Sixteen;
-    // Every sample, 8 or 16 bits wide.
+    // All samples of all channels.
     let samples: Vec<u16> = match depth {
         BitDepth::Sixteen => buffer
             .chunks_exact(2)
             .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
             .collect(),
         BitDepth::Eight => buffer.iter().map(|&v| u16::from(v)).collect(),
-        // Only grey and palettes are this narrow: one sample a pixel.
+        // Only grey and palettes have fewer than 8 bits: one sample for each pixel.
         narrow => unpack(&buffer, (width, height), narrow as usize)
             .into_iter()
             .map(u16::from)
@@ -73,7 +74,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
                 indices: samples.iter().map(|&v| v as u8).collect(),
                 palette: palette.as_chunks::<3>().0.to_vec(),
             };
-            // What an index means does not change with how clearly it is seen.
+            // The opacity of a palette's colours does not change the meaning of an index.
             (content, 0)
         }
     };
@@ -83,7 +84,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     Ok(raster)
 }
 
-/// The text of a PNG that this program wrote.
+/// The text chunks of a PNG that this program wrote; empty for others.
 fn own_notes(
     latin: &[png::text_metadata::TEXtChunk],
     utf8: &[png::text_metadata::ITXtChunk],

@@ -1,65 +1,60 @@
-//! What a label file holds, one pixel after the other, before it is known what its numbers mean. The kind of a file
-//! comes from its bytes, never from its name.
-
-use std::path::Path;
+//! The pixels of a label file as they are stored, `[height, width]`, before their numbers have a meaning; and what the
+//! decoders of several formats share.
 
 use image::DynamicImage;
 
-use super::{bmp, exr, gif, npy, pfm, pgm, png, tiff};
-use crate::error::{Error, Result};
-
-/// The numbers or colours of a file.
+/// The numbers or colours of a label file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum RasterContent {
-    /// One whole number a pixel, stored with so many bits.
+    /// One whole number for each pixel.
     Integers {
         /// `[height, width]`.
         values: Vec<i64>,
-        /// Of the file's own type.
+        /// Bits of the stored type, as it is in the file.
         bits: u8,
     },
-    /// One truth a pixel (NumPy's bool), 0 or 1.
+    /// One truth value for each pixel (NumPy's bool), 0 or 1.
     Booleans(Vec<i64>),
-    /// One float a pixel, as wide as it is stored.
+    /// One floating-point number for each pixel, of any stored width.
     Floats(Vec<f64>),
     /// Indices into a palette.
     Indexed {
         /// `[height, width]`.
         indices: Vec<u8>,
-        /// The colours that the file names, by index.
+        /// Red, green and blue by index; it may be shorter than the largest index.
         palette: Vec<[u8; 3]>,
     },
-    /// 8-bit red, green and blue.
+    /// 8-bit red, green and blue for each pixel.
     Colors(Vec<[u8; 3]>),
-    /// Colours that cannot be a class's, such as `16-bit colours`.
+    /// Colours that cannot be those of classes; the text names them, such as `16-bit colours`.
     OtherColors(&'static str),
 }
 
-/// A label file, decoded.
+/// A decoded label file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LabelRaster {
-    /// In pixels.
+    /// Width in pixels.
     pub width: usize,
-    /// In pixels.
+    /// Height in pixels.
     pub height: usize,
-    /// `[height, width]`.
+    /// The pixels, row by row from the top.
     pub content: RasterContent,
-    /// What the format is called, such as `PNG`.
+    /// Name of the format for messages, such as `PNG`.
     pub format: &'static str,
-    /// Whether the format changes numbers to save room.
+    /// Whether the compression is lossy, so that numbers are not those that were saved.
     pub is_lossy: bool,
-    /// Pixels that are not opaque.
+    /// Number of pixels that are not opaque.
     pub transparent: usize,
-    /// What this program wrote in the file about it, as keyword and value; empty for the files of others.
+    /// Metadata that this program wrote, as keyword and value; empty for files of other programs.
     pub notes: Vec<(String, String)>,
-    /// A scale factor that the file states and that is not applied (PFM).
+    /// The scale factor that the file states, which is not applied (PFM).
     pub unapplied_scale: Option<f64>,
-    /// The whole number that the file itself says stands for no value (GDAL's in TIFF).
+    /// The whole number that stands for no value according to the file (GDAL_NODATA in TIFF).
     pub nodata: Option<i64>,
 }
 
 impl LabelRaster {
-    /// An opaque raster of a lossless format.
+    /// An opaque raster of a lossless format, without metadata.
     pub fn new(
         (width, height): (usize, usize),
         content: RasterContent,
@@ -78,7 +73,7 @@ impl LabelRaster {
         }
     }
 
-    /// What this program wrote under `keyword`.
+    /// The value that this program wrote under `keyword`.
     pub fn note(&self, keyword: &str) -> Option<&str> {
         let mut notes = self.notes.iter();
         notes
@@ -86,104 +81,23 @@ impl LabelRaster {
             .map(|(_, value)| value.as_str())
     }
 
-    /// A pixel by its place in the content, as people name it.
+    /// The pixel with index `at` as `x,y`, for messages.
     pub fn pixel(&self, at: usize) -> String {
         let width = self.width.max(1);
         format!("{},{}", at % width, at / width)
     }
 
-    /// Whether this program drew the file as a picture to look at, which holds no numbers.
+    /// Whether the file is a picture that this program drew (a colour map or an overlay), which holds no numbers.
     pub fn is_own_picture(&self) -> bool {
         !self.notes.is_empty() && matches!(self.content, RasterContent::Colors(_))
     }
 }
 
-/// Reads and decodes a label; of an archive with several arrays the one that is called as one of `keys`, the first
-/// first.
-///
-/// # Errors
-/// Names the file and what was found in it.
-pub(super) fn read(path: &Path, keys: &[&str]) -> Result<LabelRaster> {
-    let bytes = crate::system::files::pipe::read_whole(path)?;
-    decode(&bytes, keys).map_err(|why| Error::file(path, why))
-}
-
-/// Decodes the bytes of a label file.
-pub(super) fn decode(bytes: &[u8], keys: &[&str]) -> Result<LabelRaster, String> {
-    let raster = match bytes {
-        [] => return Err("is empty".into()),
-        [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => npy::decode(bytes),
-        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => npy::decode_archive(bytes, keys),
-        [0x76, 0x2f, 0x31, 1, ..] => exr::decode(bytes),
-        [b'P', b'f' | b'F', space, ..] if space.is_ascii_whitespace() => pfm::decode(bytes),
-        [b'P', b'I', b'E', b'H', ..] => pfm::decode_dpt(bytes),
-        [b'P', b'2' | b'5', space, ..] if space.is_ascii_whitespace() => pgm::decode(bytes),
-        [0x89, b'P', b'N', b'G', ..] => png::decode(bytes),
-        [b'I', b'I', b'*' | b'+', 0, ..] | [b'M', b'M', 0, b'*' | b'+', ..] => tiff::decode(bytes),
-        [b'G', b'I', b'F', b'8', ..] => gif::decode(bytes),
-        [b'B', b'M', ..] => bmp::decode(bytes),
-        [0x89, b'H', b'D', b'F', ..] => Err(format!(
-            "is an HDF5 file, {UNPACK}; of NYU's labelled .mat the fields are images and depths"
-        )),
-        _ if bytes.starts_with(b"MATLAB ") => {
-            Err(format!("is a MATLAB file, {UNPACK} (scipy.io, h5py)"))
-        }
-        _ => decode_picture(bytes),
-    }?;
-    match raster.width * raster.height {
-        0 => Err("has no pixels".into()),
-        _ => Ok(raster),
-    }
-}
-
-/// What to do with a container of a whole data set.
-const UNPACK: &str = "which holds many arrays; unpack it into one file a photo (PNG or NPY)";
-
-/// Formats that hold pictures alone.
-fn decode_picture(bytes: &[u8]) -> Result<LabelRaster, String> {
-    let format = match bytes {
-        [0xff, 0xd8, 0xff, ..] => "JPEG",
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => "WebP",
-        _ => "picture",
-    };
-    let picture = image::load_from_memory(bytes).map_err(|error| match error {
-        image::ImageError::Unsupported(_) => {
-            "is in no format that labels are read from (PNG, TIFF, NPY, NPZ, PFM, EXR, GIF, BMP, PGM, WebP)".to_owned()
-        }
-        error => format!("is a damaged {format}: {error}"),
-    })?;
-    let mut raster = raster_from_image(picture, format);
-    match format {
-        "JPEG" => raster.is_lossy = true,
-        "WebP" if webp_has(bytes, *b"ANIM") => {
-            return Err("is a WebP of several frames; a label has one".into());
-        }
-        // Lossless ones have a chunk called VP8L.
-        "WebP" => raster.is_lossy = webp_has(bytes, *b"VP8 "),
-        _ => {}
-    }
-    Ok(raster)
-}
-
-/// The pixels of a decoded picture.
+/// The raster of an image that the `image` crate decoded.
 pub(super) fn raster_from_image(picture: DynamicImage, format: &'static str) -> LabelRaster {
     let size = (picture.width() as usize, picture.height() as usize);
     let mut transparent = 0;
-    let mut see = |is_opaque: bool| transparent += usize::from(!is_opaque);
+    let mut count_opacity = |is_opaque: bool| transparent += usize::from(!is_opaque);
     let content = match picture {
         DynamicImage::ImageLuma8(grey) => RasterContent::Integers {
             values: grey.iter().map(|&v| i64::from(v)).collect(),
@@ -194,7 +108,7 @@ pub(super) fn raster_from_image(picture: DynamicImage, format: &'static str) -> 
             bits: 16,
         },
         DynamicImage::ImageLumaA8(grey) => {
-            grey.pixels().for_each(|p| see(p.0[1] == u8::MAX));
+            grey.pixels().for_each(|p| count_opacity(p.0[1] == u8::MAX));
             RasterContent::Integers {
                 values: grey.pixels().map(|p| i64::from(p.0[0])).collect(),
                 bits: 8,
@@ -202,12 +116,13 @@ pub(super) fn raster_from_image(picture: DynamicImage, format: &'static str) -> 
         }
         DynamicImage::ImageRgb8(rgb) => RasterContent::Colors(rgb.pixels().map(|p| p.0).collect()),
         DynamicImage::ImageRgba8(rgba) => {
-            rgba.pixels().for_each(|p| see(p.0[3] == u8::MAX));
+            rgba.pixels().for_each(|p| count_opacity(p.0[3] == u8::MAX));
             RasterContent::Colors(rgba.pixels().map(|p| [p.0[0], p.0[1], p.0[2]]).collect())
         }
         DynamicImage::ImageRgb16(rgb) => deep_colors(rgb.pixels().map(|p| p.0).collect()),
         DynamicImage::ImageRgba16(rgba) => {
-            rgba.pixels().for_each(|p| see(p.0[3] == u16::MAX));
+            rgba.pixels()
+                .for_each(|p| count_opacity(p.0[3] == u16::MAX));
             deep_colors(rgba.pixels().map(|p| [p.0[0], p.0[1], p.0[2]]).collect())
         }
         _ => RasterContent::OtherColors("colours of an unusual kind"),
@@ -218,7 +133,8 @@ pub(super) fn raster_from_image(picture: DynamicImage, format: &'static str) -> 
     }
 }
 
-/// 16-bit colours: grey ones are numbers, and those that 8 bits give are colours of 8 bits.
+/// The content of 16-bit colours: grey ones are whole numbers, and 8-bit colours that were widened are 8-bit colours
+/// again.
 pub(super) fn deep_colors(colors: Vec<[u16; 3]>) -> RasterContent {
     if colors.iter().all(|[r, g, b]| r == g && g == b) {
         return RasterContent::Integers {
@@ -226,7 +142,7 @@ pub(super) fn deep_colors(colors: Vec<[u16; 3]>) -> RasterContent {
             bits: 16,
         };
     }
-    // 257 = 65535 / 255
+    // Widening 8 bits to 16 multiplies by 257 = 65535 / 255.
     if colors.iter().flatten().all(|channel| channel % 257 == 0) {
         let narrow = |color: &[u16; 3]| color.map(|channel| (channel / 257) as u8);
         return RasterContent::Colors(colors.iter().map(narrow).collect());
@@ -234,7 +150,7 @@ pub(super) fn deep_colors(colors: Vec<[u16; 3]>) -> RasterContent {
     RasterContent::OtherColors("16-bit colours")
 }
 
-/// Unpacks rows of `bits` (1, 2 or 4) a number, the first in the highest bits, that each begin on a byte.
+/// Unpacks numbers of 1, 2 or 4 `bits`, the first in the highest bits; every row begins on a byte.
 pub(super) fn unpack(bytes: &[u8], (width, height): (usize, usize), bits: usize) -> Vec<u8> {
     let line = (width * bits).div_ceil(8);
     let mask = ((1u16 << bits) - 1) as u8;
@@ -243,17 +159,4 @@ pub(super) fn unpack(bytes: &[u8], (width, height): (usize, usize), bits: usize)
         (0..width).map(move |x| (row[x * bits / 8] >> (8 - bits - (x * bits) % 8)) & mask)
     })
     .collect()
-}
-
-/// Whether a WebP has a chunk of this name.
-fn webp_has(bytes: &[u8], name: [u8; 4]) -> bool {
-    let mut rest = bytes.get(12..).unwrap_or_default();
-    while let [a, b, c, d, s0, s1, s2, s3, after @ ..] = rest {
-        if [*a, *b, *c, *d] == name {
-            return true;
-        }
-        let size = u32::from_le_bytes([*s0, *s1, *s2, *s3]) as usize;
-        rest = after.get(size + size % 2..).unwrap_or_default();
-    }
-    false
 }

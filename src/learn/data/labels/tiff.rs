@@ -1,5 +1,5 @@
-//! TIFF as it is stored: integers and floats of any width that has whole bytes (or 1, 2 and 4 bits), palettes by their
-//! indices, colours.
+//! TIFF 6.0 and BigTIFF as they are stored: integers and floats of 8, 16, 32 or 64 bits (grey also 1, 2 and 4),
+//! palettes as indices, and colours.
 
 use std::io::Cursor;
 
@@ -9,13 +9,13 @@ use tiff::{ColorType, TiffError, TiffUnsupportedError};
 
 use super::raster::{LabelRaster, RasterContent, deep_colors, unpack};
 
-/// GDAL's text of the number that stands for no value.
+/// GDAL_NODATA: the number that stands for no value, as text.
 const GDAL_NODATA: Tag = Tag::Unknown(42113);
 
-/// Bytes that a picture may unpack to.
+/// Largest image in bytes, unpacked.
 const LARGEST: usize = 4 << 30;
 
-/// Decodes a TIFF of one page; overviews of it are passed over.
+/// Decodes a TIFF of one page; reduced copies of it are ignored.
 pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let mut decoder = open(bytes).map_err(|error| explain(&error))?;
     let photometric = decoder
@@ -25,7 +25,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     if photometric != Some(PhotometricInterpretation::RGBPalette) {
         return read(decoder);
     }
-    // The crate refuses palettes; as numbers it reads the same indices.
+    // The `tiff` crate refuses palettes, but reads the same indices as grey numbers.
     let directory = decoder.ifd_pointer().map_or(0, |pointer| pointer.0);
     let map = decoder
         .get_tag_u16_vec(Tag::ColorMap)
@@ -35,7 +35,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
         .map_err(|error| explain(&error))
         .and_then(read)?;
     let third = map.len() / 3;
-    // Some programs write 8-bit colours into the 16 bits, as libtiff knows, too.
+    // Some programs write 8-bit colours where 16 bits are meant; libtiff makes the same allowance.
     let shift = if map.iter().all(|&value| value < 256) {
         0
     } else {
@@ -51,6 +51,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     Ok(raster)
 }
 
+/// A decoder with limits for large images.
 fn open(bytes: &[u8]) -> Result<Decoder<Cursor<&[u8]>>, TiffError> {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = LARGEST;
@@ -59,6 +60,7 @@ fn open(bytes: &[u8]) -> Result<Decoder<Cursor<&[u8]>>, TiffError> {
     Ok(Decoder::new(Cursor::new(bytes))?.with_limits(limits))
 }
 
+/// Reads the only page.
 fn read(mut decoder: Decoder<Cursor<&[u8]>>) -> Result<LabelRaster, String> {
     let mut raster = page(&mut decoder).map_err(|why| match why {
         TiffPageError::Message(why) => why,
@@ -66,10 +68,10 @@ fn read(mut decoder: Decoder<Cursor<&[u8]>>) -> Result<LabelRaster, String> {
     })?;
     let mut pages = 1;
     while decoder.more_images() {
-        // A page that cannot be understood is one all the same.
+        // A page that cannot be read counts, too.
         let is_read = decoder.next_image().is_ok();
         let kind = decoder.find_tag_unsigned::<u32>(Tag::NewSubfileType);
-        // The lowest bit marks a smaller copy of another page.
+        // The lowest bit marks a reduced copy of another page.
         if !is_read || kind.ok().flatten().unwrap_or(0) & 1 == 0 {
             pages += 1;
         }
@@ -96,6 +98,7 @@ impl From<TiffError> for TiffPageError {
     }
 }
 
+/// Reads the current page.
 fn page(decoder: &mut Decoder<Cursor<&[u8]>>) -> Result<LabelRaster, TiffPageError> {
     let (width, height) = decoder.dimensions()?;
     let size = (width as usize, height as usize);
@@ -168,7 +171,7 @@ fn page(decoder: &mut Decoder<Cursor<&[u8]>>) -> Result<LabelRaster, TiffPageErr
     raster.transparent = transparent;
     raster.notes = notes;
     if let (RasterContent::Floats(values), Some(nodata)) = (&mut raster.content, nodata) {
-        // Rounded as the file's own numbers are.
+        // The stated number may have more digits than the stored f32.
         let is_none = |value: f64| value == nodata || value == f64::from(nodata as f32);
         for value in values.iter_mut().filter(|value| is_none(**value)) {
             *value = f64::NAN;
@@ -180,13 +183,14 @@ fn page(decoder: &mut Decoder<Cursor<&[u8]>>) -> Result<LabelRaster, TiffPageErr
     Ok(raster)
 }
 
-/// Numbers of one type.
+/// The samples of a page: integers with their bits and whether they are signed, or floats.
 enum TiffSamples {
     Integers(Vec<i64>, u8, bool),
     Floats(Vec<f64>),
 }
 
 impl TiffSamples {
+    /// The samples that the `tiff` crate decoded.
     fn of(result: DecodingResult, bits: u8, size: (usize, usize)) -> Self {
         fn whole<T: Copy + Into<i64>>(values: &[T], bits: u8, signed: bool) -> TiffSamples {
             let values = values.iter().map(|&value| value.into());
@@ -224,7 +228,7 @@ impl TiffSamples {
         }
     }
 
-    /// A whole number; 0 of floats.
+    /// A sample as a whole number; 0 where samples are floats.
     fn integer(&self, at: usize) -> i64 {
         match self {
             TiffSamples::Integers(values, ..) => values[at],
@@ -232,6 +236,7 @@ impl TiffSamples {
         }
     }
 
+    /// Whether an alpha sample is fully opaque.
     fn is_opaque(&self, at: usize) -> bool {
         match self {
             TiffSamples::Integers(values, bits, signed) => {
@@ -242,6 +247,7 @@ impl TiffSamples {
         }
     }
 
+    /// The content with the sample `at(pixel)` of each pixel.
     fn content(&self, pixels: usize, at: impl Fn(usize) -> usize) -> RasterContent {
         match self {
             TiffSamples::Integers(values, bits, _) => RasterContent::Integers {
@@ -255,7 +261,7 @@ impl TiffSamples {
     }
 }
 
-/// The lines of the description of a TIFF that this program wrote.
+/// The `keyword: value` lines of the description of a TIFF that this program wrote; empty for others.
 fn own_notes(decoder: &mut Decoder<Cursor<&[u8]>>) -> Vec<(String, String)> {
     let software = decoder.get_tag_ascii_string(Tag::Software);
     if !software.is_ok_and(|software| software.starts_with("dino ")) {
@@ -268,7 +274,7 @@ fn own_notes(decoder: &mut Decoder<Cursor<&[u8]>>) -> Vec<(String, String)> {
     lines.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
-/// The file with the PhotometricInterpretation of its directory changed to BlackIsZero; nothing where it is cut.
+/// A copy of the file with the PhotometricInterpretation of its directory changed to BlackIsZero; none where it is cut.
 fn as_grey(bytes: &[u8], directory: u64) -> Option<Vec<u8>> {
     let is_little = bytes.starts_with(b"II");
     let is_big_tiff = bytes[2..4].contains(&43);
@@ -302,7 +308,7 @@ fn as_grey(bytes: &[u8], directory: u64) -> Option<Vec<u8>> {
     None
 }
 
-/// The crate's complaint as a sentence.
+/// The message for an error of the `tiff` crate.
 fn explain(error: &TiffError) -> String {
     match error {
         TiffError::UnsupportedError(TiffUnsupportedError::UnsupportedCompressionMethod(method)) => {

@@ -1,56 +1,64 @@
-//! The depth head's loss on the grid that the head is read out on, four times as fine as the patches: the scores of a
-//! tile of patches are interpolated first, as in use, so that training and prediction are one function.
+//! The loss of depth heads, on the grid that the head is read out on, four times as fine as the patches. The scores of
+//! a tile of patches are interpolated first and turned into depths as in prediction: `p_b = max(score_b, 0) + 0.1`,
+//! `depth = sum_b p_b centre_b / sum_b p_b`.
 //!
-//! Scale-invariant logarithmic error (Eigen et al., 2014; `SigLoss` in the DINOv2 code):
-//! `sqrt(mean(e^2) - 0.85 mean(e)^2)` with `e = log prediction - log truth`; the gradient loss of the same code over
-//! `e` at several strides; an absolute error in metres and a cross-entropy over the bins on request.
+//! With `e = ln depth - ln truth` at the `n` labelled points of a mini-batch, the loss is the weighted sum of
+//! - SILog, the scale-invariant logarithmic error (Eigen et al., 2014; `SigLoss` in the DINOv2 code):
+//!   `sqrt(mean(e^2) - lambda mean(e)^2)`;
+//! - gradient matching (Li and Snavely, "MegaDepth", 2018; `GradientLoss` in the DINOv2 code): at strides 1, 2 and 4
+//!   the sum of `|e_i - e_j|` over pairs of points two strides apart in a row or column, divided by the labelled points
+//!   of that stride, and the mean over the strides;
+//! - the mean absolute error `mean(|depth - truth|)` in metres;
+//! - cross-entropy with a soft target over the bins: `mean(-sum_b q_b ln(p_b / sum p))`, where `q` is a Gaussian of
+//!   standard deviation 0.1 around `ln truth` over the logarithms of the bin centres, scaled to sum 1.
 
 use rayon::prelude::*;
 
 use crate::learn::train::targets::{POINTS, TILE, UPSAMPLE};
 use crate::maths::resample::mix_rows;
 
-/// Weights of the parts of the loss.
+/// The weights of the parts of the loss, and the bins that depths are read from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DepthLoss {
-    /// Bin centres in metres.
+    /// Bin centres in metres, one for each output of the head.
     pub centres: Vec<f32>,
-    /// How much of the mean logarithmic error is forgiven: 0.85 in the paper.
+    /// How much of the common scale error SILog forgives, 0..1: 0.85 in DINOv2.
     pub lambda: f64,
-    /// Weight of the gradient loss: 0.5 in the paper.
+    /// Weight of the gradient matching: 0.5 in DINOv2.
     pub gradient: f64,
-    /// Weight of the mean absolute error in metres.
+    /// Weight of the mean absolute error in metres; 0 leaves it out.
     pub absolute: f64,
-    /// Weight of the cross-entropy with a Gaussian over the logarithms of the bins.
+    /// Weight of the cross-entropy with the soft target over the bins; 0 leaves it out.
     pub bins: f64,
 }
 
-/// Added to every bin, as the head does when it is used.
+/// Added to the rectified score of every bin, as in prediction.
 const FLOOR: f32 = 0.1;
-/// Standard deviation of the Gaussian, in log depth.
+/// Standard deviation of the soft target over the bins, in `ln` metres.
 const BIN_SIGMA: f32 = 0.1;
-/// The gradient loss looks at every point, every second one, and so on.
+/// Strides of the gradient matching, in points of the tile.
 const STRIDES: [usize; 3] = [1, 2, 4];
 
-/// What one point reads.
+/// The prediction at one point of a tile.
 #[derive(Debug, Clone, Copy, Default)]
 struct DepthPoint {
+    /// Metres.
     depth: f32,
-    /// Of all bins' weights.
+    /// Sum of the weights of all bins.
     sum: f32,
-    /// Of log depth; none without a label.
+    /// `ln depth - ln truth`; none without a label.
     error: Option<f64>,
 }
 
-/// The two patches between which a line of points lies, and the weight of the second.
+/// The first of the two rows (or columns) of patches between which a line of points lies, and the weight of the second.
 fn taps(line: usize) -> (usize, f32) {
     let within = (line % UPSAMPLE) as f32 + 0.5;
     (line / UPSAMPLE, within / UPSAMPLE as f32)
 }
 
 impl DepthLoss {
-    /// The loss of a batch of tiles: `scores` are `[tiles, TILE, TILE, bins]` and become their own gradient, `truth` is
-    /// `[tiles, POINTS, POINTS]` in metres, 0 where there is no label. A batch without any label costs nothing.
+    /// The loss of a mini-batch of tiles: `scores` `[tiles, TILE, TILE, bins]` are replaced by their gradient, `truth`
+    /// is `[tiles, POINTS, POINTS]` in metres, 0 where there is no label. Without any label loss and gradient are 0.
     pub fn apply(&self, scores: &mut [f32], truth: &[f32]) -> f64 {
         let bins = self.centres.len();
         let tile = TILE * TILE * bins;
@@ -99,7 +107,7 @@ impl DepthLoss {
         scale_invariant + self.gradient * steps + self.absolute * absolute + self.bins * entropy
     }
 
-    /// Calls `visit` with every point's place and its interpolated scores.
+    /// Calls `visit` with the place of every point of a tile and its bilinearly interpolated scores `[bins]`.
     fn each_point(&self, scores: &[f32], mut visit: impl FnMut(usize, &[f32])) {
         let bins = self.centres.len();
         let mut line = vec![0f32; TILE * bins];
@@ -120,7 +128,7 @@ impl DepthLoss {
         }
     }
 
-    /// Reads the points of one tile.
+    /// The predictions at the points of one tile, `[POINTS, POINTS]`.
     fn read(&self, scores: &[f32], truth: &[f32]) -> Vec<DepthPoint> {
         let mut points = vec![DepthPoint::default(); POINTS * POINTS];
         self.each_point(scores, |at, scores| {
@@ -138,7 +146,7 @@ impl DepthLoss {
         points
     }
 
-    /// The gradient loss, and its own gradient by the points' errors (weighted).
+    /// The gradient matching (unweighted), and its gradient by the errors of the points, times its weight.
     fn gradient_loss(&self, points: &[DepthPoint]) -> (f64, Vec<f64>) {
         let mut gradient = vec![0f64; points.len()];
         let mut loss = 0.0;
@@ -168,7 +176,7 @@ impl DepthLoss {
             let weight = 1.0 / (count.max(1) * STRIDES.len()) as f64;
             for (at, other, difference) in pairs {
                 loss += weight * difference.abs();
-                // At no difference either sign is one; none keeps flat places still.
+                // The derivative at 0 is any number from -1 to 1; 0 leaves flat places alone.
                 let sign = match difference == 0.0 {
                     true => 0.0,
                     false => difference.signum(),
@@ -180,7 +188,9 @@ impl DepthLoss {
         (loss, gradient)
     }
 
-    /// Replaces the scores of a tile by their gradient, and returns the sum of its points' cross-entropies.
+    /// Replaces the scores of a tile by their gradient, and returns the sum of the cross-entropies of its points.
+    /// `of_error` is the gradient of SILog and gradient matching by each point's error, `n` the labelled points of the
+    /// mini-batch.
     fn backpropagate(
         &self,
         scores: &mut [f32],
@@ -226,7 +236,8 @@ impl DepthLoss {
         entropy
     }
 
-    /// Adds the cross-entropy's gradient of one point to `own`, and returns it.
+    /// Adds the gradient of one point's cross-entropy, times `weight`, to `own` `[bins]`, and returns the
+    /// cross-entropy.
     fn bin_entropy(
         &self,
         own: &mut [f32],

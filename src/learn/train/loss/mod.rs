@@ -1,4 +1,5 @@
-//! What is minimised: scores of a batch of patches in, the loss and its gradient out.
+//! The losses that heads are trained with. In: the scores of a mini-batch, `[patches, outputs]`, and its targets. Out:
+//! the mean loss, and in place of the scores its gradient by each of them.
 
 pub mod depth;
 pub mod segment;

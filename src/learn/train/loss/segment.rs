@@ -1,22 +1,24 @@
-//! Cross-entropy of class scores with soft labels: `-sum over ids of share * log(sum of p over the id's classes)`.
+//! The loss of segmentation heads: cross-entropy of the softmax with soft targets, the shares of a patch's class ids.
 //!
-//! Where every id is one class this is the usual cross-entropy. In a joint taxonomy an id may stand for any of
-//! several classes, and the loss then leaves it open which.
+//! For one patch `-(1 - s) sum_id share_id ln(sum_{c in allowed(id)} p_c) - s mean_c ln p_c` with `p = softmax(scores)`
+//! and label smoothing `s` (Szegedy et al., 2016); the loss is the mean over patches. Where every id is one class this
+//! is the usual cross-entropy. In a joint taxonomy an id may stand for any of several classes: the loss sums their
+//! probabilities and leaves it open which of them it is.
 
 use rayon::prelude::*;
 
-/// The shares of one patch's ids, and the classes that each id of its data set can be.
+/// A soft target: the ids of one patch with their shares (which sum to 1), and by id the classes that it can be.
 pub type SoftTarget<'a> = (&'a [(u16, f32)], &'a [Vec<u16>]);
 
-/// Soft-label cross-entropy.
+/// Cross-entropy with soft targets and label smoothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SegmentLoss {
-    /// Moves this much of every patch's target to an even spread over all classes.
+    /// Label smoothing, 0..1: this share of every target is spread evenly over all classes.
     pub smoothing: f32,
 }
 
 impl SegmentLoss {
-    /// Mean loss over the patches; `scores` `[n, classes]` become its gradient.
+    /// The mean loss over the patches; `scores` `[patches, classes]` (logits) are replaced by their gradient.
     pub fn apply<'a>(
         &self,
         scores: &mut [f32],
@@ -32,10 +34,11 @@ impl SegmentLoss {
         losses.iter().sum::<f64>() / n as f64
     }
 
+    /// The loss of one patch; its logits `row` become the gradient of the mean over `n` patches.
     fn row(&self, row: &mut [f32], (shares, allowed): SoftTarget<'_>, n: f32) -> f64 {
         softmax(row);
         let classes = row.len() as f32;
-        // The target as a distribution over the classes: an id's share is spread as the scores already have it.
+        // The target over the classes: an id's share, divided among its classes in proportion to their probabilities.
         let mut wanted = vec![self.smoothing / classes; row.len()];
         let mut loss = 0f64;
         for &(id, share) in shares {

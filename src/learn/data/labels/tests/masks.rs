@@ -18,9 +18,9 @@ pub(super) const LOSSY_WEBP: [u8; 46] = [
 ];
 
 /// Sky, road and car: blue, purple and dark blue.
-const COLORS: [[u8; 3]; 3] = [[70, 130, 180], [128, 64, 128], [0, 0, 142]];
+pub(super) const COLORS: [[u8; 3]; 3] = [[70, 130, 180], [128, 64, 128], [0, 0, 142]];
 
-fn classes(colors: &[[u8; 3]]) -> Vec<Class> {
+pub(super) fn classes(colors: &[[u8; 3]]) -> Vec<Class> {
     let names = ["sky", "road", "car", "tree"];
     let pairs = names.iter().zip(colors);
     pairs
@@ -50,20 +50,20 @@ fn read_as(colors: &[[u8; 3]], name: &str, bytes: &[u8]) -> Result<(Vec<u16>, Ve
 }
 
 #[track_caller]
-fn reads(colors: &[[u8; 3]], bytes: &[u8], ids: &[u16], kinds: &[&str]) {
+pub(super) fn reads(colors: &[[u8; 3]], bytes: &[u8], ids: &[u16], kinds: &[&str]) {
     let (found, warned) = read_as(colors, "mask", bytes).unwrap();
     assert_eq!((&found[..], &warned[..]), (ids, kinds));
 }
 
 #[track_caller]
-fn refuses(colors: &[[u8; 3]], bytes: &[u8], words: &[&str]) {
+pub(super) fn refuses(colors: &[[u8; 3]], bytes: &[u8], words: &[&str]) {
     let why = read_as(colors, "mask", bytes).unwrap_err().to_string();
     for word in words {
         assert!(why.contains(word), "{word:?} is not in {why}");
     }
 }
 
-fn rgb(pixels: &[[u8; 3]]) -> Vec<u8> {
+pub(super) fn rgb(pixels: &[[u8; 3]]) -> Vec<u8> {
     let size = (pixels.len() as u32, 1);
     png(
         size,
@@ -74,7 +74,7 @@ fn rgb(pixels: &[[u8; 3]]) -> Vec<u8> {
     )
 }
 
-fn palette(colors: &[[u8; 3]], indices: &[u8]) -> Vec<u8> {
+pub(super) fn palette(colors: &[[u8; 3]], indices: &[u8]) -> Vec<u8> {
     let size = (indices.len() as u32, 1);
     png(size, ColorType::Indexed, BitDepth::Eight, colors, indices)
 }
@@ -248,112 +248,6 @@ fn greys_that_a_list_names_are_its_classes() {
         .map(crate::learn::data::taxonomy::voc_color)
         .collect();
     reads(&scheme, &rgb(&[[0; 3], [3; 3]]), &[0, 3], &[]);
-}
-
-#[test]
-fn a_palette_counts_by_its_indices_unless_its_colours_say_otherwise() {
-    let [sky, road, car] = COLORS;
-    let other = [[1, 1, 90], [2, 90, 1], [90, 1, 1]];
-    reads(&COLORS, &palette(&COLORS, &[2, 0, 1]), &[2, 0, 1], &[]);
-    reads(&COLORS, &palette(&other, &[2, 0, 1]), &[2, 0, 1], &[]);
-    // An editor sorted the palette by how often a colour is used.
-    reads(
-        &COLORS,
-        &palette(&[car, sky, road], &[0, 0, 1, 2]),
-        &[2, 2, 0, 1],
-        &["palette in another order"],
-    );
-    // Only one of the colours is another class's: the indices are believed.
-    reads(
-        &COLORS,
-        &palette(&[car, [9, 8, 7], road], &[0, 1]),
-        &[0, 1],
-        &[],
-    );
-    // Neither an id nor a colour of the list.
-    let many: Vec<[u8; 3]> = (0..9).map(|i| [i, 90, 200]).collect();
-    refuses(
-        &COLORS,
-        &palette(&many, &[0, 7]),
-        &["index 7", "pixel 1,0", "(7, 90, 200)"],
-    );
-    // The border of VOC at 255, and Pillow's palette of greys.
-    let mut voc = vec![[0; 3]; 256];
-    voc[..3].copy_from_slice(&COLORS);
-    voc[255] = [224, 224, 192];
-    reads(&COLORS, &palette(&voc, &[1, 255]), &[1, 255], &[]);
-    let ramp: Vec<[u8; 3]> = (0..=255).map(|i| [i; 3]).collect();
-    reads(&[[9; 3], [0; 3]], &palette(&ramp, &[0, 1]), &[0, 1], &[]);
-    // Pillow keeps only the greys that a GIF uses; shades to look at are no ids.
-    let kept = [[0; 3], [2; 3], [255; 3]];
-    reads(
-        &COLORS,
-        &palette(&kept, &[0, 1, 2]),
-        &[0, 2, 255],
-        &["ids as greys of a palette"],
-    );
-    let shades = [[0; 3], [120; 3], [240; 3]];
-    reads(&COLORS, &palette(&shades, &[0, 1, 2]), &[0, 1, 2], &[]);
-    reads(
-        &COLORS,
-        &palette(&[[0; 3], [255; 3]], &[0, 1]),
-        &[0, 1],
-        &[],
-    );
-}
-
-#[test]
-fn greys_that_a_program_sorted_count_before_indices() {
-    let kind = ["greys of a palette in another order"];
-    let (black, white) = ([0; 3], [255; 3]);
-    let two = &COLORS[..2];
-    // Pillow's quantize and its GIF of 0 and 255, padded or not; masks of one shade.
-    reads(
-        two,
-        &palette(&[white, black], &[0, 1, 0]),
-        &[255, 0, 255],
-        &kind,
-    );
-    reads(two, &palette(&[white, black, black], &[1]), &[0], &kind);
-    reads(two, &palette(&[white], &[0]), &[255], &kind);
-    reads(two, &palette(&[black], &[0]), &[0], &[]);
-    // R=G=B ids as a GIF has them.
-    let falling = [[3; 3], [2; 3], [1; 3], [0; 3]];
-    let four = [COLORS[0], COLORS[1], COLORS[2], [9, 9, 9]];
-    reads(&four, &palette(&falling, &[0, 3, 1]), &[3, 0, 2], &kind);
-    // Shades to look at, of which this mask has two; a palette that nobody filled; colours.
-    let shades = [black, [128; 3], white];
-    reads(&COLORS, &palette(&shades, &[0, 2]), &[0, 2], &[]);
-    reads(&COLORS, &palette(&[black; 3], &[2]), &[2], &[]);
-    reads(
-        &COLORS,
-        &palette(&[white, black, [1, 2, 3]], &[0, 1]),
-        &[0, 1],
-        &[],
-    );
-    // A trimap whose middle is ignored.
-    let file = filed("mask", &palette(&[black, [128; 3], white], &[0, 1, 2]));
-    let (warnings, classes) = (Warnings::silent(), classes(two));
-    let reader = MaskReader {
-        classes: &classes,
-        id_count: Some(2),
-        ignore: 128,
-        warnings: &warnings,
-    };
-    assert_eq!(reader.read(&file.path).unwrap().ids, [0, 128, 255]);
-}
-
-#[test]
-fn transparency_of_a_palette_changes_no_id() {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, 2, 1);
-    encoder.set_color(ColorType::Indexed);
-    encoder.set_palette(COLORS.as_flattened().to_vec());
-    encoder.set_trns(vec![0]);
-    let mut writer = encoder.write_header().unwrap();
-    writer.write_image_data(&[0, 2]).unwrap();
-    writer.finish().unwrap();
-    reads(&COLORS, &bytes, &[0, 2], &[]);
 }
 
 #[test]

@@ -1,13 +1,20 @@
 //! Files of every kind, made byte by byte or by the format's own encoder.
 
+mod arrays;
+mod bitmaps;
 mod depth;
 mod masks;
+mod palettes;
 mod rasters;
+mod tiffs;
 
 use std::io::Cursor;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
+
+use crate::learn::data::labels::decode::decode;
+use crate::learn::data::labels::raster::{LabelRaster, RasterContent};
 
 /// A folder with one file in it.
 pub(super) struct Filed {
@@ -72,4 +79,35 @@ pub(super) fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
         std::io::Write::write_all(&mut zip, array).unwrap();
     }
     zip.finish().unwrap().into_inner()
+}
+
+fn read(bytes: &[u8]) -> LabelRaster {
+    decode(bytes, &["depth"]).unwrap()
+}
+
+fn refused(bytes: &[u8], word: &str) {
+    let why = decode(bytes, &["depth", "arr_0"]).unwrap_err();
+    assert!(why.contains(word), "{why}");
+}
+
+/// The whole numbers of a file and their bits.
+fn integers(bytes: &[u8]) -> (Vec<i64>, u8) {
+    match read(bytes).content {
+        RasterContent::Integers { values, bits } => (values, bits),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f64> {
+    match read(bytes).content {
+        RasterContent::Floats(values) => values,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn indexed(bytes: &[u8]) -> (Vec<u8>, Vec<[u8; 3]>) {
+    match read(bytes).content {
+        RasterContent::Indexed { indices, palette } => (indices, palette),
+        other => panic!("{other:?}"),
+    }
 }
