@@ -1,8 +1,25 @@
-//! From what was typed to upright RGB pixels: which files are meant, and what is in them.
+//! Inputs: from what the user typed to upright 8-bit sRGB pixels, `[height, width, 3]`.
 //!
-//! [`collect`] turns files, folders, globs, lists and `-` into [`Source`]s without decoding anything; a [`PhotoDecoder`] turns one
-//! source into a [`Photo`]: a format's decoder gives the samples as they are stored, which are then stretched, coloured,
-//! composited and turned. A file's type comes from its bytes, never from its name.
+//! [`collect`] turns files, folders, glob patterns, tars, lists, addresses and `-` into [`Source`]s without decoding anything; a
+//! [`PhotoDecoder`] turns one source into a [`Photo`]. A file's format comes from its bytes, never from its name.
+//!
+//! | step | file | comes in → goes out |
+//! |---|---|---|
+//! | find the photos | `collect/`, `list.rs`, `braces.rs`, `archive.rs`, `watch.rs` | inputs → [`Source`]s |
+//! | keep one part of them | [`shard`], `scheduler.rs` | sources → those of one [`Shard`] |
+//! | read the bytes | `source.rs`, `remote/` | source → bytes |
+//! | identify the format, count pages | `sniff.rs`, `pages/` | first bytes → `FileKind`; bytes → number of pages |
+//! | decode the stored samples | `formats.rs` → `jpeg/`, `tiff/`, `codec.rs`, `foreign/` | bytes → `SourceRaster` (`raster.rs`) |
+//! | read the EXIF or XMP orientation | `metadata/orientation.rs`; of TIFF `tiff/mod.rs` | bytes → `SourceRaster::orientation` |
+//! | develop | `develop.rs` | `SourceRaster` → [`Photo`] |
+//!
+//! A raster is developed in this order: levels (`levels.rs`, [`ContrastStretch`]), ICC profile (`profile.rs`), [`Background`]
+//! behind transparent pixels, orientation. The EXIF orientation is applied there and nowhere else.
+//!
+//! To add an input format: its signature and name in `sniff.rs`; its decoder, called from `formats.rs` if it is a format of the
+//! `image` crate (`codec.rs`), else from `foreign/mod.rs` with a variant of `ForeignFormat`; where files of it hold several
+//! images, their number in `pages/`; where its EXIF block is stored in a way of its own, `metadata/containers.rs`; the list of
+//! known formats in the message of `formats.rs`, and its extension in `sniff::is_image_name`.
 
 mod archive;
 mod braces;
@@ -12,6 +29,7 @@ mod decode;
 mod develop;
 mod footprint;
 mod foreign;
+mod formats;
 mod jpeg;
 mod levels;
 mod list;

@@ -1,57 +1,46 @@
-//! Where JPEG, PNG, WebP and TIFF keep their EXIF and XMP blocks.
+//! Finds the EXIF and XMP blocks of a file: APP1 segments of JPEG, chunks of PNG and WebP, the TIFF file itself, and boxes of
+//! HEIF and JPEG XL.
 
 use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
-use super::EmbeddedMetadata;
+use super::blocks::{EmbeddedMetadata, find};
 
+/// What precedes an EXIF block in a JPEG.
 const EXIF: &[u8] = b"Exif\0\0";
+/// What precedes an XMP packet in a JPEG.
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+/// The signature of a PNG.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Compressed text in a PNG that unpacks to more is no metadata.
+/// The bytes that a compressed text chunk of a PNG may expand to; the rest is cut off.
 const MAX_TEXT_BYTES: u64 = 16 << 20;
 
-/// Finds the blocks of a file.
-pub(super) fn read_blocks(bytes: &[u8]) -> EmbeddedMetadata {
-    match bytes {
-        [0xff, 0xd8, ..] => jpeg(bytes),
-        _ if bytes.starts_with(PNG) => png(bytes),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => webp(bytes),
-        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => EmbeddedMetadata {
-            exif: Some(bytes.to_vec()),
-            xmp: None,
-        },
-        _ => EmbeddedMetadata {
-            exif: search_exif(bytes),
-            xmp: None,
-        },
+impl EmbeddedMetadata {
+    /// Finds the blocks of a file of any format; both are none where it has none.
+    pub fn of(bytes: &[u8]) -> Self {
+        let exif_only = |exif| EmbeddedMetadata { exif, xmp: None };
+        match bytes {
+            [0xff, 0xd8, ..] => jpeg(bytes),
+            _ if bytes.starts_with(PNG) => png(bytes),
+            _ if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") => webp(bytes),
+            [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => {
+                exif_only(Some(bytes.to_vec()))
+            }
+            _ => exif_only(search_exif(bytes)),
+        }
     }
 }
 
-/// The EXIF block of a HEIF or a JPEG XL, which stands in a box or an item: a TIFF structure soon behind its name.
+/// The EXIF block of a HEIF or a JPEG XL, in a box or an item: a TIFF structure within 8 bytes behind the name `Exif`.
 fn search_exif(bytes: &[u8]) -> Option<Vec<u8>> {
     let is_box = bytes.get(4..8) == Some(b"ftyp") || bytes.get(4..8) == Some(b"JXL ");
     let starts = |block: &[u8]| block.starts_with(b"II*\0") || block.starts_with(b"MM\0*");
     let mut at = 0;
-    while is_box && let Some(found) = super::find(&bytes[at..], b"Exif") {
+    while is_box && let Some(found) = find(&bytes[at..], b"Exif") {
         at += found + 4;
-        // A length or two zeros stand between.
+        // A length, or two zeros, may stand between.
         let block = (0..=8).find_map(|gap| bytes.get(at + gap..).filter(|block| starts(block)));
         if let Some(block) = block {
             return Some(block.to_vec());
@@ -60,7 +49,7 @@ fn search_exif(bytes: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// A block without the prefix that belongs to JPEG, and that some programs write elsewhere too.
+/// An EXIF block without the prefix of JPEG, which some programs write in other containers too, even twice.
 fn without_prefix(block: &[u8]) -> Vec<u8> {
     let mut block = block;
     while let Some(rest) = block.strip_prefix(EXIF) {
@@ -69,7 +58,7 @@ fn without_prefix(block: &[u8]) -> Vec<u8> {
     block.to_vec()
 }
 
-/// APP1 segments before the picture.
+/// The blocks of a JPEG, in APP1 segments before the picture.
 fn jpeg(bytes: &[u8]) -> EmbeddedMetadata {
     let mut found = EmbeddedMetadata::default();
     let mut at = 2;
@@ -77,7 +66,7 @@ fn jpeg(bytes: &[u8]) -> EmbeddedMetadata {
         bytes.get(at..).and_then(|rest| rest.first_chunk::<4>())
     {
         if mark != 0xff {
-            // Garbage between segments.
+            // Skip garbage between segments.
             at += 1;
             continue;
         }
@@ -107,8 +96,8 @@ fn jpeg(bytes: &[u8]) -> EmbeddedMetadata {
     found
 }
 
-/// `eXIf`, the texts `Raw profile type exif` and `APP1` that ImageMagick writes, and `XML:com.adobe.xmp`; before or
-/// behind the picture.
+/// The blocks of a PNG: the chunk `eXIf`, ImageMagick's texts `Raw profile type exif` and `Raw profile type APP1`, and the
+/// text `XML:com.adobe.xmp`, before or behind the picture.
 fn png(bytes: &[u8]) -> EmbeddedMetadata {
     let mut found = EmbeddedMetadata::default();
     let mut raw = None;
@@ -147,7 +136,7 @@ fn png(bytes: &[u8]) -> EmbeddedMetadata {
     found
 }
 
-/// Keyword and text of a PNG's text chunk.
+/// Keyword and text of a PNG's chunk of type tEXt, zTXt or iTXt.
 fn text_chunk<'a>(kind: &[u8], data: &'a [u8]) -> Option<(&'a [u8], Vec<u8>)> {
     let (keyword, rest) = split_at_zero(data)?;
     let (packed, text) = match kind {
@@ -170,12 +159,13 @@ fn text_chunk<'a>(kind: &[u8], data: &'a [u8]) -> Option<(&'a [u8], Vec<u8>)> {
     Some((keyword, unpacked))
 }
 
+/// What stands before and behind the first zero byte.
 fn split_at_zero(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = data.iter().position(|&byte| byte == 0)?;
     Some((&data[..at], &data[at + 1..]))
 }
 
-/// ImageMagick's text: a line break, the profile's name, its length, then hexadecimal digits.
+/// The bytes of ImageMagick's text: a line break, the profile's name, its length in bytes, then hexadecimal digits.
 fn raw_profile(text: &[u8]) -> Option<Vec<u8>> {
     let mut lines = text.split(|&byte| byte == b'\n').skip(2);
     let length: usize = std::str::from_utf8(lines.next()?)
@@ -197,7 +187,7 @@ fn raw_profile(text: &[u8]) -> Option<Vec<u8>> {
     Some(block)
 }
 
-/// The chunks `EXIF` and `XMP `.
+/// The blocks of a WebP, in its chunks `EXIF` and `XMP `.
 fn webp(bytes: &[u8]) -> EmbeddedMetadata {
     let mut found = EmbeddedMetadata::default();
     let mut at = 12;
