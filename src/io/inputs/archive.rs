@@ -1,5 +1,5 @@
-//! Tars of photos, as WebDataset writes them: the headers are read once, and each photo is read from its offset when it is
-//! decoded. Nothing is unpacked to disk.
+//! Tars of photos, as WebDataset writes them: the headers are read once, and each photo is read from its offset when it
+//! is decoded. Nothing is unpacked to disk.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -45,8 +45,8 @@ impl TarMember {
         FileStamp::of_tar_member(bytes, self.archive.bytes, self.archive.modified)
     }
 
-    /// Whether the tar has the size and the modification time that it had when `stamp` was taken, so that the photo need not be
-    /// read to know it unchanged.
+    /// Whether the tar has the size and the modification time that it had when `stamp` was taken, so that the photo
+    /// need not be read to know it unchanged.
     pub(crate) fn has_untouched_tar(&self, stamp: &FileStamp) -> bool {
         stamp.bytes == self.bytes
             && stamp.tar_bytes == Some(self.archive.bytes)
@@ -138,10 +138,10 @@ pub(super) fn explain_compressed_tar(path: &Path) -> Option<String> {
         (".tar.lz4", ".tlz4", "unlz4"),
         (".tar.z", ".taz", "uncompress"),
     ];
-    let found = EXTENSIONS
+    let compressed = EXTENSIONS
         .iter()
         .find(|(long, short, _)| name.ends_with(long) || name.ends_with(short));
-    found.map(|(_, _, program)| {
+    compressed.map(|(_, _, program)| {
         format!(
             "is a compressed tar, in which no photo can be found without unpacking all before it; decompress it first: \
              {program} {}",
@@ -319,8 +319,8 @@ fn choose_sample_photos(
     }
 }
 
-/// The key of a sample, as WebDataset defines it: the path up to the first dot of the name; and the rest of the name in lower
-/// case, without that dot.
+/// The key of a sample, as WebDataset defines it: the path up to the first dot of the name; and the rest of the name in
+/// lower case, without that dot.
 fn sample_key(path: &Path) -> (Vec<u8>, Vec<u8>) {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let dot = name.iter().position(|&byte| byte == b'.');
@@ -333,8 +333,8 @@ fn sample_key(path: &Path) -> (Vec<u8>, Vec<u8>) {
     (key, extension.to_ascii_lowercase())
 }
 
-/// The rank of a picture among those of its sample, of which the lowest is the photo. None where its extension has two parts,
-/// as those of masks and further views have.
+/// The rank of a picture among those of its sample, of which the lowest is the photo. None where its extension has two
+/// parts, as those of masks and further views have.
 fn photo_rank(extension: &[u8]) -> Option<usize> {
     const PREFERRED: [&[u8]; 4] = [b"jpg", b"jpeg", b"png", b"webp"];
     let rank = PREFERRED.iter().position(|one| *one == extension);

@@ -62,8 +62,8 @@ fn choices(inner: &str) -> Result<Option<Vec<String>>> {
     Ok((words.len() > 1).then_some(words))
 }
 
-/// The numbers of a range such as `000..099` or `0..100..5` (the step last), padded to the longer of the two ends if one of them
-/// begins with 0; none where the text is no range.
+/// The numbers of a range such as `000..099` or `0..100..5` (the step last), padded to the longer of the two ends if
+/// one of them begins with 0; none where the text is no range.
 fn range(inner: &str) -> Option<Result<Vec<String>>> {
     let mut parts = inner.split("..");
     let (from, to, step) = (parts.next()?, parts.next()?, parts.next());

@@ -1,5 +1,5 @@
-//! The formats that the `image` crate decodes, except JPEG and TIFF: PNG, GIF, WebP, BMP, ICO, PNM, QOI, farbfeld. Bytes,
-//! or one frame of an animation, to a [`SourceRaster`].
+//! The formats that the `image` crate decodes, except JPEG and TIFF: PNG, GIF, WebP, BMP, ICO, PNM, QOI, farbfeld.
+//! Bytes, or one frame of an animation, to a [`SourceRaster`].
 
 use std::io::{Cursor, ErrorKind};
 
@@ -14,12 +14,12 @@ use super::pages::webp;
 use super::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 use super::sniff::format_name;
 
-/// Decodes an image of `format`, or frame `frame` (from 0) of an animation, drawn over the frames before it. `max_memory`
-/// bytes bound what the decoder allocates; `check` may refuse the [`Footprint`] before that.
+/// Decodes an image of `format`, or frame `frame` (from 0) of an animation, drawn over the frames before it.
+/// `max_memory` bytes bound what the decoder allocates; `check` may refuse the [`Footprint`] before that.
 ///
 /// # Errors
-/// What is wrong with the file, as a part of a sentence about it: truncated, damaged, of an unsupported kind, or refused by
-/// `check`.
+/// What is wrong with the file, as a part of a sentence about it: truncated, damaged, of an unsupported kind, or
+/// refused by `check`.
 pub(super) fn decode(
     bytes: &[u8],
     format: ImageFormat,

@@ -1,7 +1,7 @@
 //! Decodes one photo: a [`Source`] to a [`Photo`], upright 8-bit sRGB of shape `[height, width, 3]`.
 //!
-//! [`formats`](super::formats) decodes the stored samples to a [`SourceRaster`](super::raster::SourceRaster), [`develop`]
-//! makes the photo of it. The limits on pixels and memory are checked here, from the header.
+//! [`formats`](super::formats) decodes the stored samples to a [`SourceRaster`](super::raster::SourceRaster),
+//! [`develop()`] makes the photo of it. The limits on pixels and memory are checked here, from the header.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -69,8 +69,8 @@ impl OpenedPhoto<'_> {
         &self.bytes
     }
 
-    /// The alpha channel, upright, `[height, width]`, 0 transparent to 255 opaque; none where the file has none, or the same
-    /// value everywhere.
+    /// The alpha channel, upright, `[height, width]`, 0 transparent to 255 opaque; none where the file has none, or the
+    /// same value everywhere.
     ///
     /// # Errors
     /// As [`PhotoDecoder::decode`].
@@ -130,8 +130,8 @@ impl PhotoDecoder {
     /// Reads and decodes `source`.
     ///
     /// # Errors
-    /// Names the source and says what is wrong: it cannot be read, is no image, has an unsupported format, more pixels or needs
-    /// more memory than allowed, is truncated or damaged, or holds several images where one is wanted.
+    /// Names the source and says what is wrong: it cannot be read, is no image, has an unsupported format, more pixels
+    /// or needs more memory than allowed, is truncated or damaged, or holds several images where one is wanted.
     pub fn decode(&self, source: &Source) -> Result<Photo> {
         self.open(source)?.decode()
     }
@@ -183,15 +183,15 @@ impl PhotoDecoder {
         })
     }
 
-    /// The upright size of a photo and the memory that decoding takes: decodes until the first complete [`Footprint`] and
-    /// stops there. None where the header is damaged or only another program can read it.
+    /// The upright size of a photo and the memory that decoding takes: decodes until the first complete [`Footprint`]
+    /// and stops there. None where the header is damaged or only another program can read it.
     fn read_header(&self, bytes: &[u8], page: Option<u32>) -> Option<PhotoHeader> {
-        let found = Cell::new(None);
+        let first_footprint = Cell::new(None);
         let stop = |footprint: Footprint| match footprint.bytes_per_pixel {
             // TIFF checks its size first, and the rest in a second call.
             0 => Ok(()),
             _ => {
-                found.set(Some(footprint));
+                first_footprint.set(Some(footprint));
                 Err(String::new())
             }
         };
@@ -202,7 +202,7 @@ impl PhotoDecoder {
         }
         let silent = Warnings::silent();
         let _ = decode_raster(bytes, page, "", &self.options, &silent, &stop);
-        let footprint = found.get()?;
+        let footprint = first_footprint.get()?;
         let orientation = EmbeddedMetadata::of(bytes).orientation();
         let swaps = matches!(
             orientation,
@@ -231,8 +231,8 @@ impl PhotoDecoder {
         self.open(source)?.opacity()
     }
 
-    /// A check that refuses a footprint with more pixels or memory than the options allow, and records in `refused` which
-    /// limit it was.
+    /// A check that refuses a footprint with more pixels or memory than the options allow, and records in `refused`
+    /// which limit it was.
     fn limit_check<'c>(
         &'c self,
         bytes: &[u8],
@@ -284,8 +284,8 @@ impl PhotoDecoder {
         self.decode_checked((bytes, page), name, &Cell::new(None))
     }
 
-    /// Decodes and develops the bytes of a file called `name`, or one page of it, counted from 1; a limit that was exceeded is
-    /// recorded in `refused`.
+    /// Decodes and develops the bytes of a file called `name`, or one page of it, counted from 1; a limit that was
+    /// exceeded is recorded in `refused`.
     fn decode_checked(
         &self,
         (bytes, page): (&[u8], Option<u32>),

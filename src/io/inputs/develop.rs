@@ -73,8 +73,8 @@ pub(super) fn develop(
     Ok(upright.into_rgb8())
 }
 
-/// The alpha channel, upright, 0 transparent to 255 opaque; none where there is none, or where it has one value everywhere
-/// and so says nothing.
+/// The alpha channel, upright, 0 transparent to 255 opaque; none where there is none, or where it has one value
+/// everywhere and so says nothing.
 pub(super) fn opacity(mut raster: SourceRaster) -> Option<GrayImage> {
     let alpha = split_alpha(&mut raster).filter(|_| raster.is_whole())?;
     if alpha.iter().all(|a| Some(a) == alpha.first()) {
@@ -86,8 +86,8 @@ pub(super) fn opacity(mut raster: SourceRaster) -> Option<GrayImage> {
     Some(upright.into_luma8())
 }
 
-/// Removes the alpha channel from `raster` and returns it, 0 to 255; colours that were multiplied by it are divided by it. None
-/// where there is none.
+/// Removes the alpha channel from `raster` and returns it, 0 to 255; colours that were multiplied by it are divided by
+/// it. None where there is none.
 fn split_alpha(raster: &mut SourceRaster) -> Option<Vec<u8>> {
     let kind = std::mem::replace(&mut raster.alpha, Alpha::None);
     if kind == Alpha::None {
@@ -119,8 +119,8 @@ fn split_alpha(raster: &mut SourceRaster) -> Option<Vec<u8>> {
     Some(alpha)
 }
 
-/// The first `colours` samples of each pixel, divided by its opacity above 0 where `divide` is given; the last sample of each
-/// goes to `alpha`, scaled by `opacity` to 0..1 and from there to 0..255.
+/// The first `colours` samples of each pixel, divided by its opacity above 0 where `divide` is given; the last sample
+/// of each goes to `alpha`, scaled by `opacity` to 0..1 and from there to 0..255.
 fn take_alpha<T: Copy>(
     values: &[T],
     colours: usize,
@@ -141,7 +141,8 @@ fn take_alpha<T: Copy>(
     kept
 }
 
-/// Converts samples without alpha to interleaved 8-bit sRGB; it takes them out of `raster`, except where the profile fails.
+/// Converts samples without alpha to interleaved 8-bit sRGB; it takes them out of `raster`, except where the profile
+/// fails.
 ///
 /// # Errors
 /// That the profile describes no transform.
@@ -199,19 +200,19 @@ fn narrow(word: u16) -> u8 {
     ((u32::from(word) * 255 + 32_767) / 65_535) as u8
 }
 
-/// Scales samples linearly, the levels to 0 and `most`, and clamps them; values that are no reading become 0.
+/// Scales samples linearly, the levels to 0 and `max`, and clamps them; values that are no reading become 0.
 fn scale_samples(
     samples: &RasterSamples,
     levels: Levels,
     nodata: Option<f32>,
-    most: f32,
+    max: f32,
 ) -> Box<dyn Iterator<Item = f32> + '_> {
-    let scale = most / (levels.high - levels.low);
+    let scale = max / (levels.high - levels.low);
     let scaled = move |value: f32| {
         let position = (value - levels.low) * scale;
         let (first, last) = levels.valid_range;
         match (first..=last).contains(&value) && Some(value) != nodata {
-            true => position.clamp(0.0, most),
+            true => position.clamp(0.0, max),
             false => 0.0,
         }
     };

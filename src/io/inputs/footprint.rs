@@ -1,5 +1,6 @@
-//! The memory that decoding an image will take, estimated from its header before anything is allocated. Every decoder gives
-//! one to the check of [`PhotoDecoder`](super::PhotoDecoder), which compares it with `--max-megapixels` and `--max-memory`.
+//! The memory that decoding an image will take, estimated from its header before anything is allocated. Every decoder
+//! gives one to the check of [`PhotoDecoder`](super::PhotoDecoder), which compares it with `--max-megapixels` and
+//! `--max-memory`.
 
 /// The size of an image and the bytes that its pixels take while they are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
-//! Chooses the levels of a raster, the sample values that become black and white: the whole range that its type of samples
-//! has, or the part that is used. Values that are no readings (nodata, NaN, sentinels such as -9999) have no influence.
+//! Chooses the levels of a raster, the sample values that become black and white: the whole range that its type of
+//! samples has, or the part that is used. Values that are no readings (nodata, NaN, sentinels such as -9999) have no
+//! influence.
 //!
 //! Photos use most of their range. Thermal cameras, microscopes and satellites write 16 bits and use a few hundred of
 //! the values, or floats in physical units; without a stretch the network would see black or white.
@@ -197,7 +198,7 @@ impl SampleStatistics {
     /// Measures `raster`. The extremes of 8-bit samples are those of a sample of pixels, unless `stretch` is
     /// [`ContrastStretch::MinMax`]. None where there is no reading at all.
     fn of(raster: &SourceRaster, stretch: ContrastStretch) -> Option<Self> {
-        let most = match (&raster.samples, stretch) {
+        let max_samples = match (&raster.samples, stretch) {
             (RasterSamples::U8(_), ContrastStretch::Auto) => MAX_SAMPLES_8_BIT,
             _ => MAX_SAMPLES,
         };
@@ -213,7 +214,7 @@ impl SampleStatistics {
         let skips_hidden = raster.alpha != Alpha::None && (0..pixels).any(is_visible);
         let counts = |pixel: usize| !skips_hidden || is_visible(pixel);
         // An even stride could hit the same few columns in every row.
-        let stride = pixels.div_ceil(most) | 1;
+        let stride = pixels.div_ceil(max_samples) | 1;
         let mut statistics = SampleStatistics {
             min: f32::INFINITY,
             max: f32::NEG_INFINITY,
@@ -257,8 +258,8 @@ impl SampleStatistics {
         (statistics.min <= statistics.max).then_some(statistics)
     }
 
-    /// Takes values far from all others for "no reading", as -9999 and 1e20 are meant; stretched over, they would leave one
-    /// shade for all readings.
+    /// Takes values far from all others for "no reading", as -9999 and 1e20 are meant; stretched over, they would leave
+    /// one shade for all readings.
     fn exclude_sentinels(
         &mut self,
         raster: &SourceRaster,

@@ -39,8 +39,8 @@ pub(super) fn display_name(path: &Path) -> &Path {
 /// Reads the names of the list at `path`, or of standard input for `-`. Empty lines are ignored.
 ///
 /// # Errors
-/// Names the list that cannot be read, has no names, has the other separator, or is no list but a picture, a clip or a tar;
-/// [`Error::Interrupted`] while a pipe is waited for.
+/// Names the list that cannot be read, has no names, has the other separator, or is no list but a picture, a clip or a
+/// tar; [`Error::Interrupted`] while a pipe is waited for.
 pub(super) fn read(path: &Path, separator: Separator) -> Result<Vec<ListEntry>> {
     let bytes = match path.as_os_str() == "-" {
         true => {

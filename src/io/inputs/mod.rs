@@ -1,7 +1,8 @@
 //! Inputs: from what the user typed to upright 8-bit sRGB pixels, `[height, width, 3]`.
 //!
-//! [`collect`] turns files, folders, glob patterns, tars, lists, addresses and `-` into [`Source`]s without decoding anything; a
-//! [`PhotoDecoder`] turns one source into a [`Photo`]. A file's format comes from its bytes, never from its name.
+//! [`collect()`] turns files, folders, glob patterns, tars, lists, addresses and `-` into [`Source`]s without decoding
+//! anything; a [`PhotoDecoder`] turns one source into a [`Photo`]. A file's format comes from its bytes, never from its
+//! name.
 //!
 //! | step | file | comes in → goes out |
 //! |---|---|---|
@@ -13,13 +14,17 @@
 //! | read the EXIF or XMP orientation | `metadata/orientation.rs`; of TIFF `tiff/mod.rs` | bytes → `SourceRaster::orientation` |
 //! | develop | `develop.rs` | `SourceRaster` → [`Photo`] |
 //!
-//! A raster is developed in this order: levels (`levels.rs`, [`ContrastStretch`]), ICC profile (`profile.rs`), [`Background`]
-//! behind transparent pixels, orientation. The EXIF orientation is applied there and nowhere else.
+//! A raster is developed in this order: levels (`levels.rs`, [`ContrastStretch`]), ICC profile (`profile.rs`),
+//! [`Background`] behind transparent pixels, orientation. `develop.rs` is the only place that turns a photo by its EXIF
+//! orientation; [`orientation()`] gives it to those who turn something else along with the photo.
 //!
-//! To add an input format: its signature and name in `sniff.rs`; its decoder, called from `formats.rs` if it is a format of the
-//! `image` crate (`codec.rs`), else from `foreign/mod.rs` with a variant of `ForeignFormat`; where files of it hold several
-//! images, their number in `pages/`; where its EXIF block is stored in a way of its own, `metadata/containers.rs`; the list of
-//! known formats in the message of `formats.rs`, and its extension in `sniff::is_image_name`.
+//! To add an input format:
+//!
+//! 1. its signature and name in `sniff.rs`, and its extension in `sniff::is_image_name`;
+//! 2. its decoder: a feature of the crate `image` in `Cargo.toml` suffices if `codec.rs` can decode it; else a variant of
+//!    `ForeignFormat` and an arm in `foreign/mod.rs`;
+//! 3. `pages/`, if its files hold several images, and `metadata/containers.rs`, if they store EXIF in a way of their own;
+//! 4. the list of known formats in the message of `formats.rs`.
 
 mod archive;
 mod braces;

@@ -25,8 +25,8 @@ pub struct DecodeOptions {
 }
 
 impl Default for DecodeOptions {
-    /// 200 megapixels, the usual memory limit of this machine, automatic contrast stretch, the ICC profile applied, and the mean
-    /// colour behind transparent pixels.
+    /// 200 megapixels, the usual memory limit of this machine, automatic contrast stretch, the ICC profile applied, and
+    /// the mean colour behind transparent pixels.
     fn default() -> Self {
         DecodeOptions {
             max_pixels: 200_000_000,
@@ -41,8 +41,8 @@ impl Default for DecodeOptions {
 }
 
 impl DecodeOptions {
-    /// The options that differ from the default, as a part of the names of cached results; empty where none does. The limits and
-    /// the page are left out, since they change no pixel.
+    /// The options that differ from the default, as a part of the names of cached results; empty where none does. The
+    /// limits and the page are left out, since they change no pixel.
     pub fn tag(&self) -> String {
         let usual = DecodeOptions::default();
         let mut parts = Vec::new();
@@ -116,7 +116,8 @@ pub enum Background {
     Mean,
     /// One colour, as red, green and blue.
     Colour([u8; 3]),
-    /// Alpha is ignored: the colours that the file stores under transparent pixels show, as in the published DINOv2 code.
+    /// Alpha is ignored: the colours that the file stores under transparent pixels show, as in the published DINOv2
+    /// code.
     Ignored,
 }
 

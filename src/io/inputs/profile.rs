@@ -1,4 +1,5 @@
-//! ICC profiles (ICC.1): converts samples of a file to sRGB, which the networks were trained on, through the crate moxcms.
+//! ICC profiles (ICC.1): converts samples of a file to sRGB, which the networks were trained on, through the crate
+//! moxcms.
 
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformExecutor, TransformOptions};
 

@@ -10,7 +10,8 @@ struct ArrayTask {
     variable: &'static str,
     /// The index of the task.
     index: i64,
-    /// The least index and the number of tasks, where the scheduler sets them; the number is 0 where it was not asked for.
+    /// The least index and the number of tasks, where the scheduler sets them; the number is 0 where it was not asked
+    /// for.
     index_range: Option<(i64, u32)>,
     /// The index of shard 1 where the user states the number of shards: 1 with Slurm, 0 elsewhere.
     first_index: i64,

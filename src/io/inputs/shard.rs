@@ -1,8 +1,9 @@
 //! Divides photos among jobs that do not communicate (`--shard K/N`): the shard of a photo follows from its name alone.
 //!
-//! It is the first 8 bytes, as a little-endian number, of the BLAKE3 digest of the path below the folder that was searched
-//! (`/` between the parts; the name alone, if the file was named itself), modulo the number of shards. All pages of a file are
-//! in one shard. The shard does not depend on the machine, the order, or what else is in the folder.
+//! It is the first 8 bytes, as a little-endian number, of the BLAKE3 digest of the path below the folder that was
+//! searched (`/` between the parts; the name alone, if the file was named itself), modulo the number of shards. All
+//! pages of a file are in one shard. The shard does not depend on the machine, the order, or what else is in the
+//! folder.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,8 +27,8 @@ pub struct Shard {
 pub enum ShardRequest {
     /// The shard that was named.
     Explicit(Shard),
-    /// The shard of this task of an array job, by the variables of its scheduler; with the number of shards, where the scheduler
-    /// does not set it or runs only some of them.
+    /// The shard of this task of an array job, by the variables of its scheduler; with the number of shards, where the
+    /// scheduler does not set it or runs only some of them.
     Auto(Option<u32>),
 }
 
@@ -77,8 +78,8 @@ impl Shard {
         shard_number(name, self.count) == self.number
     }
 
-    /// Keeps the photos of this shard, and those whose index `always` accepts; of failures those whose path belongs to this shard,
-    /// so that each is reported once. Returns the number of photos before.
+    /// Keeps the photos of this shard, and those whose index `always` accepts; of failures those whose path belongs to
+    /// this shard, so that each is reported once. Returns the number of photos before.
     pub fn retain_sources(
         self,
         collected: &mut CollectedInputs,

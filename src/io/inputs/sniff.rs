@@ -1,8 +1,8 @@
 //! Identifies a file by its first bytes: [`identify`] takes up to [`HEAD_BYTES`] and returns a [`FileKind`].
 //!
-//! The `image` crate's signatures, tightened where two bytes would claim ordinary text (`BM…`, `P1 …`), and the other files
-//! that folders of photos hold: phone and camera formats, video clips, pictures that are no photos. A new input format gets
-//! its signature here.
+//! The `image` crate's signatures, tightened where two bytes would claim ordinary text (`BM…`, `P1 …`), and the other
+//! files that folders of photos hold: phone and camera formats, video clips, pictures that are no photos. A new input
+//! format gets its signature here.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! A [`Source`]: one photo that was asked for, where its bytes are, and how they are read. Pipes and standard input are read
-//! once and kept, since a photo may be read twice.
+//! A [`Source`]: one photo that was asked for, where its bytes are, and how they are read. Pipes and standard input are
+//! read once and kept, since a photo may be read twice.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,7 +25,8 @@ pub enum Source {
     File {
         /// The path by which the file can be opened.
         path: PathBuf,
-        /// The path that outputs mirror: below the folder that was searched, or the name alone if the file was named itself.
+        /// The path that outputs mirror: below the folder that was searched, or the name alone if the file was named
+        /// itself.
         relative: PathBuf,
         /// Whether the user named it, and no search found it.
         is_named: bool,
@@ -120,7 +121,8 @@ impl Source {
         }
     }
 
-    /// The path of the file, `<stdin>`, an address without secrets, or the path of a tar joined with that of the photo in it.
+    /// The path of the file, `<stdin>`, an address without secrets, or the path of a tar joined with that of the photo
+    /// in it.
     pub fn path(&self) -> &Path {
         match self {
             Source::File { path, .. } => path,
@@ -163,8 +165,8 @@ impl Source {
         }
     }
 
-    /// The metadata of its file, where the file holds this photo alone. Ask for it before reading: what is written meanwhile
-    /// then has a later modification time.
+    /// The metadata of its file, where the file holds this photo alone. Ask for it before reading: what is written
+    /// meanwhile then has a later modification time.
     pub fn metadata(&self) -> Option<Metadata> {
         match self {
             Source::File { path, .. } => fs::metadata(path).ok(),
@@ -172,8 +174,8 @@ impl Source {
         }
     }
 
-    /// The bytes of its file, or of its own image on standard input. Of what is no image only the first
-    /// kilobytes are read. `max_memory` bounds the bytes of pipes, and twice the bytes of files, tar members and addresses.
+    /// The bytes of its file, or of its own image on standard input. Of what is no image only the first kilobytes are
+    /// read. `max_memory` bounds the bytes of pipes, and twice the bytes of files, tar members and addresses.
     ///
     /// # Errors
     /// Names the source that cannot be read, or is too large.
@@ -190,7 +192,8 @@ impl Source {
         }
     }
 
-    /// The page to decode of the bytes that [`Source::read`] returns; none where these are one image of a stream already.
+    /// The page to decode of the bytes that [`Source::read`] returns; none where these are one image of a stream
+    /// already.
     pub(super) fn page_within(&self) -> Option<Page> {
         match (self, BufferedStdin::already_read()) {
             (Source::Stdin(_), Some(stdin)) if stdin.images.len() > 1 => None,

@@ -1,5 +1,5 @@
-//! The summary of a search through folders, patterns and tars: photos by format, and the files that were skipped, by kind and
-//! with the reason.
+//! The summary of a search through folders, patterns and tars: photos by format, and the files that were skipped, by
+//! kind and with the reason.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -108,7 +108,7 @@ impl SearchSummary {
 }
 
 impl fmt::Display for SearchSummary {
-    /// One line: how many photos of which formats, and how much else.
+    /// Writes one line: the number of photos of each format, and of skipped files of each kind.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count: usize = self.photos.values().sum();
         write!(

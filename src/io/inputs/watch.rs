@@ -1,8 +1,8 @@
 //! Watches a folder (`--watch`) for photos that are added to it over time.
 //!
-//! The folder is scanned once a second, which works on every file system, network file systems included. A file is taken
-//! once it is unchanged between two scans and can be decoded; one that cannot be decoded is given more scans, since its copy
-//! may have paused.
+//! The folder is scanned once a second, which works on every file system, network file systems included. A file is
+//! taken once it is unchanged between two scans and can be decoded; one that cannot be decoded is given more scans,
+//! since its copy may have paused.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -310,7 +310,7 @@ mod tests {
         Watcher::new(watched, &PhotoDecoder::plain(), console).unwrap()
     }
 
-    /// What is ready at the next look.
+    /// The names of the files that are ready at the next scan.
     fn ready(watcher: &mut Watcher<'_>) -> Vec<String> {
         let still = watcher.scan();
         let mut names = Vec::new();
@@ -363,8 +363,8 @@ mod tests {
         assert!(ready(&mut watcher).is_empty());
         assert_eq!(ready(&mut watcher), ["a.png"]);
         fs::write(at("b.png"), &whole[..whole.len() / 2]).unwrap();
-        let looks: Vec<usize> = (0..9).map(|_| ready(&mut watcher).len()).collect();
-        assert_eq!(looks, [0, 0, 0, 0, 0, 1, 0, 0, 0]);
+        let ready_files: Vec<usize> = (0..9).map(|_| ready(&mut watcher).len()).collect();
+        assert_eq!(ready_files, [0, 0, 0, 0, 0, 1, 0, 0, 0]);
     }
 
     #[test]

@@ -13,13 +13,14 @@ use crate::io::inputs::summary::SearchSummary;
 /// The photos that were found, and the inputs that led to none. Nothing is decoded yet.
 #[derive(Debug, Default)]
 pub struct CollectedInputs {
-    /// The photos, in the order of the inputs and within a folder in natural order of names; each file once, each page of a
-    /// file a source of its own.
+    /// The photos, in the order of the inputs and within a folder in natural order of names; each file once, each page
+    /// of a file a source of its own.
     pub sources: Vec<Source>,
-    /// Inputs that lead to no photo, and files found by a search that should be photos and cannot be read; a run continues
-    /// without them.
+    /// Inputs that lead to no photo, and files found by a search that should be photos and cannot be read; a run
+    /// continues without them.
     pub failures: Vec<InputFailure>,
-    /// How many photos of which formats were found and which files were skipped, where folders, patterns or tars were searched.
+    /// How many photos of which formats were found and which files were skipped, where folders, patterns or tars were
+    /// searched.
     pub summary: Option<SearchSummary>,
 }
 

@@ -121,8 +121,8 @@ impl InputCollector {
         }
     }
 
-    /// The path that identifies a file however it is spelled: its real folder and its name (a link and its target are two
-    /// files).
+    /// The path that identifies a file however it is spelled: its real folder and its name (a link and its target are
+    /// two files).
     pub fn canonical_path(&mut self, path: &Path) -> PathBuf {
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -36,8 +36,8 @@ impl InputCollector {
         Err(Error::file(folder, why))
     }
 
-    /// Walks through `folder` and adds its photos, whose outputs mirror their paths below `root`. Returns how many pictures of
-    /// this program were skipped.
+    /// Walks through `folder` and adds its photos, whose outputs mirror their paths below `root`. Returns how many
+    /// pictures of this program were skipped.
     pub(super) fn search(&mut self, folder: &Path, root: &Path) -> usize {
         let depth = if self.recursive { usize::MAX } else { 1 };
         let walk = WalkDir::new(folder)

@@ -1,4 +1,5 @@
-//! Adds the files that match a glob pattern, in natural order; `*`, `?`, `[…]` and `**` as the crate `glob` defines them.
+//! Adds the files that match a glob pattern, in natural order; `*`, `?`, `[…]` and `**` as the crate `glob` defines
+//! them.
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
@@ -11,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::io::inputs::{archive, natural};
 
 impl InputCollector {
-    /// Adds what a pattern matches: photos, photos of tars, and with `recursive` those of folders. Outputs mirror the paths below
-    /// the leading folders without a wildcard.
+    /// Adds what a pattern matches: photos, photos of tars, and with `recursive` those of folders. Outputs mirror the
+    /// paths below the leading folders without a wildcard.
     ///
     /// # Errors
     /// If the pattern is invalid or matches no photo.

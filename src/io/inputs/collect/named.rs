@@ -1,5 +1,5 @@
-//! Inputs that the user names, on the command line or in a list: decides whether one is standard input, a folder, a tar, a
-//! file, an address, braces or a glob pattern, in this order, and adds its photos.
+//! Inputs that the user names, on the command line or in a list: decides whether one is standard input, a folder, a
+//! tar, a file, an address, braces or a glob pattern, in this order, and adds its photos.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -62,7 +62,8 @@ impl InputCollector {
         }
     }
 
-    /// Adds the photos of every entry of the list at `list`; an entry that leads to none becomes a failure that names its line.
+    /// Adds the photos of every entry of the list at `list`; an entry that leads to none becomes a failure that names
+    /// its line.
     ///
     /// # Errors
     /// If the list cannot be read.

@@ -1,5 +1,5 @@
-//! AVIF, HEIC and camera raw, decoded by another program: it is looked up on `PATH` and given a copy of the bytes under a
-//! fixed name in a scratch folder, and the PNG or TIFF that it writes is decoded here.
+//! AVIF, HEIC and camera raw, decoded by another program: it is looked up on `PATH` and given a copy of the bytes under
+//! a fixed name in a scratch folder, and the PNG or TIFF that it writes is decoded here.
 
 use std::env;
 use std::ffi::OsString;
@@ -177,12 +177,12 @@ fn is_executable(file: &Path) -> bool {
     file.is_file()
 }
 
-/// Decodes `bytes` of `format` by the first installed converter that succeeds; `check` may refuse the [`Footprint`] of what
-/// it wrote.
+/// Decodes `bytes` of `format` by the first installed converter that succeeds; `check` may refuse the [`Footprint`] of
+/// what it wrote.
 ///
 /// # Errors
-/// That no converter is installed, the first failure of those that are, or that the file is a sequence of pictures, as a part
-/// of a sentence about the file.
+/// That no converter is installed, the first failure of those that are, or that the file is a sequence of pictures, as
+/// a part of a sentence about the file.
 pub(super) fn decode(
     format: ForeignFormat,
     bytes: &[u8],

@@ -8,10 +8,12 @@ use crate::io::inputs::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 /// The marker EOC that ends a codestream.
 const END_OF_CODESTREAM: [u8; 2] = [0xff, 0xd9];
 
-/// Decodes an image of any depth; more than 16 bits a sample are reduced to 16. `check` may refuse the [`Footprint`] first.
+/// Decodes an image of any depth; more than 16 bits a sample are reduced to 16. `check` may refuse the [`Footprint`]
+/// first.
 ///
 /// # Errors
-/// Truncated, damaged, of an unsupported number of channels, or refused by `check`, as a part of a sentence about the file.
+/// Truncated, damaged, of an unsupported number of channels, or refused by `check`, as a part of a sentence about the
+/// file.
 pub(super) fn decode(
     bytes: &[u8],
     check: impl Fn(Footprint) -> Result<(), String>,
@@ -74,10 +76,10 @@ pub(super) fn decode(
     let pixels = width as usize * height as usize;
     let mut samples = vec![0u16; pixels * channels];
     for (channel, component) in components.iter().take(channels).enumerate() {
-        let own = ((1u64 << component.bit_depth()) - 1) as f32;
-        let places = samples.iter_mut().skip(channel).step_by(channels);
-        for (place, &value) in places.zip(component.samples()) {
-            *place = (value / own * white).round().clamp(0.0, white) as u16;
+        let component_white = ((1u64 << component.bit_depth()) - 1) as f32;
+        let values = samples.iter_mut().skip(channel).step_by(channels);
+        for (target, &value) in values.zip(component.samples()) {
+            *target = (value / component_white * white).round().clamp(0.0, white) as u16;
         }
     }
     let samples = match bits {

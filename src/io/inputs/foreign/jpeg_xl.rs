@@ -14,7 +14,8 @@ pub(in crate::io::inputs) fn count_frames(bytes: &[u8]) -> u32 {
 /// Decodes frame `frame`, counted from 0; the decoder turns it upright. `check` may refuse the [`Footprint`] first.
 ///
 /// # Errors
-/// Truncated, damaged, of an unsupported number of channels, or refused by `check`, as a part of a sentence about the file.
+/// Truncated, damaged, of an unsupported number of channels, or refused by `check`, as a part of a sentence about the
+/// file.
 pub(super) fn decode(
     bytes: &[u8],
     frame: usize,

@@ -1,8 +1,8 @@
 //! Photo formats beyond those of the `image` crate: bytes to a [`SourceRaster`].
 //!
-//! JPEG XL and JPEG 2000 are decoded by Rust crates; AVIF, HEIC and camera raw by a program that is installed beside this
-//! one. A new format of either sort gets a variant of [`ForeignFormat`], a signature in [`sniff`](super::sniff) and an arm
-//! in [`decode`].
+//! JPEG XL and JPEG 2000 are decoded by Rust crates; AVIF, HEIC and camera raw by a program that is installed beside
+//! this one. A new format of either sort gets a variant of [`ForeignFormat`], a signature in [`sniff`](super::sniff)
+//! and an arm in [`decode`].
 
 mod convert;
 mod format;
@@ -26,8 +26,8 @@ pub(super) fn check_decoder(format: ForeignFormat) -> Result<(), String> {
     }
 }
 
-/// Decodes a photo of `format`, or frame `frame` (from 0) of one that has several. `max_memory` bytes bound what a decoder
-/// allocates; `check` may refuse the [`Footprint`] before that.
+/// Decodes a photo of `format`, or frame `frame` (from 0) of one that has several. `max_memory` bytes bound what a
+/// decoder allocates; `check` may refuse the [`Footprint`] before that.
 ///
 /// # Errors
 /// What is wrong with the file, or which program is missing, as a part of a sentence about it.

@@ -1,5 +1,5 @@
-//! The bits of a scan's entropy-coded data (ITU-T T.81, F.2.2.5): stuffed zero bytes are dropped, markers end the data, and
-//! past the end the reader supplies zeros, which [`EntropyBitReader::is_past_end`] reports.
+//! The bits of a scan's entropy-coded data (ITU-T T.81, F.2.2.5): stuffed zero bytes are dropped, markers end the data,
+//! and past the end the reader supplies zeros, which [`EntropyBitReader::is_past_end`] reports.
 
 use super::error::JpegError;
 use super::huffman::{HuffmanTable, LOOKAHEAD};
@@ -102,12 +102,12 @@ impl<'a> EntropyBitReader<'a> {
     #[cold]
     fn decode_long_symbol(&mut self, table: &HuffmanTable, ahead: u32) -> Result<u8, JpegError> {
         let longer = (LOOKAHEAD + 1..=16).find(|&length| ahead < table.limits[length]);
-        let found = longer.and_then(|length| {
+        let decoded = longer.and_then(|length| {
             let code = (ahead >> (16 - length)) as i32;
             let value = table.values.get((code + table.offsets[length]) as usize)?;
             Some((length as u32, *value))
         });
-        match found {
+        match decoded {
             Some((length, value)) => {
                 self.buffered -= length;
                 Ok(value)

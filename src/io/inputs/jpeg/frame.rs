@@ -69,8 +69,9 @@ impl JpegFrame {
 /// Parses the frame header `body` of the marker 0xff `marker`.
 ///
 /// # Errors
-/// [`JpegError::Unsupported`] names a kind that is not read (lossless, hierarchical, arithmetic-coded, other than 8 bits or
-/// than 1, 3 or 4 components); [`JpegError::Damaged`] if the header is too short or its sampling factors are not 1 to 4.
+/// [`JpegError::Unsupported`] names a kind that is not read (lossless, hierarchical, arithmetic-coded, other than 8
+/// bits or than 1, 3 or 4 components); [`JpegError::Damaged`] if the header is too short or its sampling factors are
+/// not 1 to 4.
 pub(super) fn parse_frame(marker: u8, body: &[u8]) -> Result<JpegFrame, JpegError> {
     let unsupported = |what: &str| {
         Err(JpegError::Unsupported(format!(

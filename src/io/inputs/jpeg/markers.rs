@@ -1,10 +1,10 @@
-//! The marker segments of a JPEG (ITU-T T.81, B.1): where each begins and ends, without a look at what it means; and from
-//! them the length of one JPEG in a stream of several.
+//! The marker segments of a JPEG (ITU-T T.81, B.1): where each begins and ends, whatever it means; and
+//! from them the length of one JPEG in a stream of several.
 
 use super::error::JpegError;
 
-/// How many bytes of `rest` stand before the next marker; 0 where no marker follows, for then they belong to whatever was
-/// appended to the file.
+/// How many bytes of `rest` stand before the next marker; 0 where no marker follows, for then they belong to whatever
+/// was appended to the file.
 pub(super) fn count_stray_bytes(rest: &[u8]) -> usize {
     let marker = rest
         .windows(2)
@@ -15,7 +15,8 @@ pub(super) fn count_stray_bytes(rest: &[u8]) -> usize {
 /// A marker's second byte, the content of its segment without the length, and the index of the byte behind it.
 pub(super) type MarkerSegment<'a> = (u8, &'a [u8], usize);
 
-/// The first marker segment at or after `at`; none at the end of the file. Restart markers and stuffed bytes are skipped.
+/// The first marker segment at or after `at`; none at the end of the file. Restart markers and stuffed bytes are
+/// skipped.
 ///
 /// # Errors
 /// [`JpegError::Truncated`] if the file ends within the segment.

@@ -1,9 +1,9 @@
 //! JPEG, decoded strictly: bytes to a [`SourceRaster`] of 8-bit samples, or a sentence about what is wrong.
 //!
-//! The `image` crate asks its JPEG decoder (zune-jpeg) for as much as can be recovered of a damaged file, which turns half
-//! a photo grey without a warning. Here [`structure`] walks through the file first (ITU-T T.81): its entropy-coded data
-//! decide whether a picture is complete, not an end marker, and a kind that cannot be read is named. The samples then come
-//! from zune-jpeg, or from jpeg-decoder for the layouts that zune-jpeg decodes wrongly.
+//! The `image` crate asks its JPEG decoder (zune-jpeg) for as much as can be recovered of a damaged file, which turns
+//! half a photo grey without a warning. Here [`structure`] walks through the file first (ITU-T T.81): its entropy-coded
+//! data decide whether a picture is complete, not an end marker, and a kind that cannot be read is named. The samples
+//! then come from zune-jpeg, or from jpeg-decoder for the layouts that zune-jpeg decodes wrongly.
 
 mod bits;
 mod error;
@@ -36,12 +36,12 @@ pub(super) struct DecodedJpeg {
     pub lacks_fine_scans: bool,
 }
 
-/// Decodes a baseline, extended sequential or progressive JPEG of 8 bits; `check` may refuse its [`Footprint`] before any
-/// pixel is decoded.
+/// Decodes a baseline, extended sequential or progressive JPEG of 8 bits; `check` may refuse its [`Footprint`] before
+/// any pixel is decoded.
 ///
 /// # Errors
-/// What is wrong with the file, as a part of a sentence about it: truncated, damaged, of an unsupported kind, or refused by
-/// `check`.
+/// What is wrong with the file, as a part of a sentence about it: truncated, damaged, of an unsupported kind, or
+/// refused by `check`.
 pub(super) fn decode(
     bytes: &[u8],
     check: impl Fn(Footprint) -> Result<(), String>,

@@ -1,6 +1,6 @@
-//! A walk through the entropy-coded data of one scan (ITU-T T.81, annexes F and G): every code is decoded and no sample is
-//! computed, which tells whether the data are complete. Comes in: a [`ScanHeader`] and the bytes behind it; goes out: how
-//! many of them the scan used.
+//! A walk through the entropy-coded data of one scan (ITU-T T.81, annexes F and G): every code is decoded and no sample
+//! is computed, which tells whether the data are complete. Comes in: a [`ScanHeader`] and the bytes behind it; goes
+//! out: how many of them the scan used.
 
 use super::bits::EntropyBitReader;
 use super::error::JpegError;
@@ -51,8 +51,8 @@ pub(super) struct ScanWalk {
     pub bytes_used: usize,
 }
 
-/// Walks through `data`, which begin with those of the scan and may go on beyond them. `nonzero`, indexed by component and
-/// block, has bit `k` set where coefficient `k` is known not to be zero, which refining scans need.
+/// Walks through `data`, which begin with those of the scan and may go on beyond them. `nonzero`, indexed by component
+/// and block, has bit `k` set where coefficient `k` is known not to be zero, which refining scans need.
 ///
 /// # Errors
 /// [`JpegError::Truncated`] if the scan needs more data than there are, [`JpegError::Damaged`] where the data contradict

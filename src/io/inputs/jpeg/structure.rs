@@ -18,7 +18,8 @@ pub(super) struct JpegStructure {
     pub has_jfif: bool,
     /// Index of the byte behind the last scan's data; what follows belongs to another picture or to none.
     pub end: usize,
-    /// Whether the picture is sequential in several scans, or has a sampling factor of 3, which zune-jpeg decodes wrongly.
+    /// Whether the picture is sequential in several scans, or has a sampling factor of 3, which zune-jpeg decodes
+    /// wrongly.
     pub has_unusual_layout: bool,
     /// Bytes behind the data of scans that no code used.
     pub stray_bytes: usize,
@@ -26,12 +27,13 @@ pub(super) struct JpegStructure {
     pub lacks_fine_scans: bool,
 }
 
-/// Reads a JPEG from marker to marker and walks through the data of every scan; `check` may refuse the frame before that.
+/// Reads a JPEG from marker to marker and walks through the data of every scan; `check` may refuse the frame before
+/// that.
 ///
 /// # Errors
-/// [`JpegError::Truncated`] if a scan needs more data than it has, whatever marker follows (libjpeg-turbo's "premature end
-/// of data segment"), or if coefficients are missing; [`JpegError::Damaged`] and [`JpegError::Unsupported`] as the parts of
-/// the file have it, the latter also with the text of `check`.
+/// [`JpegError::Truncated`] if a scan needs more data than it has, whatever marker follows (libjpeg-turbo's "premature
+/// end of data segment"), or if coefficients are missing; [`JpegError::Damaged`] and [`JpegError::Unsupported`] as the
+/// parts of the file have it, the latter also with the text of `check`.
 pub(super) fn read(
     bytes: &[u8],
     check: impl Fn(&JpegFrame) -> Result<(), String>,
@@ -166,14 +168,14 @@ impl MarkerReader {
                 .iter()
                 .position(|c| c.id == id)
                 .ok_or_else(|| damaged("a scan names no component of the frame"))?;
-            let own = &frame.components[index];
+            let component = &frame.components[index];
             let table =
                 |class: usize, slot: u8| self.huffman[class].get(usize::from(slot))?.as_ref();
             components.push(ScanComponent {
                 index,
-                horizontal: own.horizontal,
-                vertical: own.vertical,
-                stride: across * own.horizontal,
+                horizontal: component.horizontal,
+                vertical: component.vertical,
+                stride: across * component.horizontal,
                 dc: table(0, tables >> 4),
                 ac: table(1, tables & 15),
             });

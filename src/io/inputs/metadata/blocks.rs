@@ -54,7 +54,8 @@ pub(super) fn positive(exif: &Exif, tag: Tag) -> Option<f64> {
     (value.is_finite() && value > 0.0).then_some(value)
 }
 
-/// The value of the simple XMP property `name` (with its prefix, such as `tiff:Orientation`), an attribute or an element.
+/// The value of the simple XMP property `name` (with its prefix, such as `tiff:Orientation`), an attribute or an
+/// element.
 pub(in crate::io::inputs) fn xmp_value<'a>(xmp: &'a [u8], name: &str) -> Option<&'a str> {
     let mut rest = xmp;
     loop {

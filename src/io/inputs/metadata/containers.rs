@@ -1,5 +1,5 @@
-//! Finds the EXIF and XMP blocks of a file: APP1 segments of JPEG, chunks of PNG and WebP, the TIFF file itself, and boxes of
-//! HEIF and JPEG XL.
+//! Finds the EXIF and XMP blocks of a file: APP1 segments of JPEG, chunks of PNG and WebP, the TIFF file itself, and
+//! boxes of HEIF and JPEG XL.
 
 use std::io::Read;
 
@@ -60,7 +60,7 @@ fn without_prefix(block: &[u8]) -> Vec<u8> {
 
 /// The blocks of a JPEG, in APP1 segments before the picture.
 fn jpeg(bytes: &[u8]) -> EmbeddedMetadata {
-    let mut found = EmbeddedMetadata::default();
+    let mut blocks = EmbeddedMetadata::default();
     let mut at = 2;
     while let Some(&[mark, kind, high, low]) =
         bytes.get(at..).and_then(|rest| rest.first_chunk::<4>())
@@ -86,20 +86,20 @@ fn jpeg(bytes: &[u8]) -> EmbeddedMetadata {
         let Some(body) = bytes.get(at + 4..at + 2 + length.max(2)) else {
             break;
         };
-        if kind == 0xe1 && body.starts_with(EXIF) && found.exif.is_none() {
-            found.exif = Some(without_prefix(body));
-        } else if kind == 0xe1 && found.xmp.is_none() {
-            found.xmp = body.strip_prefix(XMP).map(<[u8]>::to_vec);
+        if kind == 0xe1 && body.starts_with(EXIF) && blocks.exif.is_none() {
+            blocks.exif = Some(without_prefix(body));
+        } else if kind == 0xe1 && blocks.xmp.is_none() {
+            blocks.xmp = body.strip_prefix(XMP).map(<[u8]>::to_vec);
         }
         at += 2 + length.max(2);
     }
-    found
+    blocks
 }
 
-/// The blocks of a PNG: the chunk `eXIf`, ImageMagick's texts `Raw profile type exif` and `Raw profile type APP1`, and the
-/// text `XML:com.adobe.xmp`, before or behind the picture.
+/// The blocks of a PNG: the chunk `eXIf`, ImageMagick's texts `Raw profile type exif` and `Raw profile type APP1`, and
+/// the text `XML:com.adobe.xmp`, before or behind the picture.
 fn png(bytes: &[u8]) -> EmbeddedMetadata {
-    let mut found = EmbeddedMetadata::default();
+    let mut blocks = EmbeddedMetadata::default();
     let mut raw = None;
     let mut at = PNG.len();
     while let Some(head) = bytes.get(at..at + 8) {
@@ -111,14 +111,14 @@ fn png(bytes: &[u8]) -> EmbeddedMetadata {
             break;
         };
         match &head[4..8] {
-            b"eXIf" if found.exif.is_none() => found.exif = Some(without_prefix(data)),
+            b"eXIf" if blocks.exif.is_none() => blocks.exif = Some(without_prefix(data)),
             b"tEXt" | b"zTXt" | b"iTXt" => {
                 if let Some((keyword, text)) = text_chunk(&head[4..8], data) {
                     match keyword {
                         b"Raw profile type exif" | b"Raw profile type APP1" => {
                             raw = raw.or_else(|| raw_profile(&text));
                         }
-                        b"XML:com.adobe.xmp" => found.xmp = found.xmp.or(Some(text)),
+                        b"XML:com.adobe.xmp" => blocks.xmp = blocks.xmp.or(Some(text)),
                         _ => {}
                     }
                 }
@@ -129,11 +129,11 @@ fn png(bytes: &[u8]) -> EmbeddedMetadata {
     }
     if let Some(block) = raw {
         match block.strip_prefix(XMP) {
-            Some(xmp) => found.xmp = found.xmp.or_else(|| Some(xmp.to_vec())),
-            None => found.exif = found.exif.or_else(|| Some(without_prefix(&block))),
+            Some(xmp) => blocks.xmp = blocks.xmp.or_else(|| Some(xmp.to_vec())),
+            None => blocks.exif = blocks.exif.or_else(|| Some(without_prefix(&block))),
         }
     }
-    found
+    blocks
 }
 
 /// Keyword and text of a PNG's chunk of type tEXt, zTXt or iTXt.
@@ -189,7 +189,7 @@ fn raw_profile(text: &[u8]) -> Option<Vec<u8>> {
 
 /// The blocks of a WebP, in its chunks `EXIF` and `XMP `.
 fn webp(bytes: &[u8]) -> EmbeddedMetadata {
-    let mut found = EmbeddedMetadata::default();
+    let mut blocks = EmbeddedMetadata::default();
     let mut at = 12;
     while let Some(head) = bytes.get(at..at + 8) {
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
@@ -200,11 +200,11 @@ fn webp(bytes: &[u8]) -> EmbeddedMetadata {
             break;
         };
         match &head[..4] {
-            b"EXIF" if found.exif.is_none() => found.exif = Some(without_prefix(data)),
-            b"XMP " if found.xmp.is_none() => found.xmp = Some(data.to_vec()),
+            b"EXIF" if blocks.exif.is_none() => blocks.exif = Some(without_prefix(data)),
+            b"XMP " if blocks.xmp.is_none() => blocks.xmp = Some(data.to_vec()),
             _ => {}
         }
         at += 8 + length + length % 2;
     }
-    found
+    blocks
 }

@@ -1,5 +1,5 @@
-//! The focal length that a camera recorded, as its 35 mm equivalent (CIPA DCG-001), from which a depth map's field of view
-//! follows.
+//! The focal length that a camera recorded, as its 35 mm equivalent (CIPA DCG-001), from which a depth map's field of
+//! view follows.
 
 use std::io::Cursor;
 
@@ -31,8 +31,8 @@ fn stored_size(bytes: &[u8]) -> Option<(u32, u32)> {
     reader.into_dimensions().ok()
 }
 
-/// The 35 mm equivalent as recorded, else computed from the real focal length and the sensor's size; `stored` is the size of
-/// the stored image in pixels.
+/// The 35 mm equivalent as recorded, else computed from the real focal length and the sensor's size; `stored` is the
+/// size of the stored image in pixels.
 ///
 /// # Errors
 /// As [`focal_length_35mm`].

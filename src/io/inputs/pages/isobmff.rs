@@ -1,6 +1,7 @@
 //! The boxes of an ISO base media file (ISO/IEC 14496-12), as HEIC and AVIF are.
 
-/// The length in bytes of the boxes up to the next `ftyp`, or to what is no box; none where the last box extends to the end.
+/// The length in bytes of the boxes up to the next `ftyp`, or to what is no box; none where the last box extends to the
+/// end.
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     let mut at = 0usize;
     loop {

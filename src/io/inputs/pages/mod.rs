@@ -1,6 +1,6 @@
-//! How many images a file or a stream holds (pages, frames of an animation, pictures that follow each other), and where each
-//! lies. Comes in: all bytes of a file or stream; goes out: counts from 1 on, or byte ranges. The containers are read by a
-//! file each: [`png`], [`webp`], [`gif`], [`pnm`], [`isobmff`].
+//! How many images a file or a stream holds (pages, frames of an animation, pictures that follow each other), and where
+//! each lies. Comes in: all bytes of a file or stream; goes out: counts from 1 on, or byte ranges. The containers are
+//! read by a file each: [`png`], [`webp`], [`gif`], [`pnm`], [`isobmff`].
 //!
 //! A second image that belongs to the first (the depth or gain map behind a phone's JPEG, a thumbnail, the smaller
 //! copies in an icon) is no page.
@@ -55,8 +55,8 @@ pub(super) fn may_have_pages(head: &[u8]) -> bool {
     }
 }
 
-/// The number of images in the file at `path`; 1 where it cannot be read, which is reported when it is decoded, or has more
-/// than `max_bytes` bytes.
+/// The number of images in the file at `path`; 1 where it cannot be read, which is reported when it is decoded, or has
+/// more than `max_bytes` bytes.
 pub(super) fn count_in_path(path: &Path, max_bytes: u64) -> u32 {
     // A pipe can be read only once.
     let is_file = fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= max_bytes);
@@ -89,8 +89,8 @@ pub(super) fn count_in_stream(bytes: &[u8]) -> u32 {
     ImageStream::of_file(bytes).count().max(1) as u32
 }
 
-/// The byte ranges of images that follow each other on standard input, as `ffmpeg -f image2pipe` writes them. An image in a
-/// format that does not state its length ends where the next one begins.
+/// The byte ranges of images that follow each other on standard input, as `ffmpeg -f image2pipe` writes them. An image
+/// in a format that does not state its length ends where the next one begins.
 pub(super) fn split_stream(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut end = 0;
     let stream = ImageStream {
@@ -106,7 +106,8 @@ pub(super) fn split_stream(bytes: &[u8]) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// The bytes of image `number`, counted from 1, of those that follow each other in a file; all bytes where there is none.
+/// The bytes of image `number`, counted from 1, of those that follow each other in a file; all bytes where there is
+/// none.
 pub(super) fn image_of_stream(bytes: &[u8], number: u32) -> &[u8] {
     match number.checked_sub(1) {
         Some(before) => ImageStream::of_file(bytes)
@@ -183,8 +184,8 @@ fn length_of_image(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the image behind the first one begins, for formats that do not state their length: at a signature that is too long
-/// to occur in pixels by chance, or at one of the same format as the first.
+/// Where the image behind the first one begins, for formats that do not state their length: at a signature that is too
+/// long to occur in pixels by chance, or at one of the same format as the first.
 fn next_image(bytes: &[u8]) -> Option<usize> {
     const SIGNATURES: [&[u8]; 5] = [
         b"\x89PNG\r\n\x1a\n",

@@ -2,7 +2,8 @@
 
 use crate::io::inputs::sniff;
 
-/// The length of a binary PNM in bytes, with the white space that may follow it; none for text formats and damaged headers.
+/// The length of a binary PNM in bytes, with the white space that may follow it; none for text formats and damaged
+/// headers.
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     let kind = *bytes.get(1)?;
     if kind == b'7' {

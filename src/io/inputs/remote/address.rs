@@ -1,5 +1,5 @@
-//! The text of addresses: which inputs are addresses, how one is shown without the secrets in it, and file names from its
-//! segments.
+//! The text of addresses: which inputs are addresses, how one is shown without the secrets in it, and file names from
+//! its segments.
 
 use percent_encoding::percent_decode_str;
 

@@ -1,5 +1,5 @@
-//! Fetches the bytes of a [`RemotePhoto`]: one GET request with redirects and proxies, limits on size, time and memory, and
-//! messages that say what to do when it fails.
+//! Fetches the bytes of a [`RemotePhoto`]: one GET request with redirects and proxies, limits on size, time and memory,
+//! and messages that say what to do when it fails.
 
 use std::io::{self, Read};
 use std::time::Instant;
@@ -16,12 +16,12 @@ use crate::system::http::{self, MAX_REDIRECTS};
 use crate::system::{interrupt, memory};
 
 impl RemotePhoto {
-    /// Fetches the bytes; of what is no image, only the first kilobytes. Twice the bytes must fit into `max_memory`, since they
-    /// are copied once while they are decoded.
+    /// Fetches the bytes; of what is no image, only the first kilobytes. Twice the bytes must fit into `max_memory`,
+    /// since they are copied once while they are decoded.
     ///
     /// # Errors
-    /// Names the address, and says what went wrong: the network may not be used, nobody answers, there is no such file, it is
-    /// too large or takes too long, or ends too soon; [`Error::Interrupted`].
+    /// Names the address, and says what went wrong: the network may not be used, nobody answers, there is no such file,
+    /// it is too large or takes too long, or ends too soon; [`Error::Interrupted`].
     pub fn fetch(&self, max_memory: u64) -> Result<Vec<u8>> {
         let name = self.display_address.display().to_string();
         self.fetcher
@@ -30,8 +30,8 @@ impl RemotePhoto {
             .map_err(|error| {
                 self.failed(error.to_string().trim_start_matches(&name).trim_start())
             })?;
-        let own = self.clone();
-        interrupt::wait_for(move || own.fetch_now(max_memory))?.map_err(|why| self.failed(why))
+        let photo = self.clone();
+        interrupt::wait_for(move || photo.fetch_now(max_memory))?.map_err(|why| self.failed(why))
     }
 
     /// The error of this photo, with its address.
@@ -71,8 +71,8 @@ impl RemotePhoto {
             }
             _ => {}
         }
-        let most = self.fetcher.max_bytes.saturating_add(1);
-        read(&mut bytes, most.saturating_sub(sniff::HEAD_BYTES as u64))?;
+        let limit = self.fetcher.max_bytes.saturating_add(1);
+        read(&mut bytes, limit.saturating_sub(sniff::HEAD_BYTES as u64))?;
         let length = bytes.len() as u64;
         self.check_size(length, max_memory)?;
         match promised.filter(|promised| *promised != length) {

@@ -1,7 +1,7 @@
 //! Photos at http and https addresses: fetched into memory when they are decoded, never written to disk.
 //!
-//! A [`RemotePhoto`] is parsed from an address; [`fetch`] gets its bytes through a [`Fetcher`], [`address`] hides passwords and
-//! signatures in what is shown.
+//! A [`RemotePhoto`] is parsed from an address; [`fetch`] gets its bytes through a [`Fetcher`], [`address`] hides
+//! passwords and signatures in what is shown.
 
 mod address;
 mod fetch;
@@ -83,7 +83,8 @@ impl fmt::Debug for RemotePhoto {
 }
 
 impl Fetcher {
-    /// A fetcher that allows each photo `max_bytes` bytes and the time `timeout`, and uses the proxies of the environment.
+    /// A fetcher that allows each photo `max_bytes` bytes and the time `timeout`, and uses the proxies of the
+    /// environment.
     ///
     /// # Errors
     /// If a proxy variable is not valid text.
@@ -172,7 +173,8 @@ impl RemotePhoto {
         parts.filter_map(file_name).map(PathBuf::from).collect()
     }
 
-    /// Eight hexadecimal digits of a digest of the address, which tell its outputs from those of another with the same path.
+    /// Eight hexadecimal digits of a digest of the address, which tell its outputs from those of another with the same
+    /// path.
     pub fn short_digest(&self) -> String {
         let digest = Digest::of_bytes(self.url.as_bytes()).to_string();
         digest.chars().take(8).collect()

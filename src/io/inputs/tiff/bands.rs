@@ -1,8 +1,8 @@
-//! Which samples of a TIFF's pixels are shown and how they are converted, by the tags PhotometricInterpretation (262) and
-//! ExtraSamples (338) and by the bands that the user names.
+//! Which samples of a TIFF's pixels are shown and how they are converted, by the tags PhotometricInterpretation (262)
+//! and ExtraSamples (338) and by the bands that the user names.
 //!
-//! As in Pillow, alpha is a sample that the file declares as such, or the fourth sample of an RGB pixel if the file does not
-//! describe it. A sample of unspecified meaning is a band, such as near infrared.
+//! As in Pillow, alpha is a sample that the file declares as such, or the fourth sample of an RGB pixel if the file
+//! does not describe it. A sample of unspecified meaning is a band, such as near infrared.
 
 use super::compression::Compression;
 use super::directory::Ifd;

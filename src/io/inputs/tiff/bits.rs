@@ -61,8 +61,8 @@ impl SampleType {
     }
 }
 
-/// Undoes byte order and predictor (tag 317) of a line with `samples` samples a pixel in place; afterwards samples of whole
-/// bytes are little-endian.
+/// Undoes byte order and predictor (tag 317) of a line with `samples` samples a pixel in place; afterwards samples of
+/// whole bytes are little-endian.
 pub(super) fn undo_predictor(
     line: &mut [u8],
     sample: SampleType,
@@ -113,7 +113,8 @@ fn undo_differences<const N: usize>(
     }
 }
 
-/// Predictor 3 (Adobe's TIFF technical note 3): the most significant bytes of all samples, then the next ones, as differences.
+/// Predictor 3 (Adobe's TIFF technical note 3): the most significant bytes of all samples, then the next ones, as
+/// differences.
 fn undo_float_predictor(line: &mut [u8], size: usize, samples: usize) {
     undo_differences(line, samples, |[a], [b]| [a.wrapping_add(b)]);
     let planes = line.to_vec();
@@ -145,7 +146,8 @@ pub(super) struct PixelRun {
     pub channels: usize,
 }
 
-/// Writes the first pixels of a line, `samples` samples each and the predictor [undone](undo_predictor), to `target` in `out`.
+/// Writes the first pixels of a line, `samples` samples each and the predictor [undone](undo_predictor), to `target` in
+/// `out`.
 pub(super) fn unpack(
     line: &[u8],
     sample: SampleType,

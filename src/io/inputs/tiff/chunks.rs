@@ -10,8 +10,8 @@ use super::unpack::{ChunkExtent, UnpackError};
 use super::ycbcr;
 use crate::io::inputs::raster::RasterSamples;
 
-/// Unpacks the stored samples with the indices `shown`, which become the channels of a pixel in that order; chunks that are
-/// not stored are filled with `missing`.
+/// Unpacks the stored samples with the indices `shown`, which become the channels of a pixel in that order; chunks that
+/// are not stored are filled with `missing`.
 ///
 /// # Errors
 /// Says that the file is truncated, or which chunk is damaged and how.

@@ -1,4 +1,5 @@
-//! The compression of a TIFF's chunks (tag 259): unpacks those that are supported to a stream of bytes, names the others.
+//! The compression of a TIFF's chunks (tag 259): unpacks those that are supported to a stream of bytes, names the
+//! others.
 
 use std::borrow::Cow;
 use std::io::{Cursor, Read};

@@ -58,8 +58,8 @@ impl<'a> Tiff<'a> {
         })
     }
 
-    /// The directory at `offset`, and the offset of the next one (0 after the last); tags behind the end of the file are left
-    /// out. None if the file ends before the directory does begin.
+    /// The directory at `offset`, and the offset of the next one (0 after the last); tags behind the end of the file
+    /// are left out. None if the file ends before the directory does begin.
     pub fn read_ifd(&self, offset: u64) -> Option<(Ifd<'a>, u64)> {
         let (count_size, entry_size, word) = if self.is_bigtiff {
             (8, 20, 8)

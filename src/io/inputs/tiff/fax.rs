@@ -1,5 +1,5 @@
-//! The fax codings of black and white TIFFs: ITU-T T.4 (Group 3, one- or two-dimensional) and T.6 (Group 4). Packed chunk to
-//! rows of packed bits.
+//! The fax codings of black and white TIFFs: ITU-T T.4 (Group 3, one- or two-dimensional) and T.6 (Group 4). Packed
+//! chunk to rows of packed bits.
 //!
 //! The code tables are those of the crate `fax`; its decoders support neither lines without end-of-line codes, nor
 //! two-dimensional Group 3, nor lines of more than 65535 pixels, all of which occur in TIFFs.
@@ -257,11 +257,11 @@ impl FaxBitReader<'_> {
         while self.at + zeros < self.packed.len() * 8 {
             let at = self.at + zeros;
             if self.packed[at / 8] >> (7 - at % 8) & 1 == 1 {
-                let found = zeros >= 11;
-                if found {
+                let is_end_of_line = zeros >= 11;
+                if is_end_of_line {
                     self.skip(zeros + 1);
                 }
-                return found;
+                return is_end_of_line;
             }
             zeros += 1;
         }

@@ -25,8 +25,8 @@ pub(super) struct ChunkGrid {
 }
 
 impl ChunkGrid {
-    /// Reads the chunks of an image of `(width, height)` pixels in `planes` planes; `rows_of` gives the rows that so many packed
-    /// bytes hold, where that can be computed.
+    /// Reads the chunks of an image of `(width, height)` pixels in `planes` planes; `rows_of` gives the rows that so
+    /// many packed bytes hold, where that can be computed.
     ///
     /// # Errors
     /// Which tag is missing or contradicts the size.

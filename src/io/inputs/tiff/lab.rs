@@ -1,5 +1,5 @@
-//! CIE L*a*b* in the three encodings of TIFF, converted to that of ICC: 0 to white is 0 to 100 for L*, -128 to 127 for a*
-//! and b*.
+//! CIE L*a*b* in the three encodings of TIFF, converted to that of ICC: 0 to white is 0 to 100 for L*, -128 to 127 for
+//! a* and b*.
 
 use super::directory::Ifd;
 use super::layout::TiffLayout;

@@ -1,5 +1,5 @@
-//! The layout of one TIFF image: size, type and meaning of its samples, compression and chunks, read from its tags and checked
-//! against each other.
+//! The layout of one TIFF image: size, type and meaning of its samples, compression and chunks, read from its tags and
+//! checked against each other.
 
 use super::bits::{SampleFormat, SampleType};
 use super::compression::Compression;

@@ -1,5 +1,5 @@
-//! The pages of a TIFF: which directories of its chain are images of their own, and which accompany another (smaller copies,
-//! transparency masks).
+//! The pages of a TIFF: which directories of its chain are images of their own, and which accompany another (smaller
+//! copies, transparency masks).
 
 use std::collections::HashSet;
 

@@ -15,8 +15,8 @@ pub(super) struct Palette {
 }
 
 impl Palette {
-    /// Reads the colour map of an image with samples of type `sample`: 16 bits a channel, of which the upper 8 are kept, as in
-    /// Pillow; a map without any value above 255 has 8 bits a channel, as in libtiff.
+    /// Reads the colour map of an image with samples of type `sample`: 16 bits a channel, of which the upper 8 are
+    /// kept, as in Pillow; a map without any value above 255 has 8 bits a channel, as in libtiff.
     ///
     /// # Errors
     /// That the map is missing, or that the samples cannot be indices.

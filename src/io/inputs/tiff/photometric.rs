@@ -1,5 +1,5 @@
-//! The values of the tag PhotometricInterpretation (262): which colours the samples of a TIFF are (TIFF 6.0, section 8 and
-//! sections 16 to 23; supplement ICC L*a*b*).
+//! The values of the tag PhotometricInterpretation (262): which colours the samples of a TIFF are (TIFF 6.0, section 8
+//! and sections 16 to 23; supplement ICC L*a*b*).
 
 /// Grey or black and white, 0 is white.
 pub(super) const WHITE_IS_ZERO: u16 = 0;

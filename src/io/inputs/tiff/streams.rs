@@ -5,8 +5,8 @@ use std::io::{self, BufRead, Cursor, Read};
 
 use weezl::{BitOrder, LzwStatus, decode};
 
-/// Decompresses LZW. Its codes have their most significant bit first and grow one code early; in files from before 1992 they
-/// have the least significant first and do not, which is recognised by the first code, as in libtiff.
+/// Decompresses LZW. Its codes have their most significant bit first and grow one code early; in files from before 1992
+/// they have the least significant first and do not, which is recognised by the first code, as in libtiff.
 pub(super) struct Lzw<'b> {
     packed: Cursor<Cow<'b, [u8]>>,
     decoder: decode::Decoder,

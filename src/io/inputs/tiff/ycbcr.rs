@@ -90,8 +90,8 @@ impl YCbCr {
     }
 }
 
-/// Expands a line of blocks, each of `across` times `down` luma samples and one of each chroma, to `down` rows of `width` pixels
-/// with three samples each.
+/// Expands a line of blocks, each of `across` times `down` luma samples and one of each chroma, to `down` rows of
+/// `width` pixels with three samples each.
 pub(super) fn upsample_chroma(
     line: &[u8],
     (across, down): (u32, u32),
