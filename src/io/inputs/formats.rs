@@ -1,5 +1,6 @@
 //! The switch over input formats: the bytes of one photo to its [`SourceRaster`], by the decoder of the format that
-//! [`sniff`] identifies; then the chosen bands, and the orientation that EXIF or XMP records.
+//! [`sniff`] identifies; then the chosen bands, and the orientation that EXIF or XMP records. TIFF reads bands and
+//! orientation itself, and foreign formats come upright from their decoders.
 //!
 //! A new format of the `image` crate needs a name in [`sniff`] and, if its pages are to be counted, an arm in
 //! [`pages`]; a format with a decoder of its own gets a variant in [`foreign`].
