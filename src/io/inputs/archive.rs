@@ -1,5 +1,5 @@
-//! Tars of photos, as WebDataset has them: their headers are read once, and each photo by its place when its turn comes.
-//! Nothing is unpacked.
+//! Tars of photos, as WebDataset writes them: the headers are read once, and each photo is read from its offset when it
+//! is decoded. Nothing is unpacked to disk.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -13,16 +13,16 @@ use crate::error::{Error, Result};
 use crate::io::inputs::sniff;
 use crate::system::files::{FileStamp, modified_nanos};
 
-/// A tar as it was when its headers were read.
+/// A tar, as it was when its headers were read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TarArchive {
-    /// As it can be opened.
+    /// The path by which it can be opened.
     pub path: PathBuf,
-    /// What its photos lie below in the output folder: its path without the ending.
+    /// The folder below the output folder that outputs of its photos go to: its path without the extension.
     pub relative: PathBuf,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// When it was last modified, in nanoseconds since 1970.
+    /// When it was last modified, in nanoseconds since 1970; none where the system does not say.
     pub modified: Option<u64>,
 }
 
@@ -31,21 +31,22 @@ pub struct TarArchive {
 pub struct TarMember {
     /// The tar.
     pub archive: Arc<TarArchive>,
-    /// The path of the tar, and below it that of the photo; without a root or a way up.
+    /// The path of the tar and, below it, the path of the photo within the tar without a root or `..`.
     pub path: PathBuf,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// Where its bytes begin in the tar.
+    /// The offset of its first byte in the tar.
     offset: u64,
 }
 
 impl TarMember {
-    /// Takes the stamp of its `bytes`, with the size and the time of the tar.
+    /// The stamp of its `bytes`, with the size and the modification time of the tar.
     pub fn stamp(&self, bytes: &[u8]) -> FileStamp {
         FileStamp::of_tar_member(bytes, self.archive.bytes, self.archive.modified)
     }
 
-    /// Whether the tar has the size and the time that it had when `stamp` was taken, so that the photo need not be read.
+    /// Whether the tar has the size and the modification time that it had when `stamp` was taken, so that the photo
+    /// need not be read to know it unchanged.
     pub(crate) fn has_untouched_tar(&self, stamp: &FileStamp) -> bool {
         stamp.bytes == self.bytes
             && stamp.tar_bytes == Some(self.archive.bytes)
@@ -59,13 +60,13 @@ impl TarMember {
         name.unwrap_or(&self.path)
     }
 
-    /// The tar, at the first byte of the photo, and as many bytes as it has.
+    /// Opens the tar; the reader returns the bytes of the photo.
     ///
     /// # Errors
-    /// If the tar cannot be opened, or is another than the one whose headers were read.
+    /// If the tar cannot be opened, or has changed since its headers were read.
     pub fn open(&self) -> io::Result<io::Take<File>> {
         let mut file = File::open(&self.archive.path)?;
-        if !self.archive.matches(&file.metadata()?) {
+        if !self.archive.is_unchanged(&file.metadata()?) {
             return Err(io::Error::other(
                 "its tar was changed while the run was under way; run again",
             ));
@@ -74,7 +75,10 @@ impl TarMember {
         Ok(file.take(self.bytes))
     }
 
-    /// Its first bytes, from its tar that is open.
+    /// Its first [`sniff::HEAD_BYTES`] bytes, from the open tar.
+    ///
+    /// # Errors
+    /// If the tar cannot be read.
     pub(super) fn head(&self, mut tar: &File) -> io::Result<Vec<u8>> {
         tar.seek(SeekFrom::Start(self.offset))?;
         let mut head = Vec::new();
@@ -85,46 +89,47 @@ impl TarMember {
 }
 
 impl TarArchive {
-    fn matches(&self, met: &Metadata) -> bool {
-        met.len() == self.bytes && modified_nanos(met) == self.modified
+    /// Whether the file has the size and modification time of when its headers were read.
+    fn is_unchanged(&self, metadata: &Metadata) -> bool {
+        metadata.len() == self.bytes && modified_nanos(metadata) == self.modified
     }
 }
 
-/// What the headers of a tar say.
+/// The members of a tar, by its headers.
 #[derive(Debug, Default)]
 pub(super) struct TarContents {
     /// The photos, in the order of the tar.
     pub photos: Vec<TarMember>,
-    /// Members that are no pictures by their names.
+    /// Members without the extension of an image.
     pub others: Vec<PathBuf>,
-    /// Pictures of samples that have a photo beside them, with the photo.
+    /// Further pictures of samples (masks, other views), each with the photo that is taken for the sample.
     pub companions: Vec<(PathBuf, PathBuf)>,
-    /// Members that others of the same name follow.
+    /// Members that are replaced by later ones of the same name.
     pub repeated: Vec<PathBuf>,
-    /// Pictures that are links or sparse files.
+    /// Pictures that are links or sparse files, whose bytes are not in the tar as they are.
     pub links_and_sparse: Vec<PathBuf>,
-    /// Why there may be more than this.
+    /// Why the tar may have more members than these: it is cut off or damaged.
     pub fault: Option<String>,
 }
 
-/// Whether a name is that of a tar.
+/// Whether a path has the extension of a tar.
 pub(super) fn is_tar_name(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("tar"))
 }
 
-/// What the photos of a tar in the output folder lie below: its path without the ending.
-pub(super) fn without_ending(path: &Path) -> PathBuf {
+/// The path of a tar without its extension `.tar`.
+pub(super) fn without_extension(path: &Path) -> PathBuf {
     match is_tar_name(path) {
         true => path.with_extension(""),
         false => path.to_owned(),
     }
 }
 
-/// Why a tar that is compressed is not read, by its name.
+/// Why a compressed tar is not read, and how to decompress it; none where the name is not that of one.
 pub(super) fn explain_compressed_tar(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-    const ENDINGS: [(&str, &str, &str); 7] = [
+    const EXTENSIONS: [(&str, &str, &str); 7] = [
         (".tar.gz", ".tgz", "gunzip -k"),
         (".tar.bz2", ".tbz2", "bunzip2 -k"),
         (".tar.bz2", ".tbz", "bunzip2 -k"),
@@ -133,10 +138,10 @@ pub(super) fn explain_compressed_tar(path: &Path) -> Option<String> {
         (".tar.lz4", ".tlz4", "unlz4"),
         (".tar.z", ".taz", "uncompress"),
     ];
-    let found = ENDINGS
+    let compressed = EXTENSIONS
         .iter()
         .find(|(long, short, _)| name.ends_with(long) || name.ends_with(short));
-    found.map(|(_, _, program)| {
+    compressed.map(|(_, _, program)| {
         format!(
             "is a compressed tar, in which no photo can be found without unpacking all before it; decompress it first: \
              {program} {}",
@@ -145,7 +150,7 @@ pub(super) fn explain_compressed_tar(path: &Path) -> Option<String> {
     })
 }
 
-/// A file that notes when it was read at its end.
+/// A file that records whether it was read past its end, which tells a cut tar from a complete one.
 struct EofTrackingFile {
     file: File,
     is_at_end: Rc<Cell<bool>>,
@@ -166,22 +171,25 @@ impl Seek for EofTrackingFile {
     }
 }
 
-/// A picture in a tar.
+/// A picture in a tar, which may or may not be the photo of its sample.
 struct TarPicture {
+    /// Its path within the tar.
     path: PathBuf,
+    /// The offset of its first byte in the tar.
     offset: u64,
+    /// Its size in bytes.
     bytes: u64,
 }
 
-/// Reads the headers of the tar at `path`, whose photos go below `relative`.
+/// Reads the headers of the tar at `path`; the outputs of its photos go below `relative`.
 ///
 /// # Errors
-/// Names it if it cannot be read, or is no tar.
+/// If it cannot be read, is no regular file, is empty, or is no tar.
 pub(super) fn scan(path: &Path, relative: PathBuf) -> Result<TarContents> {
     let failed = |error: io::Error| Error::io(path, &error);
     let file = File::open(path).map_err(failed)?;
-    let met = file.metadata().map_err(failed)?;
-    if !met.is_file() {
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
         return Err(Error::file(
             path,
             "is no regular file, of which photos could be read by their places; save the tar as a file",
@@ -190,15 +198,15 @@ pub(super) fn scan(path: &Path, relative: PathBuf) -> Result<TarContents> {
     let archive = Arc::new(TarArchive {
         path: path.to_owned(),
         relative,
-        bytes: met.len(),
-        modified: modified_nanos(&met),
+        bytes: metadata.len(),
+        modified: modified_nanos(&metadata),
     });
     let is_at_end = Rc::new(Cell::new(false));
-    let noting = EofTrackingFile {
+    let file = EofTrackingFile {
         file,
         is_at_end: is_at_end.clone(),
     };
-    let mut headers = ::tar::Archive::new(noting);
+    let mut headers = ::tar::Archive::new(file);
     let mut contents = TarContents::default();
     let mut pictures: Vec<TarPicture> = Vec::new();
     let mut known: HashMap<PathBuf, usize> = HashMap::new();
@@ -275,7 +283,7 @@ pub(super) fn scan(path: &Path, relative: PathBuf) -> Result<TarContents> {
     Ok(contents)
 }
 
-/// Takes the photo of each sample.
+/// Divides the pictures of a tar into the photo of each sample and its companions, in the order of the tar.
 fn choose_sample_photos(
     pictures: Vec<TarPicture>,
     archive: &Arc<TarArchive>,
@@ -283,11 +291,13 @@ fn choose_sample_photos(
 ) {
     let mut chosen: HashMap<Vec<u8>, usize> = HashMap::new();
     for (index, picture) in pictures.iter().enumerate() {
-        let (key, ending) = sample_key(&picture.path);
-        let Some(rank) = rank(&ending) else { continue };
+        let (key, extension) = sample_key(&picture.path);
+        let Some(rank) = photo_rank(&extension) else {
+            continue;
+        };
         let best = chosen.entry(key).or_insert(index);
-        let (_, ending) = sample_key(&pictures[*best].path);
-        if self::rank(&ending).is_none_or(|of_best| rank < of_best) {
+        let (_, extension) = sample_key(&pictures[*best].path);
+        if photo_rank(&extension).is_none_or(|of_best| rank < of_best) {
             *best = index;
         }
     }
@@ -309,28 +319,29 @@ fn choose_sample_photos(
     }
 }
 
-/// The key of a sample, its path to the first dot of the name, and the rest in lower case.
+/// The key of a sample, as WebDataset defines it: the path up to the first dot of the name; and the rest of the name in
+/// lower case, without that dot.
 fn sample_key(path: &Path) -> (Vec<u8>, Vec<u8>) {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let dot = name.iter().position(|&byte| byte == b'.');
-    let (stem, ending) = name.split_at(dot.unwrap_or(name.len()));
+    let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut key = folder.as_os_str().as_encoded_bytes().to_vec();
     key.push(b'/');
     key.extend(stem);
-    let ending = ending.strip_prefix(b".").unwrap_or_default();
-    (key, ending.to_ascii_lowercase())
+    let extension = extension.strip_prefix(b".").unwrap_or_default();
+    (key, extension.to_ascii_lowercase())
 }
 
-/// Which of several pictures of a sample is the photo: the lowest. None where its ending has two parts, as those of masks and
-/// of further views have.
-fn rank(ending: &[u8]) -> Option<usize> {
-    const FIRST: [&[u8]; 4] = [b"jpg", b"jpeg", b"png", b"webp"];
-    let place = FIRST.iter().position(|first| *first == ending);
-    (!ending.contains(&b'.')).then(|| place.unwrap_or(FIRST.len()))
+/// The rank of a picture among those of its sample, of which the lowest is the photo. None where its extension has two
+/// parts, as those of masks and further views have.
+fn photo_rank(extension: &[u8]) -> Option<usize> {
+    const PREFERRED: [&[u8]; 4] = [b"jpg", b"jpeg", b"png", b"webp"];
+    let rank = PREFERRED.iter().position(|one| *one == extension);
+    (!extension.contains(&b'.')).then(|| rank.unwrap_or(PREFERRED.len()))
 }
 
-/// The path of a member, without a root and without a way up; none of those that are hidden.
+/// The path of a member without a root and without `..`; none where it is empty or hidden.
 fn clean_member_path(name: &[u8]) -> Option<PathBuf> {
     #[cfg(unix)]
     let path = Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name));
@@ -349,7 +360,7 @@ fn clean_member_path(name: &[u8]) -> Option<PathBuf> {
     (!clean.as_os_str().is_empty() && !is_hidden).then_some(clean)
 }
 
-/// Whether a member has holes, so that its bytes are not those of the file.
+/// Whether a member is a sparse file, whose holes are not stored.
 fn is_sparse(entry: &mut ::tar::Entry<'_, impl Read>) -> bool {
     if entry.header().entry_type().is_gnu_sparse() {
         return true;

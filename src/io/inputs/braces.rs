@@ -1,22 +1,21 @@
-//! Braces in inputs, as shells and WebDataset write them: `data-{000..099}.tar`, `{left,right}/*.png`.
+//! Brace expansion in inputs, as in shells and WebDataset: `data-{000..099}.tar`, `{left,right}/*.png`.
 
 use crate::error::{Error, Result};
 
-/// More names than this are no list that somebody meant.
+/// The number of names, at most, that one input may expand to.
 const MAX_NAMES: usize = 1_000_000;
 
-/// The names that `text` stands for, in the order in which a shell gives them; none where it has no braces that stand for
-/// anything.
+/// The names that `text` expands to, in the order of a shell; none where it has no braces that expand.
 ///
 /// # Errors
-/// [`Error::Usage`] if there are more than a million.
+/// [`Error::Usage`] if there are more than a million, or braces are nested.
 pub(super) fn expand(text: &str) -> Result<Option<Vec<String>>> {
     let mut names = vec![String::new()];
     let mut rest = text;
     let mut has_any = false;
     while let Some((before, inner, after)) = split_at_braces(rest) {
         let Some(choices) = choices(inner)? else {
-            // Braces around nothing in particular are part of the name.
+            // Braces that do not expand are part of the name.
             let (literal, after) = rest.split_at(before.len() + 1);
             names.iter_mut().for_each(|name| name.push_str(literal));
             rest = after;
@@ -39,14 +38,17 @@ pub(super) fn expand(text: &str) -> Result<Option<Vec<String>>> {
     Ok(has_any.then_some(names))
 }
 
-/// What is before, in and behind the first braces; those within others are left to themselves.
+/// The text before, in and behind the first braces, which end at the first closing one.
 fn split_at_braces(text: &str) -> Option<(&str, &str, &str)> {
     let open = text.find('{')?;
     let close = open + text[open..].find('}')?;
     Some((&text[..open], &text[open + 1..close], &text[close + 1..]))
 }
 
-/// What stands in braces: a range of numbers, or several words.
+/// The choices in braces: a range of numbers, or several words; none where they do not expand.
+///
+/// # Errors
+/// [`Error::Usage`] if braces are nested, or the range has more than a million numbers.
 fn choices(inner: &str) -> Result<Option<Vec<String>>> {
     if inner.contains('{') {
         return Err(Error::Usage(format!(
@@ -60,7 +62,8 @@ fn choices(inner: &str) -> Result<Option<Vec<String>>> {
     Ok((words.len() > 1).then_some(words))
 }
 
-/// `000..099`, with as many digits as the longer of the two if one begins with 0, and with a step behind further dots.
+/// The numbers of a range such as `000..099` or `0..100..5` (the step last), padded to the longer of the two ends if
+/// one of them begins with 0; none where the text is no range.
 fn range(inner: &str) -> Option<Result<Vec<String>>> {
     let mut parts = inner.split("..");
     let (from, to, step) = (parts.next()?, parts.next()?, parts.next());
@@ -87,6 +90,7 @@ fn range(inner: &str) -> Option<Result<Vec<String>>> {
     Some(Ok(names.collect()))
 }
 
+/// The error for an input with more than a million names.
 fn too_many(text: &str) -> Error {
     Error::Usage(format!(
         "{text}: its braces stand for more than a million names; write them into a list (--files-from)"

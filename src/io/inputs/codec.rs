@@ -1,4 +1,5 @@
-//! Everything that the `image` crate reads, but JPEG and TIFF.
+//! The formats that the `image` crate decodes, except JPEG and TIFF: PNG, GIF, WebP, BMP, ICO, PNM, QOI, farbfeld.
+//! Bytes, or one frame of an animation, to a [`SourceRaster`].
 
 use std::io::{Cursor, ErrorKind};
 
@@ -6,17 +7,19 @@ use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::error::{ImageError, LimitErrorKind};
-use image::metadata::Orientation;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::footprint::Footprint;
-use super::pages;
+use super::pages::webp;
 use super::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
+use super::sniff::format_name;
 
-/// Decodes an image, or the frame with this number (from 0) of an animation.
+/// Decodes an image of `format`, or frame `frame` (from 0) of an animation, drawn over the frames before it.
+/// `max_memory` bytes bound what the decoder allocates; `check` may refuse the [`Footprint`] before that.
 ///
 /// # Errors
-/// What is wrong with it, as a part of a sentence about the file.
+/// What is wrong with the file, as a part of a sentence about it: truncated, damaged, of an unsupported kind, or
+/// refused by `check`.
 pub(super) fn decode(
     bytes: &[u8],
     format: ImageFormat,
@@ -27,9 +30,9 @@ pub(super) fn decode(
     let explain = |error: ImageError| explain(&error, format);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut allowed = Limits::no_limits();
-    // What it takes is known and checked below; this is for what a lying file would have a decoder keep beside that.
+    // The samples are checked below; this limit is for what else a malicious file makes the decoder allocate.
     allowed.max_alloc = Some(match png_pixels(bytes, format) {
-        // A profile may unfold to gigabytes; none that is one has more than a few megabytes.
+        // A compressed profile may expand to gigabytes; real ones have a few megabytes at most.
         Some(pixels) => max_memory.min(pixels.saturating_mul(2 * 8).saturating_add(64 << 20)),
         None => max_memory,
     });
@@ -38,14 +41,14 @@ pub(super) fn decode(
     let color = decoder.color_type();
     let sample = usize::from(color.bytes_per_pixel() / color.channel_count());
     // A frame is drawn on a canvas, over those before it.
-    let beside = if frame.is_some() { 2 * 4 } else { 0 };
+    let scratch = if frame.is_some() { 2 * 4 } else { 0 };
     let footprint = Footprint::new(decoder.dimensions(), color.channel_count().into(), sample);
-    check(footprint.with_scratch(beside))?;
+    check(footprint.with_scratch(scratch))?;
     // A photo whose profile is broken is still a photo.
     let icc = decoder.icc_profile().unwrap_or(None);
     let image = match frame {
         Some(number) => {
-            if format == ImageFormat::WebP && pages::webp_clears_before(bytes, number) {
+            if format == ImageFormat::WebP && webp::clears_before(bytes, number) {
                 return Err(
                     "is an animated WebP that clears its canvas between frames, which is not supported; take the \
                      frames out of it first, with ffmpeg or webpmux"
@@ -57,10 +60,11 @@ pub(super) fn decode(
         }
         None => DynamicImage::from_decoder(decoder).map_err(explain)?,
     };
-    raster(image, icc).ok_or_else(|| format!("this kind of {} is not supported", name(format)))
+    raster(image, icc)
+        .ok_or_else(|| format!("this kind of {} is not supported", format_name(format)))
 }
 
-/// The pixels of a PNG, whose size stands at a fixed place.
+/// The number of pixels of a PNG, whose size stands at a fixed offset; none of other formats.
 fn png_pixels(bytes: &[u8], format: ImageFormat) -> Option<u64> {
     let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
     (format == ImageFormat::Png)
@@ -68,6 +72,7 @@ fn png_pixels(bytes: &[u8], format: ImageFormat) -> Option<u64> {
         .flatten()
 }
 
+/// Frame `number` (from 0) of an animated GIF, WebP or PNG.
 fn nth_frame(bytes: &[u8], format: ImageFormat, number: usize) -> Result<DynamicImage, ImageError> {
     let bytes = Cursor::new(bytes);
     let mut frames = match format {
@@ -75,19 +80,19 @@ fn nth_frame(bytes: &[u8], format: ImageFormat, number: usize) -> Result<Dynamic
         ImageFormat::WebP => WebPDecoder::new(bytes)?.into_frames(),
         _ => PngDecoder::new(bytes)?.apng()?.into_frames(),
     };
-    // Each frame is drawn over those before it.
     match frames.nth(number) {
         Some(frame) => Ok(frame?.into_buffer().into()),
         None => Err(ImageError::IoError(ErrorKind::UnexpectedEof.into())),
     }
 }
 
+/// The raster of a decoded image; none where its type of samples is not known.
 fn raster(image: DynamicImage, icc: Option<Vec<u8>>) -> Option<SourceRaster> {
     use DynamicImage::{
         ImageLuma8, ImageLuma16, ImageLumaA8, ImageLumaA16, ImageRgb8, ImageRgb16, ImageRgb32F,
         ImageRgba8, ImageRgba16, ImageRgba32F,
     };
-    let (width, height) = (image.width(), image.height());
+    let size = (image.width(), image.height());
     let (colour, alpha) = match &image {
         ImageLuma8(_) | ImageLuma16(_) => (ColorModel::Grey, Alpha::None),
         ImageLumaA8(_) | ImageLumaA16(_) => (ColorModel::Grey, Alpha::Straight),
@@ -108,22 +113,12 @@ fn raster(image: DynamicImage, icc: Option<Vec<u8>>) -> Option<SourceRaster> {
         ImageRgba32F(image) => (RasterSamples::F32(image.into_raw()), 1.0),
         _ => return None,
     };
-    Some(SourceRaster {
-        width,
-        height,
-        colour,
-        alpha,
-        samples,
-        white,
-        nodata: None,
-        icc,
-        orientation: Orientation::NoTransforms,
-    })
+    Some(SourceRaster::new(size, colour, alpha, samples, white, icc))
 }
 
-/// The decoder's complaint in one sentence.
+/// The decoder's error as a part of a sentence about the file.
 fn explain(error: &ImageError, format: ImageFormat) -> String {
-    let name = name(format);
+    let name = format_name(format);
     match error {
         ImageError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => {
             format!("truncated {name}: the file ends before the image does")
@@ -145,22 +140,5 @@ fn explain(error: &ImageError, format: ImageFormat) -> String {
                 false => format!("damaged {name}: {reason}"),
             }
         }
-    }
-}
-
-/// What the format is called.
-pub(super) fn name(format: ImageFormat) -> &'static str {
-    match format {
-        ImageFormat::Jpeg => "JPEG",
-        ImageFormat::Png => "PNG",
-        ImageFormat::Gif => "GIF",
-        ImageFormat::WebP => "WebP",
-        ImageFormat::Pnm => "PNM",
-        ImageFormat::Tiff => "TIFF",
-        ImageFormat::Bmp => "BMP",
-        ImageFormat::Ico => "ICO",
-        ImageFormat::Farbfeld => "farbfeld image",
-        ImageFormat::Qoi => "QOI",
-        _ => "image",
     }
 }

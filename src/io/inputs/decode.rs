@@ -1,6 +1,7 @@
-//! One photo's bytes to upright 8-bit sRGB.
+//! Decodes one photo: a [`Source`] to a [`Photo`], upright 8-bit sRGB of shape `[height, width, 3]`.
 //!
-//! A decoder for each format gives a [`SourceRaster`], [`develop`] makes a photo of it.
+//! [`formats`](super::formats) decodes the stored samples to a [`SourceRaster`](super::raster::SourceRaster),
+//! [`develop()`] makes the photo of it. The limits on pixels and memory are checked here, from the header.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -10,64 +11,66 @@ use image::{GrayImage, ImageFormat, RgbImage};
 
 use super::develop::{self, develop};
 use super::footprint::Footprint;
+use super::formats::decode_raster;
 use super::metadata::EmbeddedMetadata;
 use super::options::DecodeOptions;
-use super::raster::SourceRaster;
+use super::pages;
 use super::sniff::{self, FileKind};
 use super::source::Source;
-use super::{codec, jpeg, pages, tiff};
 use crate::error::{Error, FileFault, Result};
 use crate::system::memory;
 use crate::terminal::warnings::Warnings;
 
-/// Decodes the photos of a run.
+/// Decodes photos, all with the same options.
 #[derive(Debug, Clone)]
 pub struct PhotoDecoder {
-    /// What a photo may cost and how its numbers become colours.
+    /// The limits on a photo, and how its samples become colours.
     pub options: DecodeOptions,
-    /// Where it is said what may not be as the user meant it.
+    /// Collects what the user should know of photos that were decoded.
     pub warnings: Warnings,
 }
 
-/// A decoded photo, the right way up.
+/// A decoded photo.
 #[derive(Debug, Clone)]
 pub struct Photo {
-    /// The pixels, row by row.
+    /// The upright pixels, 8-bit sRGB, `[height, width, 3]`.
     pub rgb: RgbImage,
 }
 
-/// A photo whose bytes have been read.
+/// A photo whose bytes have been read, and whose pixels have not been decoded yet.
 #[derive(Debug)]
 pub struct OpenedPhoto<'a> {
     decoder: &'a PhotoDecoder,
     source: &'a Source,
     bytes: Cow<'static, [u8]>,
+    /// The page to decode, counted from 1, where there are several.
     page: Option<u32>,
-    /// What its header says.
+    /// What its header says; none where it cannot be read here.
     header: Option<PhotoHeader>,
 }
 
-/// What is known of a photo before it is decoded.
+/// What the header of a photo says before its pixels are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PhotoHeader {
-    /// Width and height, upright.
+    /// Width and height in pixels, upright.
     pub size: (u32, u32),
-    /// Bytes that decoding it takes.
+    /// Peak memory of decoding it, in bytes.
     pub decode_bytes: u64,
 }
 
 impl OpenedPhoto<'_> {
-    /// What its header says; none where it is damaged, or another program reads it.
+    /// What its header says; none where it is damaged, or only another program can read it.
     pub fn header(&self) -> Option<PhotoHeader> {
         self.header
     }
 
-    /// What was read.
+    /// The bytes of the file, or of its image on standard input.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// How opaque its pixels are, upright; none where all are, or where the file has no say in it.
+    /// The alpha channel, upright, `[height, width]`, 0 transparent to 255 opaque; none where the file has none, or the
+    /// same value everywhere.
     ///
     /// # Errors
     /// As [`PhotoDecoder::decode`].
@@ -79,25 +82,26 @@ impl OpenedPhoto<'_> {
             page,
             ..
         } = self;
-        // What never has an alpha channel is not decoded again.
+        // A JPEG has no alpha channel and need not be decoded again.
         if sniff::identify_bytes(&bytes) == FileKind::Image(ImageFormat::Jpeg) {
             return Ok(None);
         }
         let refused = Cell::new(None);
-        let raster = decoder
-            .decode_raster(
-                &bytes,
-                page,
-                &source.name(),
-                &decoder.limit_check(&bytes, &refused),
-            )
-            .map_err(|why| {
-                Error::file_with_fault(source.path(), why, classify_fault(&bytes, &refused))
-            })?;
+        let raster = decode_raster(
+            &bytes,
+            page,
+            &source.name(),
+            &decoder.options,
+            &decoder.warnings,
+            &decoder.limit_check(&bytes, &refused),
+        )
+        .map_err(|why| {
+            Error::file_with_fault(source.path(), why, classify_fault(&bytes, &refused))
+        })?;
         Ok(develop::opacity(raster))
     }
 
-    /// Decodes it.
+    /// Decodes the pixels.
     ///
     /// # Errors
     /// As [`PhotoDecoder::decode`].
@@ -115,7 +119,7 @@ impl OpenedPhoto<'_> {
 }
 
 impl PhotoDecoder {
-    /// Decodes by the default options, and says nothing.
+    /// A decoder with the default options that drops all warnings.
     pub fn plain() -> Self {
         PhotoDecoder {
             options: DecodeOptions::default(),
@@ -123,31 +127,31 @@ impl PhotoDecoder {
         }
     }
 
-    /// Decodes `source`.
+    /// Reads and decodes `source`.
     ///
     /// # Errors
-    /// Names the source and says what is wrong: no image, an unsupported format, more pixels or memory than allowed,
-    /// truncated or damaged data, several images where one is wanted.
+    /// Names the source and says what is wrong: it cannot be read, is no image, has an unsupported format, more pixels
+    /// or needs more memory than allowed, is truncated or damaged, or holds several images where one is wanted.
     pub fn decode(&self, source: &Source) -> Result<Photo> {
         self.open(source)?.decode()
     }
 
-    /// Width and height of `source`, upright; it is decoded only where its header cannot be read here.
+    /// Width and height of `source` in pixels, upright; it is decoded only where its header cannot be read here.
     ///
     /// # Errors
     /// As [`PhotoDecoder::decode`].
     pub fn size(&self, source: &Source) -> Result<(u32, u32)> {
         let opened = self.open(source)?;
         match opened.header() {
-            Some(measured) => Ok(measured.size),
+            Some(header) => Ok(header.size),
             None => Ok(opened.decode()?.rgb.dimensions()),
         }
     }
 
-    /// Reads the bytes of `source`, and of them what tells how large the photo is.
+    /// Reads the bytes of `source` and the header of the photo.
     ///
     /// # Errors
-    /// As [`PhotoDecoder::decode`], of what is seen before any pixel is.
+    /// As [`PhotoDecoder::decode`], of what goes wrong before any pixel is decoded. A damaged header is no error here.
     pub fn open<'a>(&'a self, source: &'a Source) -> Result<OpenedPhoto<'a>> {
         let bytes = source.read(self.options.max_memory)?;
         let page = match (source.page(), source.page_within()) {
@@ -169,42 +173,39 @@ impl PhotoDecoder {
                 .resolve_page(&bytes)
                 .map_err(|why| Error::file_with_fault(source.path(), why, FileFault::Option))?,
         };
-        let measured = self.read_header(&bytes, page);
+        let header = self.read_header(&bytes, page);
         Ok(OpenedPhoto {
             decoder: self,
             source,
             bytes,
             page,
-            header: measured,
+            header,
         })
     }
 
-    /// The size of a photo, upright, and what decoding it takes; none where that is not known before, because its header
-    /// is damaged or another program reads it.
+    /// The upright size of a photo and the memory that decoding takes: decodes until the first complete [`Footprint`]
+    /// and stops there. None where the header is damaged or only another program can read it.
     fn read_header(&self, bytes: &[u8], page: Option<u32>) -> Option<PhotoHeader> {
-        let found = Cell::new(None);
+        let first_footprint = Cell::new(None);
         let stop = |footprint: Footprint| match footprint.bytes_per_pixel {
-            // More is known in a moment.
+            // TIFF checks its size first, and the rest in a second call.
             0 => Ok(()),
             _ => {
-                found.set(Some(footprint));
+                first_footprint.set(Some(footprint));
                 Err(String::new())
             }
-        };
-        let header = PhotoDecoder {
-            warnings: Warnings::silent(),
-            ..self.clone()
         };
         if let FileKind::Foreign(foreign) = sniff::identify_bytes(bytes)
             && !foreign.is_built_in()
         {
             return None;
         }
-        let _ = header.decode_raster(bytes, page, "", &stop);
-        let footprint = found.get()?;
-        let turn = EmbeddedMetadata::of(bytes).orientation();
+        let silent = Warnings::silent();
+        let _ = decode_raster(bytes, page, "", &self.options, &silent, &stop);
+        let footprint = first_footprint.get()?;
+        let orientation = EmbeddedMetadata::of(bytes).orientation();
         let swaps = matches!(
-            turn,
+            orientation,
             Orientation::Rotate90
                 | Orientation::Rotate270
                 | Orientation::Rotate90FlipH
@@ -218,11 +219,11 @@ impl PhotoDecoder {
                 (width, height)
             },
             decode_bytes: footprint
-                .peak_bytes(bytes.len() as u64, turn != Orientation::NoTransforms),
+                .peak_bytes(bytes.len() as u64, orientation != Orientation::NoTransforms),
         })
     }
 
-    /// How opaque the pixels of `source` are, upright; none where all are, or where the file has no say in it.
+    /// The alpha channel of `source`, as [`OpenedPhoto::opacity`].
     ///
     /// # Errors
     /// As [`PhotoDecoder::decode`].
@@ -230,7 +231,8 @@ impl PhotoDecoder {
         self.open(source)?.opacity()
     }
 
-    /// Refuses what is larger or takes more than the options allow, and says so in `refused`.
+    /// A check that refuses a footprint with more pixels or memory than the options allow, and records in `refused`
+    /// which limit it was.
     fn limit_check<'c>(
         &'c self,
         bytes: &[u8],
@@ -254,7 +256,10 @@ impl PhotoDecoder {
         }
     }
 
-    /// The page that is meant of a file that was not looked at before.
+    /// The page to decode, counted from 1, of a file whose images were not counted before; none where it holds one.
+    ///
+    /// # Errors
+    /// That it holds several images and no page was asked for, or has no such page.
     fn resolve_page(&self, bytes: &[u8]) -> Result<Option<u32>, String> {
         let count = pages::count_in_file(bytes);
         match (count, self.options.page) {
@@ -268,7 +273,7 @@ impl PhotoDecoder {
         }
     }
 
-    /// Decodes the bytes of a file called `name`, or one page of it, counted from 1.
+    /// Decodes and develops the bytes of a file called `name`, or one page of it, counted from 1.
     #[cfg(test)]
     pub(super) fn decode_bytes(
         &self,
@@ -279,100 +284,21 @@ impl PhotoDecoder {
         self.decode_checked((bytes, page), name, &Cell::new(None))
     }
 
-    /// Decodes the bytes of a file called `name`, or one page of it, counted from 1; which limit is in the way is in
-    /// `refused`.
+    /// Decodes and develops the bytes of a file called `name`, or one page of it, counted from 1; a limit that was
+    /// exceeded is recorded in `refused`.
     fn decode_checked(
         &self,
         (bytes, page): (&[u8], Option<u32>),
         name: &str,
         refused: &Cell<Option<FileFault>>,
     ) -> Result<RgbImage, String> {
-        let raster = self.decode_raster(bytes, page, name, &self.limit_check(bytes, refused))?;
+        let check = self.limit_check(bytes, refused);
+        let raster = decode_raster(bytes, page, name, &self.options, &self.warnings, &check)?;
         develop(raster, &self.options, name, &self.warnings)
-    }
-
-    fn decode_raster(
-        &self,
-        bytes: &[u8],
-        page: Option<u32>,
-        name: &str,
-        check: &dyn Fn(Footprint) -> Result<(), String>,
-    ) -> Result<SourceRaster, String> {
-        let options = &self.options;
-        let kind = sniff::identify_bytes(bytes);
-        // Pages that follow each other are images of their own; others have numbers within the file.
-        if let Some(page) = page
-            && pages::count_in_stream(bytes) > 1
-        {
-            let image = pages::image_of_stream(bytes, page);
-            return self.decode_raster(image, None, name, check);
-        }
-        let frame = page.map(|page| page as usize - 1);
-        let mut raster = match kind {
-            FileKind::Image(ImageFormat::Jpeg) => {
-                let decoded = jpeg::decode(bytes, check)?;
-                if decoded.stray_bytes > 3 {
-                    let sentence = format!(
-                        "{} bytes of its data belong to no pixel, so part of the picture may be wrong",
-                        decoded.stray_bytes
-                    );
-                    self.warnings.add("JPEG with stray data", name, sentence);
-                }
-                if decoded.lacks_fine_scans {
-                    let sentence =
-                        "ends before its finest details, which a complete progressive JPEG has";
-                    self.warnings.add("coarse progressive JPEG", name, sentence);
-                }
-                decoded.raster
-            }
-            FileKind::Image(ImageFormat::Tiff) => {
-                let decoded = tiff::decode(bytes, frame.unwrap_or(0), options.bands, check)?;
-                for note in decoded.notes {
-                    self.warnings
-                        .add("TIFF with more than is shown", name, note);
-                }
-                return Ok(decoded.raster);
-            }
-            FileKind::Image(format) => {
-                codec::decode(bytes, format, frame, options.max_memory, check)?
-            }
-            FileKind::OwnPicture => {
-                codec::decode(bytes, ImageFormat::Png, frame, options.max_memory, check)?
-            }
-            FileKind::Foreign(foreign) => {
-                return foreign.decode(bytes, frame, options.max_memory, check);
-            }
-            FileKind::Clip(clip) => {
-                return Err(format!(
-                    "is a video clip ({clip}), not a photo; `dino depth`, `segment`, `pca` and `run` make films of clips that are named \
-                     as .mp4, .mkv and the like, and ffmpeg -i CLIP -vf fps=1 frame-%05d.png takes pictures out"
-                ));
-            }
-            FileKind::Unsuitable(what) => {
-                return Err(format!(
-                    "{what} is not supported; convert it to JPEG or PNG first"
-                ));
-            }
-            FileKind::Tar => {
-                return Err(
-                    "is a tar archive, whose photos are found by their places in a file; save it as one, and name that"
-                        .into(),
-                );
-            }
-            FileKind::Other if bytes.is_empty() => return Err("is empty".into()),
-            FileKind::Other => {
-                return Err("is not an image (known are JPEG, PNG, WebP, TIFF, GIF, BMP, PNM, QOI, ICO, farbfeld, JPEG XL, JPEG 2000, and with other programs AVIF, HEIC and camera raw)".into());
-            }
-        };
-        if options.bands.is_some() {
-            select_bands(&mut raster, options)?;
-        }
-        raster.orientation = EmbeddedMetadata::of(bytes).orientation();
-        Ok(raster)
     }
 }
 
-/// What is wrong with bytes that could not be decoded, unless a limit `refused` them.
+/// The kind of fault of bytes that could not be decoded: the limit in `refused`, if there is one, else by their format.
 fn classify_fault(bytes: &[u8], refused: &Cell<Option<FileFault>>) -> FileFault {
     match (refused.get(), sniff::identify_bytes(bytes)) {
         (Some(limit), _) => limit,
@@ -383,46 +309,19 @@ fn classify_fault(bytes: &[u8], refused: &Cell<Option<FileFault>>) -> FileFault 
     }
 }
 
-/// Takes other channels than the first three of an image that has few.
-fn select_bands(raster: &mut SourceRaster, options: &DecodeOptions) -> Result<(), String> {
-    use super::raster::{ColorModel, RasterSamples};
-    let Some(bands) = options.bands else {
-        return Ok(());
-    };
-    let channels = raster.channels();
-    if let Some(band) = bands.iter().find(|&&band| usize::from(band) > channels) {
-        return Err(format!("has {channels} bands, so there is no band {band}"));
-    }
-    fn pick<T: Copy>(values: &[T], channels: usize, bands: [u16; 3]) -> Vec<T> {
-        let pixels = values.chunks_exact(channels);
-        pixels
-            .flat_map(|pixel| bands.map(|band| pixel[usize::from(band) - 1]))
-            .collect()
-    }
-    raster.samples = match &raster.samples {
-        RasterSamples::U8(values) => RasterSamples::U8(pick(values, channels, bands)),
-        RasterSamples::U16(values) => RasterSamples::U16(pick(values, channels, bands)),
-        RasterSamples::F32(values) => RasterSamples::F32(pick(values, channels, bands)),
-    };
-    raster.colour = ColorModel::Rgb;
-    raster.alpha = super::raster::Alpha::None;
-    raster.icc = None;
-    Ok(())
-}
-
-/// Refuses images without pixels, and those with more than `most`.
-fn check_size(footprint: &Footprint, most: u64) -> Result<(), String> {
+/// Refuses images without pixels, and those with more than `max_pixels`.
+fn check_size(footprint: &Footprint, max_pixels: u64) -> Result<(), String> {
     let Footprint { width, height, .. } = footprint;
     let pixels = footprint.pixels();
     if pixels == 0 {
         return Err(format!("has no pixels ({width} x {height})"));
     }
-    if pixels > most {
+    if pixels > max_pixels {
         let mega = |pixels: u64| pixels as f64 / 1e6;
         return Err(format!(
             "{width} x {height} is {:.1} megapixels, over the limit of {} (raise it with --max-megapixels)",
             mega(pixels),
-            mega(most),
+            mega(max_pixels),
         ));
     }
     Ok(())

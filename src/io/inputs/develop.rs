@@ -1,4 +1,9 @@
-//! From a file's samples to upright 8-bit sRGB: levels, colour profile, background, orientation, in this order.
+//! Develops a [`SourceRaster`] to upright 8-bit sRGB `[height, width, 3]`, in this order:
+//!
+//! 1. levels ([`levels`]): which sample values become black and white;
+//! 2. colours ([`profile`]): by the ICC profile of the file, or by the plain formulas of its colour model;
+//! 3. background: transparent pixels are composited over one colour, unless alpha is to be ignored;
+//! 4. orientation: the image is turned and mirrored as EXIF or XMP records.
 
 use image::{DynamicImage, GrayImage, RgbImage};
 
@@ -8,10 +13,10 @@ use super::profile::{self, IccProfile};
 use super::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 use crate::terminal::warnings::Warnings;
 
-/// Develops `raster`, the image of the file called `name`.
+/// Develops `raster`, the image of the file called `name`; what the user should know of it goes to `warnings`.
 ///
 /// # Errors
-/// If there is not as much of it as its size says.
+/// If the samples do not fill the size, as a part of a sentence about the file.
 pub(super) fn develop(
     mut raster: SourceRaster,
     options: &DecodeOptions,
@@ -21,11 +26,11 @@ pub(super) fn develop(
     if !raster.is_whole() {
         return Err("is damaged: it holds fewer pixels than its size says".into());
     }
-    let settled = levels::choose_levels(&raster, options.stretch);
-    if let Some((kind, sentence)) = settled.warning {
+    let chosen = levels::choose_levels(&raster, options.stretch);
+    if let Some((kind, sentence)) = chosen.warning {
         warnings.add(kind, name, sentence);
     }
-    let levels = settled.levels;
+    let levels = chosen.levels;
     let is_plain = levels == Levels::new(0.0, raster.white);
     let alpha = split_alpha(&mut raster);
     let profile = match raster.icc.take() {
@@ -68,7 +73,8 @@ pub(super) fn develop(
     Ok(upright.into_rgb8())
 }
 
-/// How opaque pixels are, upright; none where all are alike, for then a file has no say in it.
+/// The alpha channel, upright, 0 transparent to 255 opaque; none where there is none, or where it has one value
+/// everywhere and so says nothing.
 pub(super) fn opacity(mut raster: SourceRaster) -> Option<GrayImage> {
     let alpha = split_alpha(&mut raster).filter(|_| raster.is_whole())?;
     if alpha.iter().all(|a| Some(a) == alpha.first()) {
@@ -80,70 +86,66 @@ pub(super) fn opacity(mut raster: SourceRaster) -> Option<GrayImage> {
     Some(upright.into_luma8())
 }
 
-/// Takes the alpha channel out, as 8 bits, and undoes what it did to colours.
+/// Removes the alpha channel from `raster` and returns it, 0 to 255; colours that were multiplied by it are divided by
+/// it. None where there is none.
 fn split_alpha(raster: &mut SourceRaster) -> Option<Vec<u8>> {
     let kind = std::mem::replace(&mut raster.alpha, Alpha::None);
     if kind == Alpha::None {
         return None;
     }
     let colours = raster.colour.channels();
-    let premultiplied = kind == Alpha::Premultiplied;
+    let is_premultiplied = kind == Alpha::Premultiplied;
     let white = raster.white;
     let mut alpha = Vec::with_capacity(raster.samples.len() / (colours + 1));
     raster.samples = match std::mem::replace(&mut raster.samples, RasterSamples::U8(Vec::new())) {
         RasterSamples::U8(values) => {
-            let mut kept = Vec::with_capacity(values.len() / (colours + 1) * colours);
-            for pixel in values.chunks_exact(colours + 1) {
-                let a = f32::from(pixel[colours]) / white;
-                alpha.push((a * 255.0).round() as u8);
-                kept.extend(
-                    pixel[..colours]
-                        .iter()
-                        .map(|&v| match premultiplied && a > 0.0 {
-                            true => (f32::from(v) / a).round().min(white) as u8,
-                            false => v,
-                        }),
-                );
-            }
-            RasterSamples::U8(kept)
+            let opacity = |value: u8| f32::from(value) / white;
+            let divide = |value: u8, a: f32| (f32::from(value) / a).round().min(white) as u8;
+            let divide = is_premultiplied.then_some(divide);
+            RasterSamples::U8(take_alpha(&values, colours, opacity, divide, &mut alpha))
         }
         RasterSamples::U16(values) => {
-            let mut kept = Vec::with_capacity(values.len() / (colours + 1) * colours);
-            for pixel in values.chunks_exact(colours + 1) {
-                let a = f32::from(pixel[colours]) / white;
-                alpha.push((a * 255.0).round() as u8);
-                kept.extend(
-                    pixel[..colours]
-                        .iter()
-                        .map(|&v| match premultiplied && a > 0.0 {
-                            true => (f32::from(v) / a).round().min(white) as u16,
-                            false => v,
-                        }),
-                );
-            }
-            RasterSamples::U16(kept)
+            let opacity = |value: u16| f32::from(value) / white;
+            let divide = |value: u16, a: f32| (f32::from(value) / a).round().min(white) as u16;
+            let divide = is_premultiplied.then_some(divide);
+            RasterSamples::U16(take_alpha(&values, colours, opacity, divide, &mut alpha))
         }
         RasterSamples::F32(values) => {
-            let mut kept = Vec::with_capacity(values.len() / (colours + 1) * colours);
-            for pixel in values.chunks_exact(colours + 1) {
-                let a = pixel[colours] / white;
-                alpha.push((a * 255.0).round() as u8);
-                kept.extend(
-                    pixel[..colours]
-                        .iter()
-                        .map(|&v| match premultiplied && a > 0.0 {
-                            true => v / a,
-                            false => v,
-                        }),
-                );
-            }
-            RasterSamples::F32(kept)
+            let divide = is_premultiplied.then_some(|value: f32, a: f32| value / a);
+            let opacity = |value: f32| value / white;
+            RasterSamples::F32(take_alpha(&values, colours, opacity, divide, &mut alpha))
         }
     };
     Some(alpha)
 }
 
-/// Samples without alpha, which are used up, to interleaved sRGB; where the profile fails they are kept.
+/// The first `colours` samples of each pixel, divided by its opacity above 0 where `divide` is given; the last sample
+/// of each goes to `alpha`, scaled by `opacity` to 0..1 and from there to 0..255.
+fn take_alpha<T: Copy>(
+    values: &[T],
+    colours: usize,
+    opacity: impl Fn(T) -> f32,
+    divide: Option<impl Fn(T, f32) -> T>,
+    alpha: &mut Vec<u8>,
+) -> Vec<T> {
+    let mut kept = Vec::with_capacity(values.len() / (colours + 1) * colours);
+    for pixel in values.chunks_exact(colours + 1) {
+        let a = opacity(pixel[colours]);
+        alpha.push((a * 255.0).round() as u8);
+        let pixel = pixel[..colours].iter();
+        kept.extend(pixel.map(|&value| match &divide {
+            Some(divide) if a > 0.0 => divide(value, a),
+            _ => value,
+        }));
+    }
+    kept
+}
+
+/// Converts samples without alpha to interleaved 8-bit sRGB; it takes them out of `raster`, except where the profile
+/// fails.
+///
+/// # Errors
+/// That the profile describes no transform.
 fn to_srgb(
     raster: &mut SourceRaster,
     levels: Levels,
@@ -168,11 +170,11 @@ fn to_srgb(
             }
         });
     }
-    let whole = |white| levels == Levels::new(0.0, white);
+    let spans = |white| levels == Levels::new(0.0, white);
     let bytes: Vec<u8> = match &mut raster.samples {
         // The usual photo is not copied.
-        RasterSamples::U8(bytes) if whole(255.0) => std::mem::take(bytes),
-        RasterSamples::U16(words) if whole(65535.0) && nodata.is_none() => {
+        RasterSamples::U8(bytes) if spans(255.0) => std::mem::take(bytes),
+        RasterSamples::U16(words) if spans(65535.0) && nodata.is_none() => {
             words.iter().map(|&word| narrow(word)).collect()
         }
         samples => scale_samples(samples, levels, nodata, 255.0)
@@ -193,35 +195,35 @@ fn to_srgb(
     })
 }
 
-/// 16 bits to 8, rounded.
+/// A 16-bit value as 8 bits, rounded.
 fn narrow(word: u16) -> u8 {
     ((u32::from(word) * 255 + 32_767) / 65_535) as u8
 }
 
-/// Samples between `levels` as numbers from 0 to `most`; what is no reading becomes 0.
+/// Scales samples linearly, the levels to 0 and `max`, and clamps them; values that are no reading become 0.
 fn scale_samples(
     samples: &RasterSamples,
     levels: Levels,
     nodata: Option<f32>,
-    most: f32,
+    max: f32,
 ) -> Box<dyn Iterator<Item = f32> + '_> {
-    let scale = most / (levels.high - levels.low);
-    let place = move |value: f32| {
-        let placed = (value - levels.low) * scale;
+    let scale = max / (levels.high - levels.low);
+    let scaled = move |value: f32| {
+        let position = (value - levels.low) * scale;
         let (first, last) = levels.valid_range;
         match (first..=last).contains(&value) && Some(value) != nodata {
-            true => placed.clamp(0.0, most),
+            true => position.clamp(0.0, max),
             false => 0.0,
         }
     };
     match samples {
-        RasterSamples::U8(values) => Box::new(values.iter().map(move |&v| place(v.into()))),
-        RasterSamples::U16(values) => Box::new(values.iter().map(move |&v| place(v.into()))),
-        RasterSamples::F32(values) => Box::new(values.iter().map(move |&v| place(v))),
+        RasterSamples::U8(values) => Box::new(values.iter().map(move |&v| scaled(v.into()))),
+        RasterSamples::U16(values) => Box::new(values.iter().map(move |&v| scaled(v.into()))),
+        RasterSamples::F32(values) => Box::new(values.iter().map(move |&v| scaled(v))),
     }
 }
 
-/// Inks on white paper; without a colour profile this is all that can be said.
+/// Ink on white paper, the naive formula (1 - ink)(1 - black) that is used without an ICC profile.
 fn cmyk_to_rgb([c, m, y, k]: [u8; 4]) -> [u8; 3] {
     [c, m, y].map(|ink| {
         let product = u32::from(255 - ink) * u32::from(255 - k);
@@ -229,7 +231,7 @@ fn cmyk_to_rgb([c, m, y, k]: [u8; 4]) -> [u8; 3] {
     })
 }
 
-/// L*a*b* of ICC's 8-bit encoding (white point D50) to sRGB.
+/// L*a*b* in ICC's 8-bit encoding (white point D50) to sRGB (IEC 61966-2-1).
 fn lab_to_srgb([l, a, b]: [u8; 3]) -> [u8; 3] {
     let y = (f32::from(l) / 255.0 * 100.0 + 16.0) / 116.0;
     let x = y + (f32::from(a) - 128.0) / 500.0;
@@ -239,7 +241,7 @@ fn lab_to_srgb([l, a, b]: [u8; 3]) -> [u8; 3] {
         false => 3.0 * (6.0 / 29.0f32).powi(2) * (t - 4.0 / 29.0),
     };
     let (x, y, z) = (0.964_22 * linear(x), linear(y), 0.825_21 * linear(z));
-    // From D50 to linear sRGB, Bradford-adapted.
+    // XYZ (D50) to linear sRGB, Bradford-adapted.
     let rgb = [
         3.133_856 * x - 1.616_867 * y - 0.490_615 * z,
         -0.978_768 * x + 1.916_142 * y + 0.033_454 * z,
@@ -255,7 +257,7 @@ fn lab_to_srgb([l, a, b]: [u8; 3]) -> [u8; 3] {
     })
 }
 
-/// Puts `background` behind what is not opaque.
+/// Composites `rgb` over `background` in place, by `alpha` of one value a pixel.
 fn composite(rgb: &mut [u8], alpha: &[u8], background: [u8; 3]) {
     for (pixel, &a) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(alpha) {
         let (over, under) = (u32::from(a), u32::from(255 - a));

@@ -1,20 +1,22 @@
-//! What decoding an image will take, as its header tells.
+//! The memory that decoding an image will take, estimated from its header before anything is allocated. Every decoder
+//! gives one to the check of [`PhotoDecoder`](super::PhotoDecoder), which compares it with `--max-megapixels` and
+//! `--max-memory`.
 
-/// The size of an image and what its pixels take while they are decoded.
+/// The size of an image and the bytes that its pixels take while they are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Footprint {
-    /// In pixels, as stored.
+    /// Width in pixels, as stored.
     pub width: u32,
-    /// In pixels, as stored.
+    /// Height in pixels, as stored.
     pub height: u32,
-    /// Bytes of a pixel's samples, as the decoder hands them over.
+    /// Bytes of one pixel's samples as the decoder returns them; 0 where only the size is known so far.
     pub bytes_per_pixel: u64,
-    /// Bytes a pixel that the decoder keeps beside them.
+    /// Bytes a pixel that the decoder needs beside the samples while it works.
     pub scratch_per_pixel: u64,
 }
 
 impl Footprint {
-    /// Of `channels` of `bytes` each.
+    /// The footprint of an image of `(width, height)` pixels with `channels` samples of `bytes` bytes each.
     pub fn new((width, height): (u32, u32), channels: usize, bytes: usize) -> Self {
         Footprint {
             width,
@@ -24,22 +26,22 @@ impl Footprint {
         }
     }
 
-    /// With so many bytes a pixel beside the samples.
-    pub fn with_scratch(self, beside: u64) -> Self {
+    /// The same with `scratch` bytes a pixel beside the samples.
+    pub fn with_scratch(self, scratch: u64) -> Self {
         Footprint {
-            scratch_per_pixel: beside,
+            scratch_per_pixel: scratch,
             ..self
         }
     }
 
-    /// Pixels.
+    /// The number of pixels, width times height.
     pub fn pixels(&self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
     }
 
-    /// Bytes that the image takes from its `file` bytes to 8-bit sRGB; `turned` ones are copied once more.
+    /// Peak bytes from a file of `file` bytes to the 8-bit sRGB photo; an image that is `turned` is copied once more.
     pub fn peak_bytes(&self, file: u64, turned: bool) -> u64 {
-        // Samples of 8 bits without opacity are the picture already; others become one, by way of a copy without opacity.
+        // 8-bit samples without alpha are the photo already; others are copied without alpha first.
         let developed = match self.bytes_per_pixel {
             1 | 3 => 3 + 3 * u64::from(turned),
             other => other + 3 + 3 * u64::from(turned),

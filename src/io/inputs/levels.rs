@@ -1,22 +1,26 @@
-//! Which values become black and white: the whole range that a file's numbers can have, or the part that they use.
+//! Chooses the levels of a raster, the sample values that become black and white: the whole range that its type of
+//! samples has, or the part that is used. Values that are no readings (nodata, NaN, sentinels such as -9999) have no
+//! influence.
 //!
 //! Photos use most of their range. Thermal cameras, microscopes and satellites write 16 bits and use a few hundred of
-//! the values, or floats in units of their own; taken as they are, they would be black or white to the network.
+//! the values, or floats in physical units; without a stretch the network would see black or white.
 
 use super::options::ContrastStretch;
 use super::raster::{Alpha, RasterSamples, SourceRaster};
 
-/// The values that become black and white.
+/// The sample values that become black and white; what lies between is scaled linearly.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Levels {
+    /// The value that becomes black.
     pub low: f32,
+    /// The value that becomes white.
     pub high: f32,
-    /// The values that are readings; all others are seen as black.
+    /// The smallest and the largest value that is a reading; values outside become black.
     pub valid_range: (f32, f32),
 }
 
 impl Levels {
-    /// From `low` to `high`, of whatever finite number.
+    /// Levels from `low` to `high` that take every finite value for a reading.
     pub fn new(low: f32, high: f32) -> Self {
         Levels {
             low,
@@ -26,33 +30,34 @@ impl Levels {
     }
 }
 
-/// Levels, and a sentence about them where they are not what a viewer would take for granted.
+/// Levels, and a warning where they are not the plain range of the samples.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ChosenLevels {
+    /// The chosen levels.
     pub levels: Levels,
-    /// The kind of warning, and its words.
+    /// The kind of warning, and its sentence, which follows the name of the file.
     pub warning: Option<(&'static str, String)>,
 }
 
-/// Values that statistics are taken of, at most.
+/// Pixels, at most, whose values percentiles are taken of.
 const MAX_SAMPLES: usize = 1 << 20;
 
-/// Of an 8-bit picture it is only looked whether there is anything to see.
+/// The same for 8-bit images with `auto`, where only a narrow range is warned of.
 const MAX_SAMPLES_8_BIT: usize = 1 << 14;
 
-/// Of fewer values none can be told to lie far from the others.
+/// With fewer values, outliers are not searched for.
 const MIN_SAMPLES_FOR_OUTLIERS: usize = 256;
 
-/// Larger numbers are no brightness but stand for "no reading".
+/// Outliers from here on are taken for "no reading" rather than for a bright spot.
 const SENTINEL_MIN: f32 = 1e9;
 
-/// Percentiles that `auto` stretches between: outliers are few, and so are lost highlights.
+/// The percentiles that `auto` stretches between, which clip few outliers and few highlights.
 const AUTO_PERCENTILES: (f32, f32) = (0.5, 99.5);
 
-/// Settles what becomes black and white.
+/// Chooses the levels of `raster` as `stretch` asks.
 pub(super) fn choose_levels(raster: &SourceRaster, stretch: ContrastStretch) -> ChosenLevels {
     let plain = Levels::new(0.0, raster.white);
-    let Some(seen) = SampleStatistics::of(raster, stretch) else {
+    let Some(statistics) = SampleStatistics::of(raster, stretch) else {
         return ChosenLevels {
             levels: plain,
             warning: Some((
@@ -63,14 +68,14 @@ pub(super) fn choose_levels(raster: &SourceRaster, stretch: ContrastStretch) -> 
     };
     let (levels, mut warning) = match stretch {
         ContrastStretch::None => (plain, None),
-        ContrastStretch::MinMax => (seen.levels(0.0, 100.0), None),
-        ContrastStretch::Percentiles(low, high) => (seen.levels(low, high), None),
-        ContrastStretch::Auto => auto(raster, &seen, plain),
+        ContrastStretch::MinMax => (statistics.levels(0.0, 100.0), None),
+        ContrastStretch::Percentiles(low, high) => (statistics.levels(low, high), None),
+        ContrastStretch::Auto => auto_levels(raster, &statistics, plain),
     };
-    if seen.min == seen.max && stretch != ContrastStretch::None {
+    if statistics.min == statistics.max && stretch != ContrastStretch::None {
         let why = format!(
             "has the value {} everywhere, so there is nothing to see",
-            seen.min
+            statistics.min
         );
         return ChosenLevels {
             levels: plain,
@@ -78,31 +83,32 @@ pub(super) fn choose_levels(raster: &SourceRaster, stretch: ContrastStretch) -> 
         };
     }
     if let Some((_, why)) = &mut warning
-        && seen.missing > 0
+        && statistics.missing > 0
     {
         why.push_str(&format!(
             "; {} values that are no readings, or far from all others, are left out of account",
-            seen.missing
+            statistics.missing
         ));
     }
-    if warning.is_none() && seen.missing > 0 {
+    if warning.is_none() && statistics.missing > 0 {
         let why = format!(
             "{} of its values are no numbers or stand for no reading; they are seen as black",
-            seen.missing
+            statistics.missing
         );
         warning = Some(("values without a reading", why));
     }
     ChosenLevels { levels, warning }
 }
 
-fn auto(
+/// The levels of [`ContrastStretch::Auto`]: `plain` unless the values leave their range or use little of it.
+fn auto_levels(
     raster: &SourceRaster,
-    seen: &SampleStatistics,
+    statistics: &SampleStatistics,
     plain: Levels,
 ) -> (Levels, Option<(&'static str, String)>) {
-    let (min, max) = (seen.min, seen.max);
+    let (min, max) = (statistics.min, statistics.max);
     if let RasterSamples::U8(_) = raster.samples {
-        let narrow = seen.percentile(99.9) - seen.percentile(0.1) < raster.white / 16.0;
+        let narrow = statistics.percentile(99.9) - statistics.percentile(0.1) < raster.white / 16.0;
         let warning = narrow.then(|| {
             let why = format!(
                 "uses only the values {min} to {max} of 0 to {}, and is seen as it is; --stretch minmax spreads them",
@@ -113,18 +119,24 @@ fn auto(
         return (plain, warning);
     }
     let is_float = raster.white == 1.0;
-    // What floats beyond 1 may be: 8 or 16 bits that were only converted.
+    // Floats beyond 1 may be integers of 8 or 16 bits that were converted without scaling.
     let nominal = match raster.samples {
         RasterSamples::F32(_) if is_float && min >= -0.001 && max <= 1.001 => Some(1.0),
         RasterSamples::F32(_) if is_float && min >= -0.5 && max > 64.0 && max <= 255.5 => {
             Some(255.0)
         }
         RasterSamples::F32(_)
-            if is_float && min >= 0.0 && max <= 65535.0 && max > 255.5 && seen.is_integral =>
+            if is_float
+                && min >= 0.0
+                && max <= 65535.0
+                && max > 255.5
+                && statistics.is_integral =>
         {
             Some(65535.0)
         }
-        RasterSamples::F32(_) if is_float && min >= -0.001 && seen.percentile(99.0) <= 1.0 => {
+        RasterSamples::F32(_)
+            if is_float && min >= -0.001 && statistics.percentile(99.0) <= 1.0 =>
+        {
             Some(1.0)
         }
         RasterSamples::F32(_) if is_float => None,
@@ -132,7 +144,7 @@ fn auto(
         _ => Some(raster.white),
     };
     let stretched = || {
-        let levels = seen.levels(AUTO_PERCENTILES.0, AUTO_PERCENTILES.1);
+        let levels = statistics.levels(AUTO_PERCENTILES.0, AUTO_PERCENTILES.1);
         let why = format!(
             "holds values from {min} to {max}{}; they are stretched from {} to {} (percentiles {} to {}); --stretch none, \
              minmax or LOW,HIGH says otherwise",
@@ -147,13 +159,13 @@ fn auto(
     let Some(white) = nominal else {
         return stretched();
     };
-    let narrow = (seen.percentile(99.0) - seen.percentile(1.0)) * 8.0 < white
-        || seen.percentile(99.9) * 3.99 < white;
+    let narrow = (statistics.percentile(99.0) - statistics.percentile(1.0)) * 8.0 < white
+        || statistics.percentile(99.9) * 3.99 < white;
     if narrow {
         return stretched();
     }
     let levels = Levels {
-        valid_range: seen.valid_range,
+        valid_range: statistics.valid_range,
         ..Levels::new(0.0, white)
     };
     let warning = (white != raster.white || max > white * 1.001).then(|| {
@@ -166,23 +178,27 @@ fn auto(
     (levels, warning)
 }
 
-/// What the colour samples of a raster are like.
+/// Statistics of the colour samples of a raster.
 struct SampleStatistics {
+    /// The smallest reading.
     min: f32,
+    /// The largest reading.
     max: f32,
-    /// Rising.
+    /// A sample of the readings, in rising order.
     sorted: Vec<f32>,
-    /// Values that are no readings.
+    /// How many values are no readings.
     missing: usize,
-    /// Whether all are whole numbers.
+    /// Whether all readings are whole numbers.
     is_integral: bool,
-    /// The smallest and the largest value that is a reading.
+    /// As [`Levels::valid_range`].
     valid_range: (f32, f32),
 }
 
 impl SampleStatistics {
+    /// Measures `raster`. The extremes of 8-bit samples are those of a sample of pixels, unless `stretch` is
+    /// [`ContrastStretch::MinMax`]. None where there is no reading at all.
     fn of(raster: &SourceRaster, stretch: ContrastStretch) -> Option<Self> {
-        let most = match (&raster.samples, stretch) {
+        let max_samples = match (&raster.samples, stretch) {
             (RasterSamples::U8(_), ContrastStretch::Auto) => MAX_SAMPLES_8_BIT,
             _ => MAX_SAMPLES,
         };
@@ -193,13 +209,13 @@ impl SampleStatistics {
             RasterSamples::U16(_) | RasterSamples::F32(_)
         ) || stretch == ContrastStretch::MinMax;
         let pixels = raster.samples.len() / channels;
-        let shown = |pixel: usize| sample_at(raster, pixel * channels + colours) > 0.0;
-        // Pixels that cannot be seen have no say, unless that is so of all.
-        let hidden = raster.alpha != Alpha::None && (0..pixels).any(shown);
-        let opaque = |pixel: usize| !hidden || shown(pixel);
-        // An odd stride does not keep to a few columns.
-        let stride = pixels.div_ceil(most) | 1;
-        let mut found = SampleStatistics {
+        let is_visible = |pixel: usize| sample_at(raster, pixel * channels + colours) > 0.0;
+        // Transparent pixels are left out, unless all are transparent.
+        let skips_hidden = raster.alpha != Alpha::None && (0..pixels).any(is_visible);
+        let counts = |pixel: usize| !skips_hidden || is_visible(pixel);
+        // An even stride could hit the same few columns in every row.
+        let stride = pixels.div_ceil(max_samples) | 1;
+        let mut statistics = SampleStatistics {
             min: f32::INFINITY,
             max: f32::NEG_INFINITY,
             sorted: Vec::new(),
@@ -211,39 +227,39 @@ impl SampleStatistics {
         let step = if exact { 1 } else { stride };
         for pixel in (0..pixels).step_by(step) {
             let sampled = pixel % stride == 0;
-            if !opaque(pixel) {
+            if !counts(pixel) {
                 continue;
             }
             for channel in 0..colours {
                 let value = sample_at(raster, pixel * channels + channel);
                 if !value.is_finite() || nodata == Some(value) {
-                    found.missing += 1;
+                    statistics.missing += 1;
                     continue;
                 }
-                found.min = found.min.min(value);
-                found.max = found.max.max(value);
-                found.is_integral &= value.fract() == 0.0;
+                statistics.min = statistics.min.min(value);
+                statistics.max = statistics.max.max(value);
+                statistics.is_integral &= value.fract() == 0.0;
                 if sampled {
-                    found.sorted.push(value);
+                    statistics.sorted.push(value);
                 }
             }
         }
-        if found.sorted.is_empty() && found.min <= found.max {
-            found.sorted = vec![found.min, found.max];
+        if statistics.sorted.is_empty() && statistics.min <= statistics.max {
+            statistics.sorted = vec![statistics.min, statistics.max];
         }
-        found.sorted.sort_unstable_by(f32::total_cmp);
-        let enough = found.sorted.len() >= MIN_SAMPLES_FOR_OUTLIERS;
+        statistics.sorted.sort_unstable_by(f32::total_cmp);
+        let enough = statistics.sorted.len() >= MIN_SAMPLES_FOR_OUTLIERS;
         if stretch == ContrastStretch::Auto
             && enough
             && !matches!(raster.samples, RasterSamples::U8(_))
         {
-            found.exclude_sentinels(raster, step, channels, colours);
+            statistics.exclude_sentinels(raster, step, channels, colours);
         }
-        (found.min <= found.max).then_some(found)
+        (statistics.min <= statistics.max).then_some(statistics)
     }
 
-    /// Takes values that lie far from all others for "no reading", as -9999 and 1e20 are meant: they would leave one
-    /// shade for all that is there.
+    /// Takes values far from all others for "no reading", as -9999 and 1e20 are meant; stretched over, they would leave
+    /// one shade for all readings.
     fn exclude_sentinels(
         &mut self,
         raster: &SourceRaster,
@@ -251,24 +267,24 @@ impl SampleStatistics {
         channels: usize,
         colours: usize,
     ) {
-        let far = |gap: f32, rest: &[f32]| {
+        let is_far = |gap: f32, rest: &[f32]| {
             let (first, last) = (rest.len() / 100, rest.len() - 1 - rest.len() / 100);
             gap > 4.0 * (rest[last] - rest[first]) && rest[last] > rest[first]
         };
         let (mut low, mut high) = (f32::MIN, f32::MAX);
-        let is_whole = matches!(raster.samples, RasterSamples::U16(_));
-        let is_few = |count: usize, all: usize| match is_whole {
+        let is_integer = matches!(raster.samples, RasterSamples::U16(_));
+        let is_few = |count: usize, all: usize| match is_integer {
             true => 20 * count <= all,
             false => 20 * count <= 19 * all,
         };
-        // Up to two values below, and one above: of whole numbers there only what is few, for white is a colour.
+        // Up to two values below, and one above; of integers the one above must be rare, since white is a colour too.
         for _ in 0..2 {
             let least = self.sorted.first().copied().unwrap_or(self.min);
             let below = self.sorted.partition_point(|&value| value <= least);
             match self.sorted[below..] {
                 [next, ..]
                     if 20 * below <= 19 * self.sorted.len()
-                        && far(next - least, &self.sorted[below..]) =>
+                        && is_far(next - least, &self.sorted[below..]) =>
                 {
                     low = next;
                     self.sorted.drain(..below);
@@ -279,7 +295,7 @@ impl SampleStatistics {
         let above = self.sorted.partition_point(|&value| value < self.max);
         if let [.., last] = self.sorted[..above]
             && is_few(self.sorted.len() - above, self.sorted.len())
-            && far(self.max - last, &self.sorted[..above])
+            && is_far(self.max - last, &self.sorted[..above])
         {
             high = last;
             self.sorted.truncate(above);
@@ -287,9 +303,8 @@ impl SampleStatistics {
         if (low, high) == (f32::MIN, f32::MAX) {
             return;
         }
-        // What was not sampled may lie between the outliers and the rest.
         let highest = self.max;
-        // Values that were not sampled may be a little lower than those that were.
+        // Values that were not sampled may be a little lower than the lowest that were.
         let floor = if low == f32::MIN {
             low
         } else {
@@ -309,19 +324,20 @@ impl SampleStatistics {
                 }
             }
         }
-        // What is below is seen as black anyway. Above, a sun is white, and a number beyond all measure is none.
+        // Values below become black anyway. Above, a bright spot becomes white, but a huge number is no reading.
         if high != f32::MAX && highest >= SENTINEL_MIN {
             self.valid_range.1 = self.max;
         }
     }
 
-    /// The nearest of the sampled values.
+    /// The sampled value nearest to a percentile, 0 to 100.
     fn percentile(&self, percent: f32) -> f32 {
         let last = self.sorted.len().saturating_sub(1);
         let at = (f64::from(percent) / 100.0 * last as f64).round() as usize;
         self.sorted.get(at.min(last)).copied().unwrap_or(0.0)
     }
 
+    /// The levels between two percentiles, 0 to 100; the extremes are those of all readings.
     fn levels(&self, low: f32, high: f32) -> Levels {
         let at = |percent: f32| match percent {
             0.0 => self.min,
@@ -340,6 +356,7 @@ impl SampleStatistics {
     }
 }
 
+/// The sample with index `at`.
 fn sample_at(raster: &SourceRaster, at: usize) -> f32 {
     match &raster.samples {
         RasterSamples::U8(values) => values[at].into(),

@@ -1,4 +1,4 @@
-//! Lists of inputs: a name a line, or a name before each NUL, taken as it stands.
+//! Lists of inputs (`--files-from`): one name a line, or names that a NUL ends, taken literally.
 
 use std::ffi::OsString;
 use std::io;
@@ -9,24 +9,26 @@ use crate::io::inputs::sniff::{self, FileKind};
 use crate::system::files::pipe;
 use crate::system::interrupt;
 
-/// What stands between the names of a list.
+/// What separates the names of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Separator {
-    /// The end of a line, of Unix or of Windows.
+    /// A line feed, or carriage return and line feed.
     #[default]
     Line,
-    /// A NUL, as `find -print0` writes it.
+    /// A NUL byte, as `find -print0` writes it.
     Nul,
 }
 
-/// A name of a list, and where it stands, counted from 1.
+/// A name of a list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ListEntry {
+    /// Its line, or its position among names with NULs, counted from 1.
     pub number: usize,
+    /// The file, folder or address.
     pub path: PathBuf,
 }
 
-/// What the list at `path` is called, which is `-` on standard input.
+/// The name of the list at `path` in messages: `<stdin>` for `-`.
 pub(super) fn display_name(path: &Path) -> &Path {
     match path.as_os_str() == "-" {
         true => Path::new("<stdin>"),
@@ -34,10 +36,11 @@ pub(super) fn display_name(path: &Path) -> &Path {
     }
 }
 
-/// Reads the names of the list at `path`, or of standard input for `-`. Empty lines are none.
+/// Reads the names of the list at `path`, or of standard input for `-`. Empty lines are ignored.
 ///
 /// # Errors
-/// Names the list that cannot be read, has no names, or is none; [`Error::Interrupted`] while it is waited for.
+/// Names the list that cannot be read, has no names, has the other separator, or is no list but a picture, a clip or a
+/// tar; [`Error::Interrupted`] while a pipe is waited for.
 pub(super) fn read(path: &Path, separator: Separator) -> Result<Vec<ListEntry>> {
     let bytes = match path.as_os_str() == "-" {
         true => {
@@ -50,8 +53,11 @@ pub(super) fn read(path: &Path, separator: Separator) -> Result<Vec<ListEntry>> 
 }
 
 /// The names in the bytes of a list.
+///
+/// # Errors
+/// Why the bytes are no list, as a part of a sentence about it.
 fn parse(bytes: &[u8], separator: Separator) -> Result<Vec<ListEntry>, String> {
-    let what = match sniff::identify_bytes(bytes) {
+    let other_kind = match sniff::identify_bytes(bytes) {
         FileKind::Image(_)
         | FileKind::OwnPicture
         | FileKind::Foreign(_)
@@ -63,18 +69,18 @@ fn parse(bytes: &[u8], separator: Separator) -> Result<Vec<ListEntry>, String> {
         }
         FileKind::Other => None,
     };
-    if let Some(what) = what {
+    if let Some(kind) = other_kind {
         return Err(format!(
-            "{what}, where a list of names is meant; give it as INPUT"
+            "{kind}, where a list of names is meant; give it as INPUT"
         ));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let (has_nul, has_line) = (bytes.contains(&0), bytes.contains(&b'\n'));
-    let (end, is_other) = match separator {
+    let (end, has_other_separator) = match separator {
         Separator::Line => (b'\n', has_nul),
         Separator::Nul => (0, has_line && !has_nul),
     };
-    if is_other {
+    if has_other_separator {
         return Err(match separator {
             Separator::Line => {
                 "has NUL bytes, as no list of lines has; -0 reads names that NULs end"
@@ -106,7 +112,7 @@ fn parse(bytes: &[u8], separator: Separator) -> Result<Vec<ListEntry>, String> {
     }
 }
 
-/// The path with these bytes; on Unix every name is one.
+/// The path with these bytes; on Unix any bytes are one, elsewhere only UTF-8.
 #[cfg(unix)]
 fn path_from_bytes(name: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt;

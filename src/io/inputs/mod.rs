@@ -1,8 +1,30 @@
-//! From what was typed to upright RGB pixels: which files are meant, and what is in them.
+//! Inputs: from what the user typed to upright 8-bit sRGB pixels, `[height, width, 3]`.
 //!
-//! [`collect`] turns files, folders, globs, lists and `-` into [`Source`]s without decoding anything; a [`PhotoDecoder`] turns one
-//! source into a [`Photo`]: a format's decoder gives the samples as they are stored, which are then stretched, coloured,
-//! composited and turned. A file's type comes from its bytes, never from its name.
+//! [`collect()`] turns files, folders, glob patterns, tars, lists, addresses and `-` into [`Source`]s without decoding
+//! anything; a [`PhotoDecoder`] turns one source into a [`Photo`]. A file's format comes from its bytes, never from its
+//! name.
+//!
+//! | step | file | comes in → goes out |
+//! |---|---|---|
+//! | find the photos | `collect/`, `list.rs`, `braces.rs`, `archive.rs`, `watch.rs` | inputs → [`Source`]s |
+//! | keep one part of them | [`shard`], `scheduler.rs` | sources → those of one [`Shard`] |
+//! | read the bytes | `source.rs`, `remote/` | source → bytes |
+//! | identify the format, count pages | `sniff.rs`, `pages/` | first bytes → `FileKind`; bytes → number of pages |
+//! | decode the stored samples | `formats.rs` → `jpeg/`, `tiff/`, `codec.rs`, `foreign/` | bytes → `SourceRaster` (`raster.rs`) |
+//! | read the EXIF or XMP orientation | `metadata/orientation.rs`; of TIFF `tiff/mod.rs` | bytes → `SourceRaster::orientation` |
+//! | develop | `develop.rs` | `SourceRaster` → [`Photo`] |
+//!
+//! A raster is developed in this order: levels (`levels.rs`, [`ContrastStretch`]), ICC profile (`profile.rs`),
+//! [`Background`] behind transparent pixels, orientation. `develop.rs` is the only place that turns a photo by its EXIF
+//! orientation; [`orientation()`] gives it to those who turn something else along with the photo.
+//!
+//! To add an input format:
+//!
+//! 1. its signature and name in `sniff.rs`, and its extension in `sniff::is_image_name`;
+//! 2. its decoder: a feature of the crate `image` in `Cargo.toml` suffices if `codec.rs` can decode it; else a variant of
+//!    `ForeignFormat` and an arm in `foreign/mod.rs`;
+//! 3. `pages/`, if its files hold several images, and `metadata/containers.rs`, if they store EXIF in a way of their own;
+//! 4. the list of known formats in the message of `formats.rs`.
 
 mod archive;
 mod braces;
@@ -12,6 +34,7 @@ mod decode;
 mod develop;
 mod footprint;
 mod foreign;
+mod formats;
 mod jpeg;
 mod levels;
 mod list;

@@ -1,14 +1,15 @@
-//! The order in which people list files: `img2` before `img10`.
+//! Natural order of file names, in which `img2` comes before `img10`.
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 
-/// Compares two names with runs of digits taken as numbers; a total order, the same on every machine.
+/// Compares two names, runs of digits as numbers and other bytes by value; a total order that no locale changes.
 pub(crate) fn compare(a: &OsStr, b: &OsStr) -> Ordering {
     let (a, b) = (a.as_encoded_bytes(), b.as_encoded_bytes());
     compare_bytes(a, b).then_with(|| a.cmp(b))
 }
 
+/// As [`compare`]; names that differ in leading zeros only are equal.
 fn compare_bytes(mut a: &[u8], mut b: &[u8]) -> Ordering {
     loop {
         let (Some(&x), Some(&y)) = (a.first(), b.first()) else {

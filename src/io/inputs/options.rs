@@ -1,31 +1,32 @@
-//! How photos are decoded: what one may cost, and how its numbers become colours.
+//! The options of decoding: limits on a photo, and how its samples become colours.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::system::memory;
 
-/// The wishes of a run about its photos.
+/// How the photos of a run are decoded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecodeOptions {
-    /// Width times height, at most. Checked from the header, before anything is allocated.
+    /// The number of pixels of a photo, at most; checked from the header, before anything is allocated.
     pub max_pixels: u64,
-    /// Bytes of memory that a photo may take, at most. Checked likewise.
+    /// The memory that decoding a photo may take, in bytes; checked from the header too.
     pub max_memory: u64,
-    /// How values are spread over the range from black to white.
+    /// Which sample values become black and white.
     pub stretch: ContrastStretch,
-    /// The bands, counted from 1, that are shown as red, green and blue.
+    /// The bands, counted from 1, to take as red, green and blue; the colours of the file where none are given.
     pub bands: Option<[u16; 3]>,
-    /// The page or frame to take of a file with several, counted from 1.
+    /// The page or frame, counted from 1, to take of a source that names none itself.
     pub page: Option<u32>,
-    /// Whether colours are brought from the file's profile to sRGB.
+    /// Whether colours are converted to sRGB by the ICC profile of the file.
     pub icc: bool,
-    /// What is seen where a photo is transparent.
+    /// The colour behind transparent pixels.
     pub background: Background,
 }
 
 impl Default for DecodeOptions {
-    /// 200 megapixels, as much memory as is free, everything else as the file has it.
+    /// 200 megapixels, the usual memory limit of this machine, automatic contrast stretch, the ICC profile applied, and
+    /// the mean colour behind transparent pixels.
     fn default() -> Self {
         DecodeOptions {
             max_pixels: 200_000_000,
@@ -40,8 +41,8 @@ impl Default for DecodeOptions {
 }
 
 impl DecodeOptions {
-    /// What sets these options apart from the default, for the names of cached results; empty where nothing does. The
-    /// cost limit and the page change no pixel.
+    /// The options that differ from the default, as a part of the names of cached results; empty where none does. The
+    /// limits and the page are left out, since they change no pixel.
     pub fn tag(&self) -> String {
         let usual = DecodeOptions::default();
         let mut parts = Vec::new();
@@ -61,16 +62,16 @@ impl DecodeOptions {
     }
 }
 
-/// How values are spread over the range from black to white.
+/// Which sample values become black and white (`--stretch`).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ContrastStretch {
-    /// As they are, unless integers of more than 8 bits use little of their range or floats leave 0 to 1.
+    /// The whole range of the samples, unless integers of more than 8 bits use little of it or floats leave 0 to 1.
     Auto,
-    /// As they are.
+    /// The whole range of the samples: 0 to the largest integer, or 0 to 1 for floats.
     None,
-    /// From the smallest to the largest.
+    /// The smallest and the largest value of the photo.
     MinMax,
-    /// Between two percentiles.
+    /// Two percentiles of the values of the photo, 0 to 100, the lower first.
     Percentiles(f32, f32),
 }
 
@@ -108,22 +109,23 @@ impl fmt::Display for ContrastStretch {
     }
 }
 
-/// What is seen where a photo is transparent.
+/// The colour behind transparent pixels (`--background`, `--drop-alpha`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Background {
-    /// The mean colour of the network's training photos, which it takes for nothing in particular.
+    /// ImageNet's mean colour, which normalisation turns into 0.
     Mean,
-    /// One colour.
+    /// One colour, as red, green and blue.
     Colour([u8; 3]),
-    /// Whatever colours the file has under its transparent pixels, as the published code has it.
+    /// Alpha is ignored: the colours that the file stores under transparent pixels show, as in the published DINOv2
+    /// code.
     Ignored,
 }
 
 impl Background {
-    /// ImageNet's mean, rounded to 8 bits: what normalisation turns into 0.
+    /// ImageNet's mean, rounded to 8 bits.
     const MEAN: [u8; 3] = [124, 116, 104];
 
-    /// The colour to put behind transparent pixels, if any.
+    /// The colour behind transparent pixels; none where alpha is ignored.
     pub fn colour(self) -> Option<[u8; 3]> {
         match self {
             Background::Mean => Some(Self::MEAN),
@@ -175,10 +177,10 @@ impl fmt::Display for Background {
     }
 }
 
-/// Reads `--bands`: three numbers from 1 on.
+/// Parses `--bands`: one band, which becomes grey, or three separated by commas, each counted from 1.
 ///
 /// # Errors
-/// What was expected.
+/// The form that was expected.
 pub fn parse_bands(text: &str) -> Result<[u16; 3], String> {
     let parts: Option<Vec<u16>> = text
         .split(',')

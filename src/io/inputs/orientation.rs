@@ -1,4 +1,4 @@
-//! How the stored image of a photo is turned to stand upright, without decoding it.
+//! The orientation of a photo, from its metadata alone.
 
 use image::metadata::Orientation;
 
@@ -7,11 +7,11 @@ use super::sniff::{self, FileKind};
 use super::source::Source;
 use crate::error::Result;
 
-/// The orientation of `source`, from EXIF or, where that is silent, from XMP; none where the format turns its pictures
-/// itself.
+/// The transform that makes the stored image of `source` upright, from EXIF or, where that has none, XMP; none for
+/// formats whose decoders turn their pictures themselves. Reads the source, but decodes no pixel.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// If the source cannot be read.
 pub fn orientation(source: &Source) -> Result<Orientation> {
     let bytes = source.read(u64::MAX)?;
     Ok(match sniff::identify_bytes(&bytes) {

@@ -1,21 +1,22 @@
-//! Which photos that were seen once are there still.
+//! Checks whether photos that an earlier run recorded by their paths still exist.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::collect::{InputRequest, collect, count_pages};
+use super::collect::{InputRequest, collect};
+use super::pages;
 use super::remote::is_address;
 
-/// What is there of photos known by their paths. The headers of a tar are read once.
+/// Looks photos up by their paths. The headers of each tar are read once.
 #[derive(Debug, Default)]
 pub(crate) struct PresenceCache {
-    /// By tar and photo, how many images it has.
+    /// The number of images, by path of the tar and of the photo below it.
     tars: HashMap<PathBuf, HashMap<PathBuf, u32>>,
 }
 
 impl PresenceCache {
-    /// Whether page `page` of the photo at `path` is there, 0 where it is to have one alone; of one at an address that is
-    /// not known, and it counts as there.
+    /// Whether page `page` (from 1) of the photo at `path` exists, or for 0 whether the photo exists and holds one
+    /// image alone. A photo at an address is not fetched and counts as existing.
     pub fn has(&mut self, path: &Path, page: u32) -> bool {
         if path.to_str().is_some_and(is_address) {
             return true;
@@ -27,10 +28,10 @@ impl PresenceCache {
         }
     }
 
-    /// How many images there are in the photo at `path`, a file or in a tar; 0 where it is gone.
+    /// The number of images in the photo at `path`, a file or a member of a tar; 0 where it is gone.
     fn count_pages(&mut self, path: &Path) -> u32 {
         if path.is_file() {
-            return count_pages(path, u64::MAX);
+            return pages::count_in_path(path, u64::MAX);
         }
         let Some(tar) = path.ancestors().skip(1).find(|above| above.is_file()) else {
             return 0;
@@ -41,7 +42,7 @@ impl PresenceCache {
     }
 }
 
-/// How many images each photo of a tar has; none of what is no tar.
+/// The number of images of each photo of a tar, by path; empty where it is no tar.
 fn count_in_tar(tar: &Path) -> HashMap<PathBuf, u32> {
     let request = InputRequest {
         inputs: &[tar.into()],

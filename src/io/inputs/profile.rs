@@ -1,24 +1,25 @@
-//! Colour profiles: from the colours that a file means to sRGB, which the networks were trained on.
+//! ICC profiles (ICC.1): converts samples of a file to sRGB, which the networks were trained on, through the crate
+//! moxcms.
 
-use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
+use moxcms::{ColorProfile, DataColorSpace, Layout, TransformExecutor, TransformOptions};
 
 use super::raster::ColorModel;
 
-/// Transforms of one level in 255 are roundings.
+/// A profile that changes no probe by more than this, in steps of 255, is sRGB up to rounding.
 const MAX_ROUNDING: u8 = 1;
 
-/// What a profile makes of samples.
+/// A profile that fits the colour model of a raster.
 pub(super) enum IccProfile {
-    /// They are sRGB already, or as good as.
+    /// It is sRGB, or differs from it by rounding only.
     Srgb,
-    /// They are brought to sRGB, bytes to bytes or words to words.
+    /// Samples are transformed to sRGB of the same width, 8 or 16 bits.
     Transform(Box<ColorProfile>),
 }
 
-/// Reads a profile that goes with samples of `colour`.
+/// Reads the profile of a raster of `colour`.
 ///
 /// # Errors
-/// What is wrong with it, as a part of a sentence about the file.
+/// That it cannot be read or used, or is for another colour model, as a part of a sentence about the file.
 pub(super) fn read(icc: &[u8], colour: ColorModel) -> Result<IccProfile, String> {
     let profile = ColorProfile::new_from_slice(icc)
         .map_err(|_| "its colour profile cannot be read".to_owned())?;
@@ -46,19 +47,19 @@ pub(super) fn read(icc: &[u8], colour: ColorModel) -> Result<IccProfile, String>
             }
             _ => &probes,
         };
-        let seen = profile.bytes_to_srgb(&probes, colour)?;
-        let same = seen
+        let transformed = profile.bytes_to_srgb(&probes, colour)?;
+        let is_same = transformed
             .iter()
             .zip(expected)
             .all(|(a, b)| a.abs_diff(*b) <= MAX_ROUNDING);
-        if same {
+        if is_same {
             return Ok(IccProfile::Srgb);
         }
     }
     Ok(profile)
 }
 
-/// Colours all over the cube, or all greys.
+/// Colours on a regular grid over the RGB cube, or all greys.
 fn probes(colour: ColorModel) -> Vec<u8> {
     if colour == ColorModel::Grey {
         return (0..=255).collect();
@@ -76,7 +77,7 @@ fn probes(colour: ColorModel) -> Vec<u8> {
 }
 
 impl IccProfile {
-    /// Interleaved samples, without alpha, to sRGB.
+    /// Transforms interleaved 8-bit samples without alpha to interleaved sRGB.
     ///
     /// # Errors
     /// If the profile describes no transform.
@@ -89,23 +90,13 @@ impl IccProfile {
                 layout(colour),
                 &ColorProfile::new_srgb(),
                 Layout::Rgb,
-                options(),
+                TransformOptions::default(),
             )
             .map_err(|error| unusable(&error))?;
-        let mut out = vec![0; samples.len() / colour.channels() * 3];
-        let (from, to) = (
-            colour.channels() << BLOCK_PIXELS_LOG2,
-            3 << BLOCK_PIXELS_LOG2,
-        );
-        for (samples, out) in samples.chunks(from).zip(out.chunks_mut(to)) {
-            transform
-                .transform(samples, out)
-                .map_err(|error| unusable(&error))?;
-        }
-        Ok(out)
+        transform_blocks(&*transform, samples, colour)
     }
 
-    /// As [`IccProfile::bytes_to_srgb`], for 16 bits.
+    /// As [`IccProfile::bytes_to_srgb`], for 16-bit samples.
     ///
     /// # Errors
     /// If the profile describes no transform.
@@ -118,39 +109,46 @@ impl IccProfile {
                 layout(colour),
                 &ColorProfile::new_srgb(),
                 Layout::Rgb,
-                options(),
+                TransformOptions::default(),
             )
             .map_err(|error| unusable(&error))?;
-        let mut out = vec![0; samples.len() / colour.channels() * 3];
-        let (from, to) = (
-            colour.channels() << BLOCK_PIXELS_LOG2,
-            3 << BLOCK_PIXELS_LOG2,
-        );
-        for (samples, out) in samples.chunks(from).zip(out.chunks_mut(to)) {
-            transform
-                .transform(samples, out)
-                .map_err(|error| unusable(&error))?;
-        }
-        Ok(out)
+        transform_blocks(&*transform, samples, colour)
     }
 }
 
-/// Pixels that are transformed at a time, as a power of two.
+/// How many pixels are transformed at a time, as a power of two.
 const BLOCK_PIXELS_LOG2: usize = 16;
 
+/// Applies `transform` to interleaved samples of `colour`, a block of pixels at a time.
+fn transform_blocks<T: Copy + Default>(
+    transform: &(dyn TransformExecutor<T> + Send + Sync),
+    samples: &[T],
+    colour: ColorModel,
+) -> Result<Vec<T>, String> {
+    let mut out = vec![T::default(); samples.len() / colour.channels() * 3];
+    let (from, to) = (
+        colour.channels() << BLOCK_PIXELS_LOG2,
+        3 << BLOCK_PIXELS_LOG2,
+    );
+    for (samples, out) in samples.chunks(from).zip(out.chunks_mut(to)) {
+        transform
+            .transform(samples, out)
+            .map_err(|error| unusable(&error))?;
+    }
+    Ok(out)
+}
+
+/// The channels of a colour model, as moxcms counts them.
 fn layout(colour: ColorModel) -> Layout {
     match colour {
         ColorModel::Grey => Layout::Gray,
         ColorModel::Rgb | ColorModel::Lab => Layout::Rgb,
-        // Four channels, whatever they are.
+        // moxcms has one layout for any four channels.
         ColorModel::Cmyk => Layout::Rgba,
     }
 }
 
-fn options() -> TransformOptions {
-    TransformOptions::default()
-}
-
+/// The message for a profile that cannot be applied.
 fn unusable(error: &moxcms::CmsError) -> String {
     format!("its colour profile cannot be used ({error})")
 }

@@ -1,48 +1,48 @@
-//! One image as its file holds it: samples that are not yet stretched, coloured, composited or turned.
+//! One image as its file stores it: samples before contrast stretch, colour conversion, compositing and orientation.
 //!
-//! Every decoder ends here, and [`develop`](super::develop) goes on from here, so that a format says only what its bytes
-//! mean.
+//! Every format's decoder returns a [`SourceRaster`], and [`develop`](super::develop) makes the photo of it, so that a
+//! decoder only has to state what its samples mean.
 
 use image::metadata::Orientation;
 
-/// Interleaved samples, row by row, with all that is known of their meaning.
+/// Interleaved samples, row by row, with everything known of their meaning.
 #[derive(Debug, Clone)]
 pub(super) struct SourceRaster {
-    /// In pixels, as stored.
+    /// Width in pixels, as stored.
     pub width: u32,
-    /// In pixels, as stored.
+    /// Height in pixels, as stored.
     pub height: u32,
-    /// What the colour samples of a pixel are.
+    /// What the colour samples of a pixel mean.
     pub colour: ColorModel,
-    /// Whether a last sample a pixel says how opaque it is.
+    /// Whether each pixel ends with an alpha sample, and how it relates to the colours.
     pub alpha: Alpha,
-    /// `[height, width, channels]`.
+    /// The samples, `[height, width, channels]`, alpha last.
     pub samples: RasterSamples,
-    /// The value that stands for full intensity: 255, 65535, 4095 for 12 bits, 1 for floats.
+    /// The value of full intensity: 255, 65535, 4095 for 12 bits, 1 for floats.
     pub white: f32,
-    /// The value that stands for "no reading", where the file names one.
+    /// The value that means "no reading", where the file names one (GDAL's nodata tag).
     pub nodata: Option<f64>,
-    /// The colour profile, as the file carries it.
+    /// The ICC profile of the file.
     pub icc: Option<Vec<u8>>,
-    /// How the stored image is turned to stand upright.
+    /// The transform that makes the stored image upright, by EXIF or XMP; applied by [`develop`](super::develop).
     pub orientation: Orientation,
 }
 
 /// The colour model of a raster, without alpha.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ColorModel {
-    /// One sample, 0 is black.
+    /// One sample; 0 is black.
     Grey,
     /// Red, green, blue.
     Rgb,
-    /// Inks: 0 is none of it, full is all of it.
+    /// Four inks: 0 is no ink, white is full ink.
     Cmyk,
-    /// CIE L*a*b* as ICC encodes it: L from 0 to white, a and b around half of it.
+    /// CIE L*a*b* as ICC encodes it: 0 to white is 0 to 100 for L*, -128 to 127 for a* and b*.
     Lab,
 }
 
 impl ColorModel {
-    /// Samples a pixel.
+    /// Colour samples a pixel, without alpha.
     pub fn channels(self) -> usize {
         match self {
             ColorModel::Grey => 1,
@@ -52,30 +52,30 @@ impl ColorModel {
     }
 }
 
-/// How opaque pixels are.
+/// Where the opacity of pixels is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alpha {
-    /// All are.
+    /// Nowhere: all pixels are opaque.
     None,
-    /// The last sample says; colours are as if opaque.
+    /// In the last sample; colours are not multiplied by it.
     Straight,
-    /// The last sample says; colours are multiplied by it already.
+    /// In the last sample; colours are multiplied by it already.
     Premultiplied,
 }
 
-/// The numbers, as wide as the file has them (wider integers and doubles as `f32`).
+/// Sample values in the narrowest of three types that holds them.
 #[derive(Debug, Clone)]
 pub(super) enum RasterSamples {
-    /// Up to 8 bits.
+    /// Unsigned integers of up to 8 bits.
     U8(Vec<u8>),
-    /// Up to 16 bits.
+    /// Unsigned integers of 9 to 16 bits.
     U16(Vec<u16>),
-    /// Wider or signed integers, and floats of any width.
+    /// Wider or signed integers, and floats of any width, as `f32`.
     F32(Vec<f32>),
 }
 
 impl RasterSamples {
-    /// How many there are.
+    /// The number of samples of all pixels.
     pub fn len(&self) -> usize {
         match self {
             RasterSamples::U8(values) => values.len(),
@@ -86,12 +86,34 @@ impl RasterSamples {
 }
 
 impl SourceRaster {
-    /// Samples a pixel, alpha among them.
+    /// A raster of `(width, height)` pixels without a nodata value, not to be turned.
+    pub fn new(
+        (width, height): (u32, u32),
+        colour: ColorModel,
+        alpha: Alpha,
+        samples: RasterSamples,
+        white: f32,
+        icc: Option<Vec<u8>>,
+    ) -> Self {
+        SourceRaster {
+            width,
+            height,
+            colour,
+            alpha,
+            samples,
+            white,
+            nodata: None,
+            icc,
+            orientation: Orientation::NoTransforms,
+        }
+    }
+
+    /// Samples a pixel, alpha included.
     pub fn channels(&self) -> usize {
         self.colour.channels() + usize::from(self.alpha != Alpha::None)
     }
 
-    /// Whether the samples fill the size.
+    /// Whether there are exactly as many samples as the size needs.
     pub fn is_whole(&self) -> bool {
         self.samples.len() == self.width as usize * self.height as usize * self.channels()
     }

@@ -1,25 +1,27 @@
-//! Which shard a task of an array job is, from the variables that its scheduler sets.
+//! The shard of a task of an array job (`--shard auto`), from the variables that Slurm, Kubernetes and AWS Batch set.
 
 use crate::error::{Error, Result};
 use crate::io::inputs::{Shard, ShardRequest};
 use crate::system::environment::EnvVariables;
 
-/// An array job's task, as its scheduler tells it.
+/// A task of an array job, as its scheduler describes it.
 struct ArrayTask {
-    /// What tells it.
+    /// The variable that holds its index.
     variable: &'static str,
+    /// The index of the task.
     index: i64,
-    /// The least index, and how many there are, where that is told.
+    /// The least index and the number of tasks, where the scheduler sets them; the number is 0 where it was not asked
+    /// for.
     index_range: Option<(i64, u32)>,
-    /// What the index of the first of all shards is.
+    /// The index of shard 1 where the user states the number of shards: 1 with Slurm, 0 elsewhere.
     first_index: i64,
 }
 
 impl ShardRequest {
-    /// The shard that is meant, and what is to be said about it.
+    /// The shard that is asked for, and a note for the user where the number of shards was assumed.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the variables of schedulers do not tell it, or contradict each other.
+    /// [`Error::Usage`] if the variables of schedulers are not set, are invalid, or contradict each other.
     pub fn resolve(self, variables: &EnvVariables) -> Result<(Shard, Option<String>)> {
         let of = match self {
             ShardRequest::Explicit(shard) => return Ok((shard, None)),
@@ -35,31 +37,31 @@ impl ShardRequest {
             variable, index, ..
         } = task;
         let (least, count) = match (of, task.index_range) {
-            (Some(of), told) => {
-                // A part of the array may run alone, but it must be of that array.
+            (Some(of), range) => {
+                // Some tasks of the array may run alone, but their indices must be of that array.
                 let least = task.first_index;
                 let most = least + i64::from(of) - 1;
-                let is_whole = told.is_none_or(|(first, _)| first >= least);
+                let is_whole = range.is_none_or(|(first, _)| first >= least);
                 if !is_whole || !(least..=most).contains(&index) {
                     return Err(wrong(format!(
                         "{variable} is {index}, and the tasks of such an array have the numbers {least} to {most}{}",
-                        match told {
+                        match range {
                             Some((first, _)) if !is_whole => format!(", not from {first}"),
                             _ => String::new(),
                         }
                     )));
                 }
                 if task.first_index == 0
-                    && let Some((_, told)) = told
-                    && told != of
+                    && let Some((_, tasks)) = range
+                    && tasks != of
                 {
                     return Err(wrong(format!(
-                        "the array has {told} tasks, not {of}; --shard auto takes their number from it"
+                        "the array has {tasks} tasks, not {of}; --shard auto takes their number from it"
                     )));
                 }
                 (least, of)
             }
-            (None, Some(told)) => told,
+            (None, Some(range)) => range,
             (None, None) => {
                 return Err(wrong(format!(
                     "{variable} tells which task this is, but nothing tells how many there are; say so: --shard auto/N, with \
@@ -84,11 +86,17 @@ impl ShardRequest {
     }
 }
 
+/// The index of a task of a Slurm array.
 const SLURM: &str = "SLURM_ARRAY_TASK_ID";
+/// The index of a pod of an indexed Kubernetes job.
 const KUBERNETES: &str = "JOB_COMPLETION_INDEX";
+/// The index of a child job of an AWS Batch array.
 const AWS: &str = "AWS_BATCH_JOB_ARRAY_INDEX";
 
-/// Which task of which scheduler's array this is; `is_counted` says that how many there are is known already.
+/// The task of the array job that runs the program; `is_counted` says that the number of shards is known already.
+///
+/// # Errors
+/// That none or several schedulers set their variables, or that one is invalid, as a sentence.
 fn array_task(variables: &EnvVariables, is_counted: bool) -> Result<ArrayTask, String> {
     let mut tasks = Vec::new();
     for variable in [SLURM, KUBERNETES, AWS] {
@@ -110,7 +118,7 @@ fn array_task(variables: &EnvVariables, is_counted: bool) -> Result<ArrayTask, S
             ));
         }
     };
-    let array = match variable {
+    let index_range = match variable {
         SLURM => slurm_array(variables, index, is_counted)?,
         AWS => {
             let size = number(variables, "AWS_BATCH_JOB_ARRAY_SIZE")?;
@@ -122,20 +130,24 @@ fn array_task(variables: &EnvVariables, is_counted: bool) -> Result<ArrayTask, S
     Ok(ArrayTask {
         variable,
         index,
-        index_range: array,
+        index_range,
         first_index: i64::from(variable == SLURM),
     })
 }
 
-/// The least task of Slurm's array, and how many there are.
+/// The least index of Slurm's array, and the number of tasks; 0 where `is_counted`.
+///
+/// # Errors
+/// That the variables are missing, or that the indices do not follow each other, as a sentence.
 fn slurm_array(
     variables: &EnvVariables,
     index: i64,
     is_counted: bool,
 ) -> Result<Option<(i64, u32)>, String> {
-    let of = |name| number(variables, name);
-    let (least, most) = (of("SLURM_ARRAY_TASK_MIN")?, of("SLURM_ARRAY_TASK_MAX")?);
-    let tasks = of("SLURM_ARRAY_TASK_COUNT")?;
+    let variable = |name| number(variables, name);
+    let least = variable("SLURM_ARRAY_TASK_MIN")?;
+    let most = variable("SLURM_ARRAY_TASK_MAX")?;
+    let tasks = variable("SLURM_ARRAY_TASK_COUNT")?;
     if is_counted {
         return Ok(least.map(|least| (least, 0)));
     }
@@ -145,7 +157,7 @@ fn slurm_array(
              --shard auto/N"
         ));
     };
-    let step = of("SLURM_ARRAY_TASK_STEP")?.unwrap_or(1);
+    let step = variable("SLURM_ARRAY_TASK_STEP")?.unwrap_or(1);
     let most = most.unwrap_or(least + tasks - 1);
     if step != 1 || most - least + 1 != tasks {
         return Err(format!(
@@ -161,6 +173,7 @@ fn slurm_array(
     Ok(Some((least, count("SLURM_ARRAY_TASK_COUNT", tasks)?)))
 }
 
+/// The whole number in a variable; none where it is not set.
 fn number(variables: &EnvVariables, name: &str) -> Result<Option<i64>, String> {
     let text = variables.text(name).map_err(|error| error.to_string())?;
     let parse = |text: &str| text.parse::<u32>().map(i64::from);
@@ -168,6 +181,7 @@ fn number(variables: &EnvVariables, name: &str) -> Result<Option<i64>, String> {
         .transpose()
 }
 
+/// The number of tasks, `value` of the variable `name`, which must be above 0.
 fn count(name: &str, value: i64) -> Result<u32, String> {
     u32::try_from(value)
         .ok()

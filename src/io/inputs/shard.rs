@@ -1,8 +1,9 @@
-//! Photos shared out among jobs that know nothing of each other: which of them are whose follows from their names alone.
+//! Divides photos among jobs that do not communicate (`--shard K/N`): the shard of a photo follows from its name alone.
 //!
-//! The shard of a photo is the BLAKE3 digest of its path below the folder that was searched (`/` between the parts; its
-//! name, if it was named itself), the first 8 bytes as a little-endian number, modulo the number of shards. All pages of
-//! a file are in one shard. So it does not change with the machine, the order, or what else is in the folder.
+//! It is the first 8 bytes, as a little-endian number, of the BLAKE3 digest of the path below the folder that was
+//! searched (`/` between the parts; the name alone, if the file was named itself), modulo the number of shards. All
+//! pages of a file are in one shard. The shard does not depend on the machine, the order, or what else is in the
+//! folder.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,79 +13,81 @@ use std::str::FromStr;
 use crate::error::Result;
 use crate::io::inputs::{CollectedInputs, Source};
 
-/// One of several parts of all photos.
+/// Shard `number` of `count`: one part of all photos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     /// Counted from 1.
     number: u32,
+    /// The number of shards, 1 or more.
     count: u32,
 }
 
-/// Which shard is asked for.
+/// The shard that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShardRequest {
-    /// This one.
+    /// The shard that was named.
     Explicit(Shard),
-    /// That of the array job that runs the program; with the number of shards, where the scheduler does not tell it or runs
-    /// only some of them.
+    /// The shard of this task of an array job, by the variables of its scheduler; with the number of shards, where the
+    /// scheduler does not set it or runs only some of them.
     Auto(Option<u32>),
 }
 
 impl Shard {
-    /// The shard with this number, counted from 1.
+    /// Shard `number`, counted from 1, of `count`.
     ///
     /// # Errors
-    /// A sentence, if there is none.
-    pub fn new(number: u32, of: u32) -> Result<Self, String> {
-        match of {
+    /// If `count` is 0, or `number` is not among 1 to `count`, as a sentence.
+    pub fn new(number: u32, count: u32) -> Result<Self, String> {
+        match count {
             0 => Err("there must be one shard at least, such as 1/1".into()),
-            _ if (1..=of).contains(&number) => Ok(Shard { number, count: of }),
+            _ if (1..=count).contains(&number) => Ok(Shard { number, count }),
             _ => Err(format!(
-                "shards are counted from 1, so that those of {of} are 1/{of} to {of}/{of}"
+                "shards are counted from 1, so that those of {count} are 1/{count} to {count}/{count}"
             )),
         }
     }
 
-    /// Its number, counted from 1.
+    /// The number of this shard, counted from 1.
     pub fn number(self) -> u32 {
         self.number
     }
 
-    /// How many there are.
+    /// The number of shards.
     pub fn count(self) -> u32 {
         self.count
     }
 
-    /// As names of files have it, `003-of-100`: in their order.
+    /// The shard in names of files, such as `003-of-100`, padded so that names sort by number.
     pub fn label(self) -> String {
         let digits = self.count.to_string().len();
         format!("{:0digits$}-of-{}", self.number, self.count)
     }
 
-    /// Whether it is a part and not all of it.
+    /// Whether there are several shards, so that this one lacks photos.
     pub fn is_part(self) -> bool {
         self.count > 1
     }
 
-    /// Whether a photo is in it.
+    /// Whether a photo belongs to this shard.
     pub fn contains(self, source: &Source) -> bool {
         self.contains_name(&shard_key(source))
     }
 
+    /// Whether the photo or input with this name belongs to this shard.
     fn contains_name(self, name: &[u8]) -> bool {
         shard_number(name, self.count) == self.number
     }
 
-    /// Leaves the photos that are in it; those of `always`, by their numbers, too. An input that led to no photo is told of
-    /// in one shard. Returns how many photos there were before.
+    /// Keeps the photos of this shard, and those whose index `always` accepts; of failures those whose path belongs to
+    /// this shard, so that each is reported once. Returns the number of photos before.
     pub fn retain_sources(
         self,
         collected: &mut CollectedInputs,
         always: impl Fn(usize) -> bool,
     ) -> usize {
         let count = collected.sources.len();
-        let kept = collected.sources.iter().enumerate();
-        let kept: Vec<bool> = kept
+        let sources = collected.sources.iter().enumerate();
+        let kept: Vec<bool> = sources
             .map(|(index, source)| always(index) || self.contains(source))
             .collect();
         collected.failures.retain_mut(|failure| {
@@ -100,18 +103,19 @@ impl Shard {
     }
 }
 
-/// The shard of `of` that a photo is in, counted from 1.
-pub fn shard_of(source: &Source, of: u32) -> u32 {
-    shard_number(&shard_key(source), of)
+/// The number, counted from 1, of the shard among `count` that a photo belongs to.
+pub fn shard_of(source: &Source, count: u32) -> u32 {
+    shard_number(&shard_key(source), count)
 }
 
-fn shard_number(name: &[u8], of: u32) -> u32 {
+/// As [`shard_of`], by the name of a photo.
+fn shard_number(name: &[u8], count: u32) -> u32 {
     let mut first = [0; 8];
     first.copy_from_slice(&blake3::hash(name).as_bytes()[..8]);
-    (u64::from_le_bytes(first) % u64::from(of)) as u32 + 1
+    (u64::from_le_bytes(first) % u64::from(count)) as u32 + 1
 }
 
-/// By which the shard of a photo is found.
+/// The name that decides the shard of a photo.
 fn shard_key(source: &Source) -> Cow<'_, [u8]> {
     match source {
         Source::File { relative, .. } => portable(relative),
@@ -119,7 +123,7 @@ fn shard_key(source: &Source) -> Cow<'_, [u8]> {
     }
 }
 
-/// The bytes of a path as they are on every system.
+/// The bytes of a path with `/` between its parts on every system.
 fn portable(path: &Path) -> Cow<'_, [u8]> {
     match (MAIN_SEPARATOR_STR, path.to_str()) {
         ("/", _) | (_, None) => path.as_os_str().as_encoded_bytes().into(),
@@ -127,7 +131,7 @@ fn portable(path: &Path) -> Cow<'_, [u8]> {
     }
 }
 
-/// `3/100`
+/// Writes the shard as in `--shard`: `3/100`.
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.number, self.count)

@@ -1,44 +1,44 @@
-//! What the first bytes of a file say it is.
+//! Identifies a file by its first bytes: [`identify`] takes up to [`HEAD_BYTES`] and returns a [`FileKind`].
 //!
-//! The `image` crate's signatures, tightened where two bytes would claim ordinary text (`BM…`, `P1 …`), and what else
-//! lies in folders of photos: phone and camera formats, clips, pictures that are no photos.
+//! The `image` crate's signatures, tightened where two bytes would claim ordinary text (`BM…`, `P1 …`), and the other
+//! files that folders of photos hold: phone and camera formats, video clips, pictures that are no photos. A new input
+//! format gets its signature here.
 
 use std::path::Path;
 
 use image::ImageFormat;
 
-use super::codec;
 use super::foreign::ForeignFormat;
 use super::summary::TARS;
 use crate::system::files::signature::{is_own_picture, is_own_tiff};
 
-/// How many leading bytes [`identify`] needs.
+/// How many leading bytes of a file [`identify`] needs.
 pub(super) const HEAD_BYTES: usize = 4096;
 
-/// The kind of a file.
+/// The kind of a file, by its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileKind {
-    /// An image that can be decoded.
+    /// An image in a format that [`jpeg`](super::jpeg), [`tiff`](super::tiff) or [`codec`](super::codec) decodes.
     Image(ImageFormat),
-    /// A picture that this program made; folders are searched for photos, not for these.
+    /// A PNG that this program wrote; a search through folders skips it.
     OwnPicture,
-    /// A photo in a format that has a decoder of its own, in this program or beside it.
+    /// A photo in a format that [`foreign`](super::foreign) decodes.
     Foreign(ForeignFormat),
     /// A tar archive.
     Tar,
-    /// A video clip.
+    /// A video clip, with the name of its format.
     Clip(&'static str),
-    /// A picture that is no finished photo (a texture, a document).
+    /// A picture that is not read as a photo (a texture, a document), with the name of its format.
     Unsuitable(&'static str),
     /// Anything else.
     Other,
 }
 
 impl FileKind {
-    /// What a summary calls it.
+    /// The name of the kind in a search summary.
     pub fn name(self) -> &'static str {
         match self {
-            FileKind::Image(format) => codec::name(format),
+            FileKind::Image(format) => format_name(format),
             FileKind::OwnPicture => "pictures by dino",
             FileKind::Foreign(foreign) => foreign.name(),
             FileKind::Clip(name) | FileKind::Unsuitable(name) => name,
@@ -48,12 +48,29 @@ impl FileKind {
     }
 }
 
-/// Names the kind of a file from all of its bytes, or of as many as there are.
+/// The name of a format in messages and summaries.
+pub(super) fn format_name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::Png => "PNG",
+        ImageFormat::Gif => "GIF",
+        ImageFormat::WebP => "WebP",
+        ImageFormat::Pnm => "PNM",
+        ImageFormat::Tiff => "TIFF",
+        ImageFormat::Bmp => "BMP",
+        ImageFormat::Ico => "ICO",
+        ImageFormat::Farbfeld => "farbfeld image",
+        ImageFormat::Qoi => "QOI",
+        _ => "image",
+    }
+}
+
+/// Identifies a file from all of its bytes, of which it uses the first [`HEAD_BYTES`].
 pub(super) fn identify_bytes(bytes: &[u8]) -> FileKind {
     identify(&bytes[..bytes.len().min(HEAD_BYTES)])
 }
 
-/// Names the kind of a file from its first [`HEAD`] bytes (or all of it, if shorter).
+/// Identifies a file from its first [`HEAD_BYTES`] bytes, or all of them if there are fewer.
 pub(super) fn identify(head: &[u8]) -> FileKind {
     if let Some(kind) = by_signature(head) {
         return kind;
@@ -66,7 +83,7 @@ pub(super) fn identify(head: &[u8]) -> FileKind {
         Ok(ImageFormat::Bmp) if !is_bmp(head) => FileKind::Other,
         Ok(ImageFormat::Png) if is_own_picture(head) => FileKind::OwnPicture,
         Ok(ImageFormat::Tiff) if is_own_tiff(head) => FileKind::Unsuitable("map of depths"),
-        // BigTIFF, which the signatures do not know.
+        // BigTIFF, which the `image` crate does not recognise.
         _ if head.starts_with(b"II+\0\x08\0\0\0") || head.starts_with(b"MM\0+\0\x08\0\0") => {
             FileKind::Image(ImageFormat::Tiff)
         }
@@ -78,67 +95,39 @@ pub(super) fn identify(head: &[u8]) -> FileKind {
     }
 }
 
-/// Whether a file's name promises an image, so that content that is none deserves a word.
+/// Whether a file's extension is one of images, so that it is an error if its content is none.
 pub(super) fn is_image_name(path: &Path) -> bool {
     let extension = path
         .extension()
         .map(|e| e.to_string_lossy().to_ascii_lowercase());
-    let also = [
+    let other_extensions = [
         "heic", "heif", "avif", "jxl", "jp2", "j2k", "raf", "cr2", "cr3", "rw2", "orf", "nef",
         "arw", "dng",
     ];
     ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled())
-        || extension.is_some_and(|extension| also.contains(&extension.as_str()))
+        || extension.is_some_and(|extension| other_extensions.contains(&extension.as_str()))
 }
 
-/// Kinds that the `image` crate's signatures do not know, or would take for another.
+/// Kinds that the `image` crate does not recognise, or takes for another.
 fn by_signature(head: &[u8]) -> Option<FileKind> {
+    const JPEG_XL: FileKind = FileKind::Foreign(ForeignFormat::JpegXl);
+    const JPEG_2000: FileKind = FileKind::Foreign(ForeignFormat::Jpeg2000);
+    const fn raw(name: &'static str) -> FileKind {
+        FileKind::Foreign(ForeignFormat::CameraRaw(name))
+    }
     const SIGNATURES: &[(&[u8], FileKind)] = &[
-        (&[0xff, 0x0a], FileKind::Foreign(ForeignFormat::JpegXl)),
-        (
-            b"\0\0\0\x0cJXL \r\n\x87\n",
-            FileKind::Foreign(ForeignFormat::JpegXl),
-        ),
-        (
-            b"\0\0\0\x0cjP  \r\n\x87\n",
-            FileKind::Foreign(ForeignFormat::Jpeg2000),
-        ),
-        (
-            &[0xff, 0x4f, 0xff, 0x51],
-            FileKind::Foreign(ForeignFormat::Jpeg2000),
-        ),
-        (
-            b"FUJIFILMCCD-RAW",
-            FileKind::Foreign(ForeignFormat::CameraRaw("Fujifilm raw")),
-        ),
-        (
-            b"IIU\0",
-            FileKind::Foreign(ForeignFormat::CameraRaw("Panasonic raw")),
-        ),
-        (
-            b"IIRO",
-            FileKind::Foreign(ForeignFormat::CameraRaw("Olympus raw")),
-        ),
-        (
-            b"IIRS",
-            FileKind::Foreign(ForeignFormat::CameraRaw("Olympus raw")),
-        ),
-        (
-            b"MMOR",
-            FileKind::Foreign(ForeignFormat::CameraRaw("Olympus raw")),
-        ),
-        (
-            b"FOVb",
-            FileKind::Foreign(ForeignFormat::CameraRaw("Sigma raw")),
-        ),
-        (
-            b"\0MRM",
-            FileKind::Foreign(ForeignFormat::CameraRaw("Minolta raw")),
-        ),
-        (
-            b"II\x1a\0\0\0HEAPCCDR",
-            FileKind::Foreign(ForeignFormat::CameraRaw("Canon raw")),
-        ),
+        (&[0xff, 0x0a], JPEG_XL),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", JPEG_XL),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", JPEG_2000),
+        (&[0xff, 0x4f, 0xff, 0x51], JPEG_2000),
+        (b"FUJIFILMCCD-RAW", raw("Fujifilm raw")),
+        (b"IIU\0", raw("Panasonic raw")),
+        (b"IIRO", raw("Olympus raw")),
+        (b"IIRS", raw("Olympus raw")),
+        (b"MMOR", raw("Olympus raw")),
+        (b"FOVb", raw("Sigma raw")),
+        (b"\0MRM", raw("Minolta raw")),
+        (b"II\x1a\0\0\0HEAPCCDR", raw("Canon raw")),
         (
             &[0x1a, 0x45, 0xdf, 0xa3],
             FileKind::Clip("Matroska or WebM"),
@@ -178,7 +167,7 @@ fn by_signature(head: &[u8]) -> Option<FileKind> {
     by_brand(head)
 }
 
-/// ISO base media files by the brands that they say they are compatible with.
+/// Identifies an ISO base media file (ISO/IEC 14496-12) by the brands of its `ftyp` box.
 fn by_brand(head: &[u8]) -> Option<FileKind> {
     if head.get(4..8)? != b"ftyp" {
         return None;
@@ -189,7 +178,7 @@ fn by_brand(head: &[u8]) -> Option<FileKind> {
         .as_chunks::<4>()
         .0;
     let major = *brands.first()?;
-    let says = |names: &[&[u8; 4]]| {
+    let has_brand = |names: &[&[u8; 4]]| {
         // The second four bytes are a version.
         let compatible = brands.iter().skip(2);
         names.iter().any(|name| major == **name)
@@ -197,9 +186,9 @@ fn by_brand(head: &[u8]) -> Option<FileKind> {
     };
     Some(if major == *b"crx " {
         FileKind::Foreign(ForeignFormat::CameraRaw("Canon raw"))
-    } else if says(&[b"avif", b"avis"]) {
+    } else if has_brand(&[b"avif", b"avis"]) {
         FileKind::Foreign(ForeignFormat::Avif)
-    } else if says(&[
+    } else if has_brand(&[
         b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1",
     ]) {
         FileKind::Foreign(ForeignFormat::Heic)
@@ -211,7 +200,7 @@ fn by_brand(head: &[u8]) -> Option<FileKind> {
 }
 
 /// Whether a TIFF is a camera raw file (CR2, NEF, ARW, DNG, …): its first directory describes a small preview
-/// (NewSubfileType 1) or carries a DNGVersion, and decoding it would quietly give the preview.
+/// (NewSubfileType 1) or carries a DNGVersion, and decoding it would give the preview without a warning.
 fn is_camera_raw(head: &[u8]) -> bool {
     const NEW_SUBFILE_TYPE: u16 = 254;
     const DNG_VERSION: u16 = 50706;
@@ -246,7 +235,7 @@ fn is_camera_raw(head: &[u8]) -> bool {
             })
 }
 
-/// A magic number and white space (or a comment) follow each other in every PNM.
+/// Whether a PNM's magic number is followed by white space or a comment, which tells it from text.
 fn is_pnm(head: &[u8]) -> bool {
     head.get(2)
         .is_some_and(|&c| c.is_ascii_whitespace() || c == b'#')
@@ -255,7 +244,7 @@ fn is_pnm(head: &[u8]) -> bool {
         })
 }
 
-/// The size of the second header tells a bitmap from a text that starts with "BM".
+/// Whether the size of the second header is one that bitmaps have, which tells it from text that starts with "BM".
 fn is_bmp(head: &[u8]) -> bool {
     let size = head
         .get(14..18)
@@ -264,20 +253,20 @@ fn is_bmp(head: &[u8]) -> bool {
     matches!(size, Some(12 | 16 | 40 | 52 | 56 | 64 | 108 | 124))
 }
 
-/// Endings of files that are video.
-const VIDEO_ENDINGS: [&str; 36] = [
+/// Extensions of video files, in lower case.
+const VIDEO_EXTENSIONS: [&str; 36] = [
     "mp4", "m4v", "mov", "qt", "mkv", "webm", "avi", "mpg", "mpeg", "mpe", "m1v", "m2v", "ts",
     "mts", "m2ts", "m2t", "vob", "wmv", "asf", "flv", "f4v", "3gp", "3g2", "ogv", "ogm", "y4m",
     "mxf", "gxf", "nut", "rm", "rmvb", "divx", "dv", "mjpeg", "mjpg", "ivf",
 ];
 
-/// Whether a path's ending is one of video files. Endings of pictures, moving or not, are none.
+/// Whether a path has the extension of a video file; those of pictures, animated or not, are not among them.
 pub fn has_video_extension(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    ending.is_some_and(|ending| {
-        VIDEO_ENDINGS
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| {
+        VIDEO_EXTENSIONS
             .iter()
-            .any(|known| known.eq_ignore_ascii_case(ending))
+            .any(|known| known.eq_ignore_ascii_case(extension))
     })
 }
 

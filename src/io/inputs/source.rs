@@ -1,4 +1,5 @@
-//! One photo that has been asked for, and its bytes.
+//! A [`Source`]: one photo that was asked for, where its bytes are, and how they are read. Pipes and standard input are
+//! read once and kept, since a photo may be read twice.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,54 +21,55 @@ use crate::system::{interrupt, memory};
 /// Where the bytes of a photo come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A file.
+    /// A photo in a file, or one page of it.
     File {
-        /// The file as it can be opened.
+        /// The path by which the file can be opened.
         path: PathBuf,
-        /// Its path below the folder it was found in; just its name if it was named itself.
+        /// The path that outputs mirror: below the folder that was searched, or the name alone if the file was named
+        /// itself.
         relative: PathBuf,
-        /// Named by the user, not found by searching.
+        /// Whether the user named it, and no search found it.
         is_named: bool,
-        /// Which of several pages or frames it is.
+        /// The page or frame, where there are several.
         page: Option<Page>,
     },
-    /// A photo in a tar.
+    /// A photo in a tar, or one page of it.
     TarMember {
-        /// Which.
+        /// The member of the tar.
         member: TarMember,
-        /// Which of several pages or frames it is.
+        /// The page or frame, where there are several.
         page: Option<Page>,
     },
     /// A photo at an address.
     Url(RemotePhoto),
-    /// Standard input, and which of several images there it is.
+    /// Standard input, or one of several images that follow each other there.
     Stdin(Option<Page>),
 }
 
-/// One of several images in a file or on standard input.
+/// One of several images in a file or on standard input: a page, a frame, or a picture that follows another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// Counted from 1.
+    /// Its number, counted from 1.
     pub number: u32,
-    /// How many there are.
+    /// How many images there are.
     pub count: u32,
 }
 
-/// Standard input can be read once, a photo may be wanted twice (to fit, then to draw).
+/// Standard input, once it has been read: a photo may be read twice, to fit and then to render.
 static STDIN: OnceLock<Result<BufferedStdin, String>> = OnceLock::new();
 
 impl Source {
-    /// Takes the stamp of the `bytes` that were read of it; `met` was asked about its file before.
-    pub fn stamp(&self, bytes: &[u8], met: Option<&Metadata>) -> FileStamp {
+    /// The stamp of the `bytes` that were read from it; `metadata` is what [`Source::metadata`] returned before.
+    pub fn stamp(&self, bytes: &[u8], metadata: Option<&Metadata>) -> FileStamp {
         match self {
             Source::TarMember { member, .. } => member.stamp(bytes),
             Source::File { .. } | Source::Url(_) | Source::Stdin(_) => {
-                FileStamp::of_read_file(bytes, met)
+                FileStamp::of_read_file(bytes, metadata)
             }
         }
     }
 
-    /// A file that the user named.
+    /// The file at `path`, as one that the user named.
     pub fn from_path(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let relative = path.file_name().unwrap_or(OsStr::new("unnamed")).into();
@@ -79,20 +81,20 @@ impl Source {
         }
     }
 
-    /// The same file or input, but only this image of it.
+    /// The same source, but only this page of it; a source at an address stays as it is.
     pub fn with_page(&self, page: Page) -> Self {
         let mut source = self.clone();
         match &mut source {
             Source::File { page: of, .. }
             | Source::TarMember { page: of, .. }
             | Source::Stdin(of) => *of = Some(page),
-            // How many there are is seen when it is fetched.
+            // Its pages are counted when it is fetched.
             Source::Url(_) => {}
         }
         source
     }
 
-    /// Which of several images it is.
+    /// The page, where there are several; none for addresses, whose pages are not counted before they are fetched.
     pub fn page(&self) -> Option<Page> {
         match self {
             Source::File { page, .. } | Source::TarMember { page, .. } | Source::Stdin(page) => {
@@ -102,7 +104,7 @@ impl Source {
         }
     }
 
-    /// The number of its page, 0 where there is one alone.
+    /// The number of its page, counted from 1; 0 where it holds one image, or no page of an address is asked for.
     pub fn page_number(&self) -> u32 {
         match self {
             Source::Url(remote) => remote.page(),
@@ -110,7 +112,7 @@ impl Source {
         }
     }
 
-    /// What to call it in messages.
+    /// The name of the source in messages: its path, and the page where there are several.
     pub fn name(&self) -> String {
         let name = self.path().display();
         match self.page() {
@@ -119,7 +121,8 @@ impl Source {
         }
     }
 
-    /// The file's path, `<stdin>`, an address as it may be shown, or of a photo in a tar that of the tar and below it its own.
+    /// The path of the file, `<stdin>`, an address without secrets, or the path of a tar joined with that of the photo
+    /// in it.
     pub fn path(&self) -> &Path {
         match self {
             Source::File { path, .. } => path,
@@ -129,7 +132,7 @@ impl Source {
         }
     }
 
-    /// The file that its bytes are in, if they are in one.
+    /// The file that holds its bytes: the photo's or the tar's; none for addresses and standard input.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Source::File { path, .. } => Some(path),
@@ -138,7 +141,7 @@ impl Source {
         }
     }
 
-    /// The path that its outputs mirror, which need not be without a way up.
+    /// The path that its outputs mirror, which may contain `..`.
     pub fn relative(&self) -> Cow<'_, Path> {
         match self {
             Source::File { relative, .. } => relative.into(),
@@ -150,7 +153,7 @@ impl Source {
         }
     }
 
-    /// [`Source::path`], wherever it is named from.
+    /// [`Source::path`] as an absolute path without `..`; addresses and `<stdin>` stay as they are.
     pub fn absolute(&self) -> PathBuf {
         let path = self.path();
         match self {
@@ -162,8 +165,8 @@ impl Source {
         }
     }
 
-    /// What the system says about the file that is all of it; asked before it is read, since whatever is written meanwhile
-    /// has a later time.
+    /// The metadata of its file, where the file holds this photo alone. Ask for it before reading: what is written
+    /// meanwhile then has a later modification time.
     pub fn metadata(&self) -> Option<Metadata> {
         match self {
             Source::File { path, .. } => fs::metadata(path).ok(),
@@ -171,25 +174,26 @@ impl Source {
         }
     }
 
-    /// The bytes of its file, or of its own image on standard input, `most` at most; nothing past the first few kilobytes
-    /// is read from something that is no image.
+    /// The bytes of its file, or of its own image on standard input. Of what is no image only the first kilobytes are
+    /// read. `max_memory` bounds the bytes of pipes, and twice the bytes of files, tar members and addresses.
     ///
     /// # Errors
-    /// Names the source that cannot be read, or has more bytes.
-    pub fn read(&self, most: u64) -> Result<Cow<'static, [u8]>> {
+    /// Names the source that cannot be read, or is too large.
+    pub fn read(&self, max_memory: u64) -> Result<Cow<'static, [u8]>> {
         match self {
-            Source::File { path, .. } => read_file(path, most),
-            Source::TarMember { member, .. } => read_member(member, most).map(Cow::Owned),
-            Source::Url(remote) => remote.fetch(most).map(Cow::Owned),
+            Source::File { path, .. } => read_file(path, max_memory),
+            Source::TarMember { member, .. } => read_member(member, max_memory).map(Cow::Owned),
+            Source::Url(remote) => remote.fetch(max_memory).map(Cow::Owned),
             Source::Stdin(page) => {
-                let stdin = BufferedStdin::get(most)?;
+                let stdin = BufferedStdin::get(max_memory)?;
                 let image = page.and_then(|page| stdin.image(page.number));
                 Ok(image.unwrap_or(&stdin.bytes).into())
             }
         }
     }
 
-    /// The page to take of the bytes that [`Source::read`] gives; an image of a stream is cut out of it already.
+    /// The page to decode of the bytes that [`Source::read`] returns; none where these are one image of a stream
+    /// already.
     pub(super) fn page_within(&self) -> Option<Page> {
         match (self, BufferedStdin::already_read()) {
             (Source::Stdin(_), Some(stdin)) if stdin.images.len() > 1 => None,
@@ -198,7 +202,7 @@ impl Source {
     }
 }
 
-/// A path without `..`, which may lead through links.
+/// A path without `..`, resolved through links; as it is where it cannot be resolved.
 fn resolve_parent_dirs(path: PathBuf) -> PathBuf {
     let goes_up = |part| part == Component::ParentDir;
     if !path.components().any(goes_up) {
@@ -209,26 +213,28 @@ fn resolve_parent_dirs(path: PathBuf) -> PathBuf {
     real.unwrap_or(path)
 }
 
-/// All of standard input.
+/// All bytes of standard input, and the images in them.
 #[derive(Debug)]
 pub(super) struct BufferedStdin {
     bytes: Vec<u8>,
-    /// Where the images are that follow each other; one at least.
+    /// The ranges of the images that follow each other.
     images: Vec<Range<usize>>,
 }
 
 impl BufferedStdin {
-    /// Reads it, the first time; `most` bytes at most.
-    pub fn get(most: u64) -> Result<&'static Self> {
+    /// Standard input, which the first call reads, up to `max_bytes`.
+    ///
+    /// # Errors
+    /// If it cannot be read or is too large; [`Error::Interrupted`].
+    pub fn get(max_bytes: u64) -> Result<&'static Self> {
         if STDIN.get().is_none() {
             let read = interrupt::wait_for(move || {
-                read_image(io::stdin().lock(), most.min(pipe::MAX_PIPE_BYTES))
+                read_image(io::stdin().lock(), max_bytes.min(pipe::MAX_PIPE_BYTES))
             })?;
             let read = read.map_err(|error| error.to_string()).map(|bytes| {
                 let images = pages::split_stream(&bytes);
                 BufferedStdin { bytes, images }
             });
-            // Only one thread asks first.
             let _ = STDIN.set(read);
         }
         match STDIN.get() {
@@ -238,12 +244,12 @@ impl BufferedStdin {
         }
     }
 
-    /// As it was read.
+    /// Standard input, if it has been read.
     fn already_read() -> Option<&'static Self> {
         STDIN.get()?.as_ref().ok()
     }
 
-    /// Images that follow each other, or pages within the only one.
+    /// The number of images that follow each other, or of pages within the only one.
     pub fn count(&self) -> u32 {
         match self.images.len() {
             0 | 1 => pages::count_in_file(&self.bytes),
@@ -251,6 +257,7 @@ impl BufferedStdin {
         }
     }
 
+    /// The bytes of image `number`, counted from 1, where several follow each other.
     fn image(&self, number: u32) -> Option<&[u8]> {
         let range = self.images.get(number.checked_sub(1)? as usize)?;
         match self.images.len() {
@@ -260,35 +267,43 @@ impl BufferedStdin {
     }
 }
 
-/// The bytes of a file, or of a pipe; of what is no image only the first kilobytes, and never more than `most`.
-fn read_file(path: &Path, most: u64) -> Result<Cow<'static, [u8]>> {
+/// The bytes of a file, twice which `max_memory` must hold, or of a pipe; of what is no image only the first kilobytes.
+///
+/// # Errors
+/// If it cannot be read or is too large.
+fn read_file(path: &Path, max_memory: u64) -> Result<Cow<'static, [u8]>> {
     let failed = |error: io::Error| Error::io(path, &error);
     match fs::metadata(path) {
-        Ok(met) if met.is_file() => {
-            // It is copied once while it is decoded.
-            if let Some(bytes) = met.len().checked_mul(2).filter(|&bytes| bytes > most) {
+        Ok(metadata) if metadata.is_file() => {
+            // The bytes are copied once while they are decoded.
+            let twice = metadata.len().checked_mul(2);
+            if let Some(bytes) = twice.filter(|&bytes| bytes > max_memory) {
                 return Err(Error::file_with_fault(
                     path,
-                    memory::too_much(bytes, most),
+                    memory::too_much(bytes, max_memory),
                     FileFault::Memory,
                 ));
             }
-            let read = File::open(path).and_then(|file| read_image(file, most));
+            let read = File::open(path).and_then(|file| read_image(file, max_memory));
             read.map(Cow::Owned).map_err(failed)
         }
-        _ => read_pipe(path, most.min(pipe::MAX_PIPE_BYTES)),
+        _ => read_pipe(path, max_memory.min(pipe::MAX_PIPE_BYTES)),
     }
 }
 
-/// The bytes of a photo in a tar; of what is no image only the first kilobytes.
-fn read_member(member: &TarMember, most: u64) -> Result<Vec<u8>> {
-    // As of a file.
-    if let Some(bytes) = member.bytes.checked_mul(2).filter(|&bytes| bytes > most) {
-        return Err(Error::file(&member.path, memory::too_much(bytes, most)));
+/// The bytes of a photo in a tar, under the rules of [`read_file`].
+///
+/// # Errors
+/// If it cannot be read, is too large, or the tar ends within it.
+fn read_member(member: &TarMember, max_memory: u64) -> Result<Vec<u8>> {
+    let twice = member.bytes.checked_mul(2);
+    if let Some(bytes) = twice.filter(|&bytes| bytes > max_memory) {
+        let why = memory::too_much(bytes, max_memory);
+        return Err(Error::file(&member.path, why));
     }
     let read = || {
-        let bytes = read_image(member.open()?, most)?;
-        // Of what is no image, the head alone is read.
+        let bytes = read_image(member.open()?, max_memory)?;
+        // Only the head is read of what is no image.
         let is_whole = [member.bytes, sniff::HEAD_BYTES as u64].contains(&(bytes.len() as u64));
         match is_whole {
             true => Ok(bytes),
@@ -298,30 +313,37 @@ fn read_member(member: &TarMember, most: u64) -> Result<Vec<u8>> {
     read().map_err(|error| Error::io(&member.path, &error))
 }
 
-/// What came out of pipes, by their paths: each can be read once, a photo may be wanted twice.
+/// The bytes of pipes that have been read, by their paths.
 static PIPES: Mutex<BTreeMap<PathBuf, &'static [u8]>> = Mutex::new(BTreeMap::new());
 
-/// The bytes that come, or came, out of a pipe.
-fn read_pipe(path: &Path, most: u64) -> Result<Cow<'static, [u8]>> {
+/// The bytes of a pipe, which the first call reads, up to `max_bytes`.
+///
+/// # Errors
+/// If it cannot be read or is too large; [`Error::Interrupted`].
+fn read_pipe(path: &Path, max_bytes: u64) -> Result<Cow<'static, [u8]>> {
     let pipes = || PIPES.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = pipes().get(path) {
         return Ok(Cow::Borrowed(*known));
     }
     let owned = path.to_owned();
-    let read = interrupt::wait_for(move || read_image(File::open(owned)?, most))?;
+    let read = interrupt::wait_for(move || read_image(File::open(owned)?, max_bytes))?;
     let bytes: &'static [u8] = read.map_err(|error| Error::io(path, &error))?.leak();
     pipes().insert(path.to_owned(), bytes);
     Ok(Cow::Borrowed(bytes))
 }
 
-/// Reads an image, or several that follow each other; of anything else, only the beginning.
-fn read_image(mut from: impl Read, most: u64) -> io::Result<Vec<u8>> {
+/// Reads an image, or several that follow each other, of up to `max_bytes`; of anything else only the first
+/// [`sniff::HEAD_BYTES`].
+///
+/// # Errors
+/// If the reader fails or has more bytes.
+fn read_image(mut from: impl Read, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     from.by_ref()
         .take(sniff::HEAD_BYTES as u64)
         .read_to_end(&mut head)?;
     match sniff::identify(&head) {
         FileKind::Other | FileKind::Tar | FileKind::Clip(_) | FileKind::Unsuitable(_) => Ok(head),
-        _ => pipe::read_to(from, head, most),
+        _ => pipe::read_to(from, head, max_bytes),
     }
 }

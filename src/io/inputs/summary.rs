@@ -1,4 +1,5 @@
-//! What a search through folders came across: photos by format, and what was passed over and why.
+//! The summary of a search through folders, patterns and tars: photos by format, and the files that were skipped, by
+//! kind and with the reason.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,59 +7,59 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-/// Tars that a search comes across.
+/// The kind of tars that a search finds; they are read only where they are named.
 pub(super) const TARS: &str = "tar archives";
-/// Pictures in a tar that have the photo of their sample beside them.
+/// The kind of pictures in a tar that accompany the photo of their sample.
 pub(super) const COMPANION_PICTURES: &str = "further pictures of samples";
-/// Members of a tar that others of the same name follow.
+/// The kind of members of a tar that later ones of the same name replace.
 pub(super) const REPEATED_MEMBERS: &str = "earlier members of the same name";
-/// Pictures in a tar that have no bytes of their own there, or not all of them.
+/// The kind of pictures in a tar whose bytes are not stored there as they are.
 pub(super) const LINKS_AND_SPARSE: &str = "links and sparse files in tars";
 
-/// Kinds that are named as many are.
+/// Kinds whose names are plurals already, for messages that name a kind.
 pub(crate) const PLURAL_KINDS: [&str; 4] =
     [TARS, COMPANION_PICTURES, REPEATED_MEMBERS, LINKS_AND_SPARSE];
 
-/// Everything that a search saw.
+/// What a search found and what it skipped.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct SearchSummary {
-    /// Photos by format.
+    /// The number of photos, by format.
     pub photos: BTreeMap<&'static str, usize>,
-    /// Files that are no photos, or that cannot be read here, by kind.
+    /// Files that are no photos or cannot be decoded on this machine, by kind.
     pub skipped: BTreeMap<&'static str, SkippedFiles>,
 }
 
-/// Files of one kind that were passed over.
+/// Files of one kind that were skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedFiles {
     /// How many there are.
     pub files: usize,
-    /// The first of them.
+    /// The path of the first.
     pub first: PathBuf,
-    /// Why they were.
+    /// Why the first was skipped, as a sentence that follows its path.
     pub reason: String,
-    /// Whether somebody may have wanted them.
+    /// Whether the user may miss them.
     pub severity: SkipSeverity,
 }
 
-/// How much files that were passed over are missed.
+/// How much the user may miss files that were skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SkipSeverity {
-    /// Not at all: texts, own pictures.
+    /// Not at all: files that are no images, and pictures that this program made.
     Irrelevant,
-    /// Perhaps: clips, tars.
+    /// Perhaps: video clips, tars, further pictures of samples.
     MaybeWanted,
-    /// They are photos, so the run has failed in part.
+    /// They are photos that cannot be decoded here, so that the run fails in part.
     Failed,
 }
 
 impl SearchSummary {
-    /// Counts a photo.
+    /// Counts a photo of `format`.
     pub(super) fn count(&mut self, format: &'static str) {
         *self.photos.entry(format).or_default() += 1;
     }
 
-    /// Adds what another search saw.
+    /// Adds the summary of another search.
     pub fn add(&mut self, other: SearchSummary) {
         for (format, photos) in other.photos {
             *self.photos.entry(format).or_default() += photos;
@@ -71,26 +72,26 @@ impl SearchSummary {
         }
     }
 
-    /// Counts a file that is passed over.
+    /// Counts a skipped file; `reason` is asked for the first of a kind only.
     pub(super) fn count_skipped(
         &mut self,
         kind: &'static str,
         path: &Path,
-        missed: SkipSeverity,
-        why: impl FnOnce() -> String,
+        severity: SkipSeverity,
+        reason: impl FnOnce() -> String,
     ) {
         let of_kind = self.skipped.entry(kind).or_insert_with(|| SkippedFiles {
             files: 0,
             first: path.to_owned(),
-            reason: why(),
-            severity: missed,
+            reason: reason(),
+            severity,
         });
         of_kind.files += 1;
     }
 
-    /// For programs.
+    /// The summary as JSON: `photos` by format, and `passed_over` with kind, number, first path and reason.
     pub fn to_json(&self) -> Value {
-        let passed_over: Vec<Value> = self
+        let skipped: Vec<Value> = self
             .skipped
             .iter()
             .map(|(kind, of_kind)| {
@@ -102,12 +103,12 @@ impl SearchSummary {
                 })
             })
             .collect();
-        json!({"photos": self.photos, "passed_over": passed_over})
+        json!({"photos": self.photos, "passed_over": skipped})
     }
 }
 
 impl fmt::Display for SearchSummary {
-    /// One line: how many photos of which formats, and how much else.
+    /// Writes one line: the number of photos of each format, and of skipped files of each kind.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count: usize = self.photos.values().sum();
         write!(

@@ -1,8 +1,8 @@
-//! Photos that come into a folder little by little.
+//! Watches a folder (`--watch`) for photos that are added to it over time.
 //!
-//! The folder is looked at once a second, which works on every file system, those of networks among them. A file is taken
-//! once it stood still between two looks and can be decoded; one that cannot is given more time, since whoever copies it
-//! may have paused.
+//! The folder is scanned once a second, which works on every file system, network file systems included. A file is
+//! taken once it is unchanged between two scans and can be decoded; one that cannot be decoded is given more scans,
+//! since its copy may have paused.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -21,83 +21,90 @@ use crate::system::interrupt;
 use crate::terminal::console::Console;
 use crate::terminal::warnings::Warnings;
 
-/// Between two looks.
+/// The time between two scans.
 const SCAN_INTERVAL: Duration = Duration::from_secs(1);
-/// How soon a wait notices that it is to end.
+/// How often a wait checks for an interrupt.
 const INTERRUPT_POLL: Duration = Duration::from_millis(20);
-/// Looks for which a file that cannot be decoded stands still before it has failed.
+/// The scans for which a file that cannot be decoded must be unchanged before it is taken as damaged.
 const MAX_UNCHANGED_SCANS: u32 = 6;
 
-/// What is watched.
+/// Which folder is watched.
 #[derive(Debug, Clone)]
 pub struct WatchRequest {
-    /// The folder.
+    /// The folder that photos are added to.
     pub folder: PathBuf,
-    /// With all its subfolders.
+    /// Whether subfolders are watched too.
     pub recursive: bool,
-    /// A folder below it that is not looked into, where results go.
+    /// The output folder, which is not searched if it lies below the watched one.
     pub excluded: PathBuf,
-    /// Take this page of files with several, counted from 1.
+    /// The page, counted from 1, to take of files with several; all pages where none is given.
     pub page: Option<u32>,
 }
 
-/// A file, as it was at the last look.
+/// A file, as it was at the last scan.
 #[derive(Debug)]
 struct WatchedFile {
+    /// Its size in bytes.
     bytes: u64,
+    /// When it was last modified, in nanoseconds since 1970.
     modified: Option<u64>,
-    /// Looks at which it was the same.
+    /// The number of scans at which it was the same, the first included.
     unchanged_scans: u32,
-    /// Whether it has been taken, or told of.
+    /// Whether it has been returned as a photo or a failure.
     is_taken: bool,
 }
 
 impl WatchedFile {
-    fn of(met: &Metadata) -> Self {
+    /// A file that is new or has changed.
+    fn of(metadata: &Metadata) -> Self {
         WatchedFile {
-            bytes: met.len(),
-            modified: modified_nanos(met),
+            bytes: metadata.len(),
+            modified: modified_nanos(metadata),
             unchanged_scans: 1,
             is_taken: false,
         }
     }
 
-    fn matches(&self, met: &Metadata) -> bool {
-        (self.bytes, self.modified) == (met.len(), modified_nanos(met))
+    /// Whether size and modification time are the same.
+    fn matches(&self, metadata: &Metadata) -> bool {
+        (self.bytes, self.modified) == (metadata.len(), modified_nanos(metadata))
     }
 }
 
-/// Looks at a folder again and again.
+/// Scans a folder repeatedly for new photos.
 pub struct Watcher<'w> {
     request: WatchRequest,
-    /// [`WatchRequest::excluded`] without links.
+    /// The real path of [`WatchRequest::excluded`], once it exists.
     excluded: Option<PathBuf>,
+    /// Tests whether files can be decoded, without warnings.
     decoder: PhotoDecoder,
+    /// The files of the last scan, by path.
     files: HashMap<PathBuf, WatchedFile>,
-    /// What could not be looked at, and was told.
+    /// What could not be read, by path, with the reason of which the user was warned.
     unreadable: HashMap<PathBuf, String>,
+    /// Whether the folder could not be read at the last scan.
     is_gone: bool,
     console: &'w Console,
 }
 
 impl<'w> Watcher<'w> {
-    /// A watch that begins; what is in the folder already comes with the first photos.
+    /// Starts a watch; photos that are in the folder already are returned first.
     ///
     /// # Errors
-    /// Names the folder that is none, or is the one where results go.
+    /// If the folder cannot be read or is no folder; [`Error::Usage`] if it is the output folder.
     pub fn new(
-        watched: WatchRequest,
+        request: WatchRequest,
         decoder: &PhotoDecoder,
         console: &'w Console,
     ) -> Result<Self> {
-        let folder = &watched.folder;
-        let met = fs::metadata(folder).map_err(|error| Error::io(folder, &error))?;
-        if !met.is_dir() {
+        let folder = &request.folder;
+        let metadata = fs::metadata(folder).map_err(|error| Error::io(folder, &error))?;
+        if !metadata.is_dir() {
             return Err(Error::file(folder, "is no folder, as --watch wants one"));
         }
         let real = |path: &Path| fs::canonicalize(path).ok();
-        let except = real(&watched.excluded);
-        if except.is_some() && except == real(folder) {
+        let excluded = real(&request.excluded);
+        if excluded.is_some() && excluded == real(folder) {
             return Err(Error::Usage(format!(
                 "--watch {}: results would go into the watched folder itself; -o DIR puts them elsewhere, or into a folder below \
                  it",
@@ -109,8 +116,8 @@ impl<'w> Watcher<'w> {
             ..decoder.clone()
         };
         Ok(Watcher {
-            request: watched,
-            excluded: except,
+            request,
+            excluded,
             decoder,
             files: HashMap::new(),
             unreadable: HashMap::new(),
@@ -119,15 +126,15 @@ impl<'w> Watcher<'w> {
         })
     }
 
-    /// Waits for photos, and gives those that have come.
+    /// Waits until there are new photos or failures, and returns them.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] when the watch is to end.
+    /// [`Error::Interrupted`] when the user ends the watch.
     pub fn wait_for_photos(&mut self) -> Result<CollectedInputs> {
         loop {
-            let begun = Instant::now();
-            let still = self.scan();
-            let ready: Vec<PathBuf> = still
+            let start = Instant::now();
+            let unchanged = self.scan();
+            let ready: Vec<PathBuf> = unchanged
                 .into_iter()
                 .filter(|path| self.check_ready(path))
                 .collect();
@@ -140,28 +147,28 @@ impl<'w> Watcher<'w> {
             if !found.sources.is_empty() || !found.failures.is_empty() {
                 return Ok(found);
             }
-            // A folder of a million files is not looked at all the time.
-            wait(SCAN_INTERVAL.max(2 * begun.elapsed()))?;
+            // A scan of a huge folder takes a third of the time at most.
+            wait(SCAN_INTERVAL.max(2 * start.elapsed()))?;
         }
     }
 
-    /// Looks at all files; returns those that stood still since the last look and are not taken yet.
+    /// Scans all files; returns those that are unchanged since the last scan and not taken yet.
     fn scan(&mut self) -> Vec<PathBuf> {
         let depth = if self.request.recursive {
             usize::MAX
         } else {
             1
         };
-        let except = self
+        let excluded = self
             .excluded
             .clone()
             .or_else(|| fs::canonicalize(&self.request.excluded).ok());
-        self.excluded.clone_from(&except);
+        self.excluded.clone_from(&excluded);
         let is_wanted = |entry: &walkdir::DirEntry| {
             let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
             let is_results = entry.file_type().is_dir()
-                && except.is_some()
-                && fs::canonicalize(entry.path()).ok() == except;
+                && excluded.is_some()
+                && fs::canonicalize(entry.path()).ok() == excluded;
             entry.depth() == 0 || !is_hidden && !is_results
         };
         let walk = WalkDir::new(&self.request.folder)
@@ -169,7 +176,7 @@ impl<'w> Watcher<'w> {
             .max_depth(depth)
             .sort_by(|a, b| natural::compare(a.file_name(), b.file_name()));
         let mut former = std::mem::take(&mut self.files);
-        let mut still = Vec::new();
+        let mut unchanged = Vec::new();
         let mut is_gone = false;
         for entry in walk.into_iter().filter_entry(is_wanted) {
             let entry = match entry {
@@ -187,32 +194,32 @@ impl<'w> Watcher<'w> {
             if !entry.file_type().is_file() {
                 continue;
             }
-            // It may be gone again.
-            let Ok(met) = fs::metadata(entry.path()) else {
+            // The file may be gone again.
+            let Ok(metadata) = fs::metadata(entry.path()) else {
                 continue;
             };
             let path = entry.into_path();
             let known = match former.remove(&path) {
-                Some(known) if known.matches(&met) => WatchedFile {
+                Some(known) if known.matches(&metadata) => WatchedFile {
                     unchanged_scans: known.unchanged_scans.saturating_add(1),
                     ..known
                 },
-                _ => WatchedFile::of(&met),
+                _ => WatchedFile::of(&metadata),
             };
             if known.unchanged_scans > 1 && !known.is_taken {
-                still.push(path.clone());
+                unchanged.push(path.clone());
             }
             self.files.insert(path, known);
         }
         if is_gone {
-            // Whatever is there when it comes back was there before, unless it has changed.
+            // Files that are unchanged when the folder comes back are known already.
             self.files = former;
         }
         self.report_gone(is_gone);
-        still
+        unchanged
     }
 
-    /// Whether a file that stood still is to be taken now.
+    /// Whether an unchanged file is to be taken now: it can be decoded, is no photo, or has waited for long enough.
     fn check_ready(&mut self, path: &Path) -> bool {
         let folder = &self.request.folder;
         let found = collect_paths(
@@ -221,8 +228,8 @@ impl<'w> Watcher<'w> {
             self.request.page,
             self.decoder.options.max_memory,
         );
-        let is_whole = |source| self.decoder.decode(source).is_ok();
-        let is_ready = found.sources.first().is_none_or(is_whole);
+        let decodes = |source| self.decoder.decode(source).is_ok();
+        let is_ready = found.sources.first().is_none_or(decodes);
         let Some(known) = self.files.get_mut(path) else {
             return false;
         };
@@ -230,10 +237,10 @@ impl<'w> Watcher<'w> {
         known.is_taken
     }
 
-    /// Says once what cannot be looked at.
+    /// Warns once of what cannot be read.
     fn warn_unreadable(&mut self, error: &walkdir::Error) {
         let path = error.path().unwrap_or(&self.request.folder).to_owned();
-        // A link that dangles, or what went away meanwhile.
+        // A dangling link, or a file that is gone meanwhile.
         if error
             .io_error()
             .is_none_or(|io| io.kind() == std::io::ErrorKind::NotFound)
@@ -247,6 +254,7 @@ impl<'w> Watcher<'w> {
         }
     }
 
+    /// Tells the user when the folder disappears and when it comes back.
     fn report_gone(&mut self, is_gone: bool) {
         if is_gone == self.is_gone {
             return;
@@ -262,7 +270,10 @@ impl<'w> Watcher<'w> {
     }
 }
 
-/// Waits, unless the program is to end.
+/// Waits for `time`.
+///
+/// # Errors
+/// [`Error::Interrupted`] as soon as the user interrupts.
 fn wait(time: Duration) -> Result<()> {
     let until = Instant::now() + time;
     while Instant::now() < until {
@@ -299,7 +310,7 @@ mod tests {
         Watcher::new(watched, &PhotoDecoder::plain(), console).unwrap()
     }
 
-    /// What is ready at the next look.
+    /// The names of the files that are ready at the next scan.
     fn ready(watcher: &mut Watcher<'_>) -> Vec<String> {
         let still = watcher.scan();
         let mut names = Vec::new();
@@ -352,8 +363,8 @@ mod tests {
         assert!(ready(&mut watcher).is_empty());
         assert_eq!(ready(&mut watcher), ["a.png"]);
         fs::write(at("b.png"), &whole[..whole.len() / 2]).unwrap();
-        let looks: Vec<usize> = (0..9).map(|_| ready(&mut watcher).len()).collect();
-        assert_eq!(looks, [0, 0, 0, 0, 0, 1, 0, 0, 0]);
+        let ready_files: Vec<usize> = (0..9).map(|_| ready(&mut watcher).len()).collect();
+        assert_eq!(ready_files, [0, 0, 0, 0, 0, 1, 0, 0, 0]);
     }
 
     #[test]

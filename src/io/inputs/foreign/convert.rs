@@ -1,5 +1,5 @@
-//! Photos that only another program can decode: it is found on `PATH`, given a copy of the bytes under a harmless name,
-//! and what it writes is read as a PNG or TIFF.
+//! AVIF, HEIC and camera raw, decoded by another program: it is looked up on `PATH` and given a copy of the bytes under
+//! a fixed name in a scratch folder, and the PNG or TIFF that it writes is decoded here.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,33 +11,35 @@ use std::time::{Duration, Instant};
 use image::ImageFormat;
 use image::metadata::Orientation;
 
-use super::ForeignFormat;
+use super::format::ForeignFormat;
 use crate::io::inputs::footprint::Footprint;
 use crate::io::inputs::raster::{Alpha, SourceRaster};
-use crate::io::inputs::{codec, sniff, tiff};
+use crate::io::inputs::sniff::{self, FileKind};
+use crate::io::inputs::{codec, tiff};
 use crate::system::child_process::ChildProcess;
 use crate::system::files::temporary::scratch_folder;
 use crate::system::interrupt;
 
-/// A photo that takes longer is given up.
+/// A converter that takes longer for one photo is stopped.
 const CONVERSION_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// A program that decodes what this one cannot.
+/// A program that decodes a foreign format, and how it is called.
 #[derive(Debug, Clone, Copy)]
 struct Converter {
+    /// The name of the executable, without the suffix of the system.
     program: &'static str,
-    /// Its arguments; `IN` and `OUT` stand for the files. Without an `OUT` it writes to its stdout.
+    /// Its arguments; `IN` and `OUT` stand for the files. Without an `OUT` it writes to its standard output.
     arguments: &'static [&'static str],
-    /// The ending of `OUT`.
-    ending: &'static str,
-    /// Whether it turns and mirrors as the container says, and keeps its alpha.
+    /// The extension of `OUT`.
+    extension: &'static str,
+    /// Whether it applies the rotation and mirroring of the container, and keeps its alpha.
     keeps_transform_and_alpha: bool,
 }
 
 const HEIF_DEC: Converter = Converter {
     program: "heif-dec",
     arguments: &["IN", "OUT"],
-    ending: "png",
+    extension: "png",
     keeps_transform_and_alpha: true,
 };
 
@@ -66,7 +68,7 @@ const FFMPEG: Converter = Converter {
         "1",
         "OUT",
     ],
-    ending: "png",
+    extension: "png",
     keeps_transform_and_alpha: false,
 };
 
@@ -74,36 +76,37 @@ const HEIF: &[Converter] = &[HEIF_DEC, HEIF_CONVERT, FFMPEG];
 
 const AVIF: &[Converter] = &[HEIF_DEC, HEIF_CONVERT, AVIFDEC, FFMPEG];
 
-/// LibRaw's and dcraw's developers: the camera's white balance, sRGB, 8 bits, upright.
+/// Raw developers, LibRaw's `dcraw_emu` first: they take the camera's white balance and write upright 8-bit sRGB.
 const RAW: &[Converter] = &[
     Converter {
         program: "dcraw_emu",
         arguments: &["-w", "-T", "-Z", "OUT", "IN"],
-        ending: "tiff",
+        extension: "tiff",
         keeps_transform_and_alpha: true,
     },
     Converter {
         program: "dcraw",
         arguments: &["-w", "-T", "-c", "IN"],
-        ending: "tiff",
+        extension: "tiff",
         keeps_transform_and_alpha: true,
     },
     Converter {
         program: "darktable-cli",
         arguments: &["IN", "OUT"],
-        ending: "png",
+        extension: "png",
         keeps_transform_and_alpha: true,
     },
     Converter {
         program: "rawtherapee-cli",
         arguments: &["-n", "-o", "OUT", "-Y", "-c", "IN"],
-        ending: "png",
+        extension: "png",
         keeps_transform_and_alpha: true,
     },
 ];
 
-fn converters(of: ForeignFormat) -> &'static [Converter] {
-    match of {
+/// The converters of a format, the best first.
+fn converters(format: ForeignFormat) -> &'static [Converter] {
+    match format {
         ForeignFormat::Avif => AVIF,
         ForeignFormat::CameraRaw(_) => RAW,
         _ => HEIF,
@@ -113,10 +116,10 @@ fn converters(of: ForeignFormat) -> &'static [Converter] {
 /// The converters that are installed, the best first.
 ///
 /// # Errors
-/// What to install where there is none, as a part of a sentence about the files.
-pub(super) fn find_converters(of: ForeignFormat) -> Result<Vec<InstalledConverter>, String> {
+/// What to install where there is none, as a part of a sentence about files of this format.
+pub(super) fn find_converters(format: ForeignFormat) -> Result<Vec<InstalledConverter>, String> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let found: Vec<InstalledConverter> = converters(of)
+    let found: Vec<InstalledConverter> = converters(format)
         .iter()
         .filter_map(|&converter| {
             let program = on_path(&path, converter.program)?;
@@ -126,7 +129,7 @@ pub(super) fn find_converters(of: ForeignFormat) -> Result<Vec<InstalledConverte
     if !found.is_empty() {
         return Ok(found);
     }
-    let (command, package) = match of {
+    let (command, package) = match format {
         ForeignFormat::Avif => (
             "heif-dec IN.avif OUT.png",
             "heif-dec (libheif), avifdec (libavif) or ffmpeg",
@@ -142,18 +145,19 @@ pub(super) fn find_converters(of: ForeignFormat) -> Result<Vec<InstalledConverte
     };
     Err(format!(
         "{} is decoded by another program, and none is on PATH; install {package}, or convert first: {command}",
-        of.name()
+        format.name()
     ))
 }
 
-/// A converter, and where it is.
+/// A converter that is installed on this machine.
 #[derive(Debug)]
 pub(super) struct InstalledConverter {
+    /// The path of its executable.
     program: PathBuf,
     converter: Converter,
 }
 
-/// A program of this name in the folders of `path`; never in the working folder, unless it is named in full.
+/// The executable `program` in the folders of `path` (the variable `PATH`), of which only absolute ones are searched.
 fn on_path(path: &OsString, program: &str) -> Option<PathBuf> {
     env::split_paths(path)
         .filter(|folder| folder.is_absolute())
@@ -173,12 +177,14 @@ fn is_executable(file: &Path) -> bool {
     file.is_file()
 }
 
-/// Has a photo decoded, by the first program that manages.
+/// Decodes `bytes` of `format` by the first installed converter that succeeds; `check` may refuse the [`Footprint`] of
+/// what it wrote.
 ///
 /// # Errors
-/// Which program failed and how, as a part of a sentence about the file.
+/// That no converter is installed, the first failure of those that are, or that the file is a sequence of pictures, as
+/// a part of a sentence about the file.
 pub(super) fn decode(
-    of: ForeignFormat,
+    format: ForeignFormat,
     bytes: &[u8],
     max_memory: u64,
     check: impl Fn(Footprint) -> Result<(), String>,
@@ -187,13 +193,13 @@ pub(super) fn decode(
     if container.is_sequence {
         return Err(format!(
             "is a sequence of pictures in {}; take them out of it first: ffmpeg -i IN frame-%05d.png",
-            of.name()
+            format.name()
         ));
     }
     let mut first_failure = None;
-    for InstalledConverter { program, converter } in find_converters(of)? {
+    for InstalledConverter { program, converter } in find_converters(format)? {
         let attempt = if converter.keeps_transform_and_alpha || !container.has_transform_or_alpha {
-            run_converter(of, bytes, &program, converter, max_memory, &check)
+            run_converter(format, bytes, &program, converter, max_memory, &check)
         } else {
             Err(format!(
                 "is turned, mirrored or transparent by its container, which {} passes over; install heif-dec (libheif)",
@@ -215,18 +221,21 @@ pub(super) fn decode(
     Err(first_failure.unwrap_or_default())
 }
 
-/// What the boxes of a HEIF file say that not every program heeds.
+/// Properties of a HEIF file (ISO/IEC 23008-12) that not every converter honours.
 struct HeifProperties {
-    /// Whether it turns or mirrors its picture, or has an alpha picture beside it.
+    /// Whether the container rotates or mirrors its picture, or has an alpha picture beside it.
     has_transform_or_alpha: bool,
+    /// Whether the colours are multiplied by alpha.
     is_premultiplied: bool,
+    /// Whether the file holds a sequence of pictures.
     is_sequence: bool,
 }
 
 impl HeifProperties {
+    /// Searches the boxes at the start of the file; all false where it is no HEIF.
     fn of(bytes: &[u8]) -> Self {
         let is_heif = bytes.get(4..8) == Some(b"ftyp");
-        // The boxes stand before the pictures, in the first kilobytes.
+        // The boxes precede the pictures, in the first kilobytes.
         let head = &bytes[..bytes.len().min(1 << 16)];
         let has = |name: &[u8]| is_heif && head.windows(name.len()).any(|window| window == name);
         HeifProperties {
@@ -243,8 +252,12 @@ impl HeifProperties {
     }
 }
 
+/// Runs one converter on a copy of `bytes` in a scratch folder, and decodes what it writes.
+///
+/// # Errors
+/// What went wrong, as a part of a sentence about the file.
 fn run_converter(
-    of: ForeignFormat,
+    format: ForeignFormat,
     bytes: &[u8],
     program: &Path,
     converter: Converter,
@@ -254,8 +267,8 @@ fn run_converter(
     let failed =
         |error: std::io::Error| format!("cannot be handed to {}: {error}", program.display());
     let folder = scratch_folder().map_err(failed)?;
-    let input = folder.join(format!("photo.{}", input_ending(of)));
-    let output = folder.join(format!("photo.{}", converter.ending));
+    let input = folder.join(format!("photo.{}", input_extension(format)));
+    let output = folder.join(format!("photo.{}", converter.extension));
     std::fs::write(&input, bytes).map_err(failed)?;
     let mut command = Command::new(program);
     command.current_dir(&*folder);
@@ -268,15 +281,16 @@ fn run_converter(
         true => Stdio::null(),
         false => File::create(&output).map_err(failed)?.into(),
     };
-    let complaint = folder.join("complaint");
-    let log = File::create(&complaint).map_err(failed)?;
-    let status = run(command.stdin(Stdio::null()).stdout(stdout).stderr(log)).map_err(failed)?;
+    let log_path = folder.join("complaint");
+    let log = File::create(&log_path).map_err(failed)?;
+    let status =
+        run_until_exit(command.stdin(Stdio::null()).stdout(stdout).stderr(log)).map_err(failed)?;
     let written = std::fs::read(&output)
         .ok()
         .filter(|bytes| !bytes.is_empty());
     let Some(written) = written.filter(|_| status.is_some_and(|status| status.success())) else {
         if folder
-            .join(format!("photo-2.{}", converter.ending))
+            .join(format!("photo-2.{}", converter.extension))
             .exists()
         {
             return Err(
@@ -284,9 +298,9 @@ fn run_converter(
                     .into(),
             );
         }
-        let said = std::fs::read(&complaint).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said);
-        let last = said.lines().rev().find(|line| !line.trim().is_empty());
+        let log = std::fs::read(&log_path).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let last = log.lines().rev().find(|line| !line.trim().is_empty());
         let why = match status {
             None => format!("took longer than {} s", CONVERSION_TIMEOUT.as_secs()),
             Some(_) => last.unwrap_or("it wrote no picture").trim().to_owned(),
@@ -294,21 +308,23 @@ fn run_converter(
         return Err(format!(
             "{} could not decode this {}: {why}",
             program.display(),
-            of.name()
+            format.name()
         ));
     };
     let mut raster = match sniff::identify_bytes(&written) {
-        sniff::FileKind::Image(ImageFormat::Tiff) => tiff::decode(&written, 0, None, check)?.raster,
-        sniff::FileKind::Image(format) => codec::decode(&written, format, None, max_memory, check)?,
+        FileKind::Image(ImageFormat::Tiff) => tiff::decode(&written, 0, None, check)?.raster,
+        FileKind::Image(written_as) => {
+            codec::decode(&written, written_as, None, max_memory, check)?
+        }
         _ => return Err(format!("{} wrote no picture of it", program.display())),
     };
-    // What had to be turned was.
+    // The converter has turned the picture upright already.
     raster.orientation = Orientation::NoTransforms;
     Ok(raster)
 }
 
-/// Runs a program until it ends; none where it takes too long or the user has had enough.
-fn run(command: &mut Command) -> std::io::Result<Option<std::process::ExitStatus>> {
+/// Runs a program until it exits; none where it exceeds [`CONVERSION_TIMEOUT`] or the user interrupts.
+fn run_until_exit(command: &mut Command) -> std::io::Result<Option<std::process::ExitStatus>> {
     let mut running = ChildProcess::start(command)?;
     let start = Instant::now();
     loop {
@@ -322,8 +338,9 @@ fn run(command: &mut Command) -> std::io::Result<Option<std::process::ExitStatus
     }
 }
 
-fn input_ending(of: ForeignFormat) -> &'static str {
-    match of {
+/// The extension under which a converter recognises a file of `format`.
+fn input_extension(format: ForeignFormat) -> &'static str {
+    match format {
         ForeignFormat::Avif => "avif",
         ForeignFormat::CameraRaw("Fujifilm raw") => "raf",
         ForeignFormat::CameraRaw("Panasonic raw") => "rw2",

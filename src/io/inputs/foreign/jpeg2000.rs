@@ -1,15 +1,19 @@
-//! JPEG 2000, through hayro-jpeg2000.
+//! JPEG 2000 (ISO/IEC 15444-1) through the crate hayro-jpeg2000: bytes to a [`SourceRaster`] of up to 16 bits.
 
 use hayro_jpeg2000::{ColorSpace, DecodeSettings, DecoderContext, Image};
-use image::metadata::Orientation;
 
 use crate::io::inputs::footprint::Footprint;
 use crate::io::inputs::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 
-/// The last two bytes of a codestream.
+/// The marker EOC that ends a codestream.
 const END_OF_CODESTREAM: [u8; 2] = [0xff, 0xd9];
 
-/// Decodes an image of any depth up to 16 bits.
+/// Decodes an image of any depth; more than 16 bits a sample are reduced to 16. `check` may refuse the [`Footprint`]
+/// first.
+///
+/// # Errors
+/// Truncated, damaged, of an unsupported number of channels, or refused by `check`, as a part of a sentence about the
+/// file.
 pub(super) fn decode(
     bytes: &[u8],
     check: impl Fn(Footprint) -> Result<(), String>,
@@ -29,10 +33,10 @@ pub(super) fn decode(
         }
     };
     let channels = colours + usize::from(image.has_alpha());
-    // Coefficients and samples are floats.
-    let beside = 2 * 4 * channels as u64;
-    check(Footprint::new((image.width(), image.height()), channels, 2).with_scratch(beside))?;
-    // A stream that was cut decodes to a coarser picture without a word.
+    // The decoder keeps coefficients and samples as floats.
+    let scratch = 2 * 4 * channels as u64;
+    check(Footprint::new((image.width(), image.height()), channels, 2).with_scratch(scratch))?;
+    // The decoder makes a coarser picture of a truncated stream without an error.
     if !bytes.windows(2).rev().any(|pair| pair == END_OF_CODESTREAM) {
         return Err("truncated JPEG 2000: the file ends before the image does".into());
     }
@@ -72,29 +76,21 @@ pub(super) fn decode(
     let pixels = width as usize * height as usize;
     let mut samples = vec![0u16; pixels * channels];
     for (channel, component) in components.iter().take(channels).enumerate() {
-        let own = ((1u64 << component.bit_depth()) - 1) as f32;
-        let places = samples.iter_mut().skip(channel).step_by(channels);
-        for (place, &value) in places.zip(component.samples()) {
-            *place = (value / own * white).round().clamp(0.0, white) as u16;
+        let component_white = ((1u64 << component.bit_depth()) - 1) as f32;
+        let values = samples.iter_mut().skip(channel).step_by(channels);
+        for (target, &value) in values.zip(component.samples()) {
+            *target = (value / component_white * white).round().clamp(0.0, white) as u16;
         }
     }
     let samples = match bits {
         0..=8 => RasterSamples::U8(samples.into_iter().map(|v| v as u8).collect()),
         _ => RasterSamples::U16(samples),
     };
-    Ok(SourceRaster {
-        width,
-        height,
-        colour,
-        alpha,
-        samples,
-        white,
-        nodata: None,
-        icc,
-        orientation: Orientation::NoTransforms,
-    })
+    let size = (width, height);
+    Ok(SourceRaster::new(size, colour, alpha, samples, white, icc))
 }
 
+/// The message for a number of channels that has no colour model.
 fn unsupported(channels: u8) -> String {
     format!(
         "this kind of JPEG 2000 ({channels} channels) is not supported; convert it to JPEG or PNG first"

@@ -1,18 +1,21 @@
-//! JPEG XL, through jxl-oxide.
+//! JPEG XL (ISO/IEC 18181) through the crate jxl-oxide: bytes to a [`SourceRaster`] of 8 or 16 bits, upright.
 
-use image::metadata::Orientation;
 use jxl_oxide::{EnumColourEncoding, JxlImage, PixelFormat, RenderingIntent};
 
 use crate::io::inputs::footprint::Footprint;
 use crate::io::inputs::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 
-/// Images of the file; at least 1.
-pub(super) fn count_frames(bytes: &[u8]) -> u32 {
+/// The number of frames that are shown one after another; at least 1.
+pub(in crate::io::inputs) fn count_frames(bytes: &[u8]) -> u32 {
     JxlImage::read_with_defaults(bytes)
         .map_or(1, |image| image.num_loaded_keyframes().max(1) as u32)
 }
 
-/// Decodes frame `frame`, counted from 0, upright.
+/// Decodes frame `frame`, counted from 0; the decoder turns it upright. `check` may refuse the [`Footprint`] first.
+///
+/// # Errors
+/// Truncated, damaged, of an unsupported number of channels, or refused by `check`, as a part of a sentence about the
+/// file.
 pub(super) fn decode(
     bytes: &[u8],
     frame: usize,
@@ -27,13 +30,13 @@ pub(super) fn decode(
     };
     let mut image = JxlImage::read_with_defaults(bytes).map_err(damaged)?;
     let channels = image.pixel_format().channels();
-    // It is rendered in floats, in which filters take what was there before.
-    let beside = 3 * 4 * channels as u64;
-    check(Footprint::new((image.width(), image.height()), channels, 2).with_scratch(beside))?;
+    // Frames are rendered as floats, of which the filters keep copies.
+    let scratch = 3 * 4 * channels as u64;
+    check(Footprint::new((image.width(), image.height()), channels, 2).with_scratch(scratch))?;
     if !image.is_loading_done() {
         return Err("truncated JPEG XL: the file ends before the image does".into());
     }
-    // Where the file says its colours by number they are brought to sRGB here, else its profile says what they are.
+    // Colours that the file describes by enumerated values are converted to sRGB here; an ICC profile is passed on.
     if image.original_icc().is_none() {
         image.request_color_encoding(EnumColourEncoding::srgb(RenderingIntent::Relative));
     }
@@ -59,7 +62,7 @@ pub(super) fn decode(
     let mut samples = vec![0u16; width as usize * height as usize * channels];
     stream.write_to_buffer(&mut samples);
     if colour == ColorModel::Cmyk {
-        // Here 0 is full ink.
+        // The decoder has 0 for full ink.
         for pixel in samples.chunks_exact_mut(channels) {
             pixel[..4].iter_mut().for_each(|ink| *ink = 65535 - *ink);
         }
@@ -74,15 +77,6 @@ pub(super) fn decode(
             (RasterSamples::U8(bytes.collect()), 255.0)
         }
     };
-    Ok(SourceRaster {
-        width,
-        height,
-        colour,
-        alpha,
-        samples,
-        white,
-        nodata: None,
-        icc,
-        orientation: Orientation::NoTransforms,
-    })
+    let size = (width, height);
+    Ok(SourceRaster::new(size, colour, alpha, samples, white, icc))
 }

@@ -1,13 +1,18 @@
-//! JPEG, decoded strictly.
+//! JPEG, decoded strictly: bytes to a [`SourceRaster`] of 8-bit samples, or a sentence about what is wrong.
 //!
-//! The `image` crate asks its JPEG decoder (zune-jpeg) for as much as can be had of a damaged file, which turns half
-//! a photo grey without a word. Here [`structure`] walks through the file first: whether a picture is whole is what its
-//! entropy-coded data say, not whether an end marker follows, and what cannot be read is called by its kind.
+//! The `image` crate asks its JPEG decoder (zune-jpeg) for as much as can be recovered of a damaged file, which turns
+//! half a photo grey without a warning. Here [`structure`] walks through the file first (ITU-T T.81): its entropy-coded
+//! data decide whether a picture is complete, not an end marker, and a kind that cannot be read is named. The samples
+//! then come from zune-jpeg, or from jpeg-decoder for the layouts that zune-jpeg decodes wrongly.
 
+mod bits;
+mod error;
+mod frame;
+mod huffman;
+mod markers;
 mod scan;
 mod structure;
 
-use image::metadata::Orientation;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -15,25 +20,28 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::footprint::Footprint;
 use super::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
-use structure::{JpegError, JpegStructure};
+use error::JpegError;
+use structure::JpegStructure;
 
-pub(super) use structure::encoded_length;
+pub(super) use markers::encoded_length;
 
-/// A JPEG's pixels, and what is to be said of them.
+/// A decoded JPEG, and what the user should be warned of.
 #[derive(Debug)]
 pub(super) struct DecodedJpeg {
-    /// Not turned yet, with the profile that the file carries.
+    /// The samples, not yet turned by EXIF, with the ICC profile of the file.
     pub raster: SourceRaster,
-    /// Bytes of its data that belong to no pixel, so that others may be wrong.
+    /// Bytes of the scans' data that belong to no pixel; more than a few mean that pixels may be wrong.
     pub stray_bytes: usize,
-    /// Whether the finest coefficients never came, though the file goes on to its end.
+    /// Whether the finest coefficients are missing, although the file goes on to its end marker.
     pub lacks_fine_scans: bool,
 }
 
-/// Decodes a JPEG of any kind; `check` sees the size before the pixels are decoded.
+/// Decodes a baseline, extended sequential or progressive JPEG of 8 bits; `check` may refuse its [`Footprint`] before
+/// any pixel is decoded.
 ///
 /// # Errors
-/// What is wrong with it, as a part of a sentence about the file.
+/// What is wrong with the file, as a part of a sentence about it: truncated, damaged, of an unsupported kind, or
+/// refused by `check`.
 pub(super) fn decode(
     bytes: &[u8],
     check: impl Fn(Footprint) -> Result<(), String>,
@@ -41,22 +49,22 @@ pub(super) fn decode(
     let structure = structure::read(bytes, |frame| {
         let size = (frame.width as u32, frame.height as u32); // A JPEG's sides have 16 bits.
         let channels = frame.components.len();
-        // The coefficients of all components wait for the last scan.
-        let beside = match frame.is_progressive() {
+        // The coefficients of all components are kept until the last scan.
+        let scratch = match frame.is_progressive() {
             true => 2 * channels as u64,
             false => 0,
         };
-        check(Footprint::new(size, channels, 1).with_scratch(beside))
+        check(Footprint::new(size, channels, 1).with_scratch(scratch))
     })
     .map_err(explain)?;
     // What follows the picture may be another one, a video, or nothing where an end marker should be.
     let whole = [&bytes[..structure.end.min(bytes.len())], b"\xff\xd9"].concat();
-    // Garbage between the headers hurts nobody; any other irregularity costs pixels.
-    let first = match structure.has_unusual_layout {
+    // Garbage between the headers does no harm; any other irregularity costs pixels.
+    let strict = match structure.has_unusual_layout {
         true => decode_with_jpeg_decoder(&whole, &structure),
         false => decode_with_zune(&whole, &structure, true),
     };
-    let decoded = match first {
+    let decoded = match strict {
         Err(JpegError::Damaged(why)) if why.contains("Extra bytes between headers") => {
             decode_with_zune(&whole, &structure, false)
         }
@@ -69,8 +77,9 @@ pub(super) fn decode(
     })
 }
 
-fn explain(flaw: JpegError) -> String {
-    match flaw {
+/// The error as a part of a sentence about the file.
+fn explain(error: JpegError) -> String {
+    match error {
         JpegError::Truncated => "truncated JPEG: the file ends before the image does".to_owned(),
         JpegError::Damaged(why) => format!("damaged JPEG: {why}"),
         JpegError::Unsupported(why) => why,
@@ -89,7 +98,7 @@ impl From<zune_jpeg::errors::DecodeErrors> for JpegError {
     }
 }
 
-/// How the components of a picture code its colours.
+/// Which colours the components of a picture code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum JpegColorSpace {
     Grey,
@@ -100,7 +109,7 @@ enum JpegColorSpace {
 }
 
 impl JpegColorSpace {
-    /// As libjpeg decides it.
+    /// Decides as libjpeg does: by the number and identifiers of the components, JFIF and Adobe segments.
     fn of(structure: &JpegStructure) -> Self {
         let ids: Vec<u8> = structure.frame.components.iter().map(|c| c.id).collect();
         match (
@@ -118,7 +127,7 @@ impl JpegColorSpace {
     }
 }
 
-/// Reads what zune-jpeg garbles: sequential pictures in several scans, and samplings of 3.
+/// Decodes what zune-jpeg decodes wrongly: sequential pictures in several scans, and sampling factors of 3.
 fn decode_with_jpeg_decoder(
     bytes: &[u8],
     structure: &JpegStructure,
@@ -142,6 +151,7 @@ fn decode_with_jpeg_decoder(
     raster_from_components(samples, decoder.icc_profile(), structure, coding, false)
 }
 
+/// Decodes with zune-jpeg; `strict` refuses any irregularity between the markers.
 fn decode_with_zune(
     bytes: &[u8],
     structure: &JpegStructure,
@@ -156,10 +166,10 @@ fn decode_with_zune(
     decoder.decode_headers()?;
     let assumed = decoder.input_colorspace();
     let coding = JpegColorSpace::of(structure);
-    // Components as they are stored, wherever the decoder has another idea of them than libjpeg.
+    // Components are taken as stored wherever zune-jpeg and libjpeg disagree about the colours.
     let raw = match (coding, assumed) {
         (JpegColorSpace::Grey, _) => Some(ColorSpace::Luma),
-        // Without a transform it first says CMYK, and goes on with RGB where there are three components.
+        // Without a transform zune-jpeg reports CMYK, and decodes three components as RGB.
         (JpegColorSpace::YCbCr, Some(ColorSpace::YCbCr))
         | (JpegColorSpace::Rgb, Some(ColorSpace::RGB | ColorSpace::CMYK)) => None,
         (
@@ -183,7 +193,10 @@ fn decode_with_zune(
     )
 }
 
-/// Brings components to the colours of a raster; `raw` ones are as they are stored.
+/// Converts the decoded components to the colour model of a raster; `raw` says that they are as stored.
+///
+/// # Errors
+/// [`JpegError::Damaged`] if there are fewer samples than the size needs.
 fn raster_from_components(
     mut samples: Vec<u8>,
     icc: Option<Vec<u8>>,
@@ -216,17 +229,9 @@ fn raster_from_components(
     if colour == ColorModel::Cmyk && structure.adobe_transform.is_some() {
         samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
     }
-    let raster = SourceRaster {
-        width: structure.frame.width as u32,
-        height: structure.frame.height as u32,
-        colour,
-        alpha: Alpha::None,
-        samples: RasterSamples::U8(samples),
-        white: 255.0,
-        nodata: None,
-        icc,
-        orientation: Orientation::NoTransforms,
-    };
+    let size = (structure.frame.width as u32, structure.frame.height as u32);
+    let samples = RasterSamples::U8(samples);
+    let raster = SourceRaster::new(size, colour, Alpha::None, samples, 255.0, icc);
     match raster.is_whole() {
         true => Ok(raster),
         false => Err(JpegError::Damaged(
@@ -235,7 +240,7 @@ fn raster_from_components(
     }
 }
 
-/// JFIF's luma and chroma to red, green and blue.
+/// Converts one pixel in place from YCbCr to RGB, 8 bits each, with the coefficients of JFIF.
 fn ycc_to_rgb([y, cb, cr]: &mut [u8; 3]) {
     let (luma, blue, red) = (
         f32::from(*y),

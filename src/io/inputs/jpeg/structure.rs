@@ -1,102 +1,39 @@
-//! What the markers of a JPEG say (ITU-T T.81, annex B): its frame, its scans, and the segments beside them.
+//! The structure of a whole JPEG file (ITU-T T.81, annex B): goes from marker to marker, walks through every scan, and
+//! reports the frame, how colours are coded, where the picture ends, and whether it is complete.
 
-use super::scan::{HuffmanTable, ScanComponent, ScanHeader, ScanWalk, walk};
+use super::error::JpegError;
+use super::frame::{JpegComponent, JpegFrame, parse_frame};
+use super::huffman::HuffmanTable;
+use super::markers::{count_stray_bytes, next_segment, u16_at};
+use super::scan::{ScanComponent, ScanHeader, ScanWalk, walk};
 
-/// A JPEG as its markers describe it.
+/// A complete JPEG as its markers and scans describe it.
 #[derive(Debug)]
 pub(super) struct JpegStructure {
     /// The frame header.
     pub frame: JpegFrame,
-    /// How the Adobe segment says that colours are coded, where there is one.
+    /// The colour transform of the Adobe segment, where there is one: 0 none (RGB or CMYK), 1 YCbCr, 2 YCCK.
     pub adobe_transform: Option<u8>,
-    /// Whether there is a JFIF segment, which means YCbCr or grey.
+    /// Whether there is a JFIF segment, which implies YCbCr or grey.
     pub has_jfif: bool,
-    /// Where the last scan's data end: what follows belongs to no picture, or to another one.
+    /// Index of the byte behind the last scan's data; what follows belongs to another picture or to none.
     pub end: usize,
-    /// Whether the picture is sequential and lies in several scans, or has samplings that divide oddly.
+    /// Whether the picture is sequential in several scans, or has a sampling factor of 3, which zune-jpeg decodes
+    /// wrongly.
     pub has_unusual_layout: bool,
-    /// Bytes among the data of scans that no code used.
+    /// Bytes behind the data of scans that no code used.
     pub stray_bytes: usize,
-    /// Whether coefficients never came in their full precision, though the file goes on to its end marker.
+    /// Whether some coefficients lack their full precision, although the file goes on to its end marker.
     pub lacks_fine_scans: bool,
 }
 
-/// A frame header.
-#[derive(Debug, Clone)]
-pub(super) struct JpegFrame {
-    /// The marker's second byte: 0xc0 for baseline, 0xc2 for progressive.
-    pub sof_marker: u8,
-    /// In pixels.
-    pub width: usize,
-    /// In pixels.
-    pub height: usize,
-    /// The colour components.
-    pub components: Vec<JpegComponent>,
-}
-
-/// A colour component of a frame.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct JpegComponent {
-    /// As scans refer to it.
-    pub id: u8,
-    /// Samples across, for every `horizontal` maximum of the frame.
-    pub horizontal: usize,
-    /// Samples down, likewise.
-    pub vertical: usize,
-}
-
-/// Why a JPEG cannot be taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum JpegError {
-    /// The file ends before the image does.
-    Truncated,
-    /// The data are not as they should be.
-    Damaged(String),
-    /// The data may be fine, but this kind is not read.
-    Unsupported(String),
-}
-
-impl JpegFrame {
-    fn max_factor(&self, of: impl Fn(&JpegComponent) -> usize) -> usize {
-        self.components.iter().map(of).max().unwrap_or(1)
-    }
-
-    /// The blocks of `component` across and down, without those that only fill up whole MCUs.
-    fn blocks(&self, component: &JpegComponent) -> (usize, usize) {
-        let side =
-            |length: usize, own: usize, most: usize| (length * own).div_ceil(most).div_ceil(8);
-        (
-            side(
-                self.width,
-                component.horizontal,
-                self.max_factor(|c| c.horizontal),
-            ),
-            side(
-                self.height,
-                component.vertical,
-                self.max_factor(|c| c.vertical),
-            ),
-        )
-    }
-
-    /// MCUs across and down of a scan with several components.
-    fn mcus(&self) -> (usize, usize) {
-        (
-            self.width.div_ceil(8 * self.max_factor(|c| c.horizontal)),
-            self.height.div_ceil(8 * self.max_factor(|c| c.vertical)),
-        )
-    }
-
-    pub fn is_progressive(&self) -> bool {
-        self.sof_marker == 0xc2
-    }
-}
-
-/// Reads a JPEG from marker to marker and walks through the data of every scan; `check` sees the frame first.
+/// Reads a JPEG from marker to marker and walks through the data of every scan; `check` may refuse the frame before
+/// that.
 ///
 /// # Errors
-/// [`JpegError::Truncated`] if a scan needs more data than it has, whatever marker follows; libjpeg-turbo calls that a
-/// premature end of a data segment.
+/// [`JpegError::Truncated`] if a scan needs more data than it has, whatever marker follows (libjpeg-turbo's "premature
+/// end of data segment"), or if coefficients are missing; [`JpegError::Damaged`] and [`JpegError::Unsupported`] as the
+/// parts of the file have it, the latter also with the text of `check`.
 pub(super) fn read(
     bytes: &[u8],
     check: impl Fn(&JpegFrame) -> Result<(), String>,
@@ -106,7 +43,7 @@ pub(super) fn read(
     let mut ended = false;
     while !ended {
         let Some((marker, body, next)) = next_segment(bytes, at)? else {
-            // Without an end marker the picture may be whole all the same.
+            // Without an end marker the picture may be complete all the same.
             break;
         };
         at = next;
@@ -120,9 +57,9 @@ pub(super) fn read(
                 ));
             }
             0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf if reader.frame.is_none() => {
-                let frame = frame(marker, body)?;
+                let frame = parse_frame(marker, body)?;
                 check(&frame).map_err(JpegError::Unsupported)?;
-                reader.begin(frame);
+                reader.begin_frame(frame);
             }
             0xc4 => reader.read_huffman_tables(body)?,
             0xdd => reader.restart_interval = u16_at(body, 0).unwrap_or(0),
@@ -136,7 +73,7 @@ pub(super) fn read(
                 reader.end = at;
                 reader.scans += 1;
                 reader.stray_bytes += count_stray_bytes(&bytes[at..]);
-                // What a camera appends to a baseline picture is not looked at, end marker or not.
+                // What a camera appends to a baseline picture is not read, end marker or not.
                 ended = reader.is_baseline_done();
             }
             _ => {}
@@ -145,125 +82,30 @@ pub(super) fn read(
     reader.finish(ended)
 }
 
-/// Bytes before the next marker; none where no marker follows, for then they belong to whatever was appended.
-fn count_stray_bytes(rest: &[u8]) -> usize {
-    let marker = rest
-        .windows(2)
-        .position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff));
-    marker.unwrap_or(0)
-}
-
-/// A marker's second byte, the content of its segment, and where the next begins.
-type MarkerSegment<'a> = (u8, &'a [u8], usize);
-
-/// The marker at or after `at`, its segment's content, and where the next begins; nothing at the end of the file.
-fn next_segment(bytes: &[u8], mut at: usize) -> Result<Option<MarkerSegment<'_>>, JpegError> {
-    loop {
-        let Some(found) = bytes
-            .get(at..)
-            .and_then(|rest| rest.iter().position(|&byte| byte == 0xff))
-        else {
-            return Ok(None);
-        };
-        at += found + 1;
-        match bytes.get(at) {
-            None => return Ok(None),
-            // A fill byte: the next byte may be the marker.
-            Some(0xff) => {}
-            // A stuffed zero, TEM, a restart: no segment follows.
-            Some(0x00 | 0x01 | 0xd0..=0xd7) => at += 1,
-            Some(&marker @ (0xd8 | 0xd9)) => return Ok(Some((marker, &[], at + 1))),
-            Some(&marker) => {
-                let Some(length) = u16_at(bytes, at + 1).map(|n| n.max(2)) else {
-                    return Ok(None);
-                };
-                return match bytes.get(at + 3..at + 1 + length) {
-                    Some(body) => Ok(Some((marker, body, at + 1 + length))),
-                    None => Err(JpegError::Truncated),
-                };
-            }
-        }
-    }
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<usize> {
-    let pair = bytes.get(at..at + 2)?;
-    Some(usize::from(pair[0]) << 8 | usize::from(pair[1]))
-}
-
-/// Reads a frame header and names the kinds that are not read.
-fn frame(kind: u8, body: &[u8]) -> Result<JpegFrame, JpegError> {
-    let unsupported = |what: &str| {
-        Err(JpegError::Unsupported(format!(
-            "{what} JPEG is not supported; save it as 8-bit baseline JPEG or PNG"
-        )))
-    };
-    match kind {
-        0xc0..=0xc2 => {}
-        0xc3 => return unsupported("lossless"),
-        0xc5..=0xc7 => return unsupported("hierarchical"),
-        _ => return unsupported("arithmetic-coded"),
-    }
-    let damaged = |what: &str| JpegError::Damaged(what.to_owned());
-    let &[precision, _, _, _, _, count, ..] = body else {
-        return Err(damaged("its frame header is too short"));
-    };
-    if precision != 8 {
-        return unsupported(&format!("{precision}-bit"));
-    }
-    let (height, width) = (u16_at(body, 1), u16_at(body, 3));
-    let components: Vec<JpegComponent> = body[6..]
-        .as_chunks::<3>()
-        .0
-        .iter()
-        .take(count.into())
-        .map(|&[id, sampling, _]| JpegComponent {
-            id,
-            horizontal: (sampling >> 4).into(),
-            vertical: (sampling & 15).into(),
-        })
-        .collect();
-    if components.len() != usize::from(count) || components.is_empty() {
-        return Err(damaged("its frame header is too short"));
-    }
-    let sound = |side: usize| (1..=4).contains(&side);
-    if !components
-        .iter()
-        .all(|c| sound(c.horizontal) && sound(c.vertical))
-    {
-        return Err(damaged("its sampling factors are not 1 to 4"));
-    }
-    if components.len() > 4 || components.len() == 2 {
-        return unsupported(&format!("{}-component", components.len()));
-    }
-    Ok(JpegFrame {
-        sof_marker: kind,
-        width: width.unwrap_or(0),
-        height: height.unwrap_or(0),
-        components,
-    })
-}
-
-/// What is known half-way through a file.
+/// The state between two markers.
 #[derive(Default)]
 struct MarkerReader {
     frame: Option<JpegFrame>,
-    /// DC tables, then AC tables.
+    /// Huffman tables by class (0 DC, 1 AC) and slot.
     huffman: [[Option<HuffmanTable>; 4]; 2],
+    /// MCUs between restart markers; 0 for none.
     restart_interval: usize,
     adobe_transform: Option<u8>,
     has_jfif: bool,
+    /// Index of the byte behind the data of the last scan; 0 before the first.
     end: usize,
+    /// How many scans were read.
     scans: usize,
     stray_bytes: usize,
-    /// By component, of each coefficient the lowest bit that has come, if any.
+    /// By component and coefficient: the lowest bit position read so far (Al); none where no scan had it.
     precision: Vec<[Option<u8>; 64]>,
-    /// By component and block, which coefficients are not zero, for refining scans.
+    /// By component and block: bit `k` is set where coefficient `k` is not zero. Only of progressive frames.
     nonzero: Vec<Vec<u64>>,
 }
 
 impl MarkerReader {
-    fn begin(&mut self, frame: JpegFrame) {
+    /// Sets up what the scans of `frame` will fill in.
+    fn begin_frame(&mut self, frame: JpegFrame) {
         self.precision = vec![[None; 64]; frame.components.len()];
         if frame.is_progressive() {
             let (mcus_across, mcus_down) = frame.mcus();
@@ -274,6 +116,7 @@ impl MarkerReader {
         self.frame = Some(frame);
     }
 
+    /// Reads the tables of a DHT segment.
     fn read_huffman_tables(&mut self, mut body: &[u8]) -> Result<(), JpegError> {
         while let Some((&selector, rest)) = body.split_first() {
             let counts: &[u8; 16] = rest
@@ -293,7 +136,7 @@ impl MarkerReader {
         Ok(())
     }
 
-    /// Walks through the scan whose header is `body` and whose data begin `data`.
+    /// Walks through the scan whose header is `body` and whose data are at the start of `data`.
     fn read_scan(&mut self, body: &[u8], data: &[u8]) -> Result<ScanWalk, JpegError> {
         let damaged = |what: &str| JpegError::Damaged(what.to_owned());
         let frame = self
@@ -325,14 +168,14 @@ impl MarkerReader {
                 .iter()
                 .position(|c| c.id == id)
                 .ok_or_else(|| damaged("a scan names no component of the frame"))?;
-            let own = &frame.components[index];
+            let component = &frame.components[index];
             let table =
                 |class: usize, slot: u8| self.huffman[class].get(usize::from(slot))?.as_ref();
             components.push(ScanComponent {
                 index,
-                horizontal: own.horizontal,
-                vertical: own.vertical,
-                stride: across * own.horizontal,
+                horizontal: component.horizontal,
+                vertical: component.vertical,
+                stride: across * component.horizontal,
                 dc: table(0, tables >> 4),
                 ac: table(1, tables & 15),
             });
@@ -342,8 +185,8 @@ impl MarkerReader {
             _ => (across, down),
         };
         for component in &components {
-            let of = &mut self.precision[component.index];
-            for precision in &mut of[usize::from(start)..=usize::from(end)] {
+            let coefficients = &mut self.precision[component.index];
+            for precision in &mut coefficients[usize::from(start)..=usize::from(end)] {
                 *precision = Some(low);
             }
         }
@@ -366,6 +209,7 @@ impl MarkerReader {
         !progressive && self.precision.iter().all(|of| of[0].is_some())
     }
 
+    /// The structure, once the end marker (`ended`) or the end of the file is reached.
     fn finish(self, ended: bool) -> Result<JpegStructure, JpegError> {
         let frame = self.frame.ok_or(JpegError::Truncated)?;
         if self.precision.iter().any(|of| of[0].is_none()) {
@@ -391,29 +235,5 @@ impl MarkerReader {
             end: self.end,
             lacks_fine_scans: coarse,
         })
-    }
-}
-
-/// Bytes up to and with the end marker, going from marker to marker; none where there is no end, or where the file
-/// says that what follows belongs to the picture (MPF, a gain map).
-pub(in crate::io::inputs) fn encoded_length(bytes: &[u8]) -> Option<usize> {
-    let mut at = 2;
-    let mut in_scan = false;
-    loop {
-        let (marker, body, next) = next_segment(bytes, at).ok()??;
-        in_scan |= marker == 0xda;
-        if in_scan && marker == 0xd8 {
-            // One that was cut, and the next.
-            return Some(next - 2);
-        }
-        let belongs = (marker == 0xe2 && body.starts_with(b"MPF\0"))
-            || (marker == 0xe1 && body.windows(6).any(|window| window == b"hdrgm:"));
-        if belongs {
-            return None;
-        }
-        if marker == 0xd9 {
-            return Some(next);
-        }
-        at = next;
     }
 }

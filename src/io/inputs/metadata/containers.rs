@@ -1,57 +1,46 @@
-//! Where JPEG, PNG, WebP and TIFF keep their EXIF and XMP blocks.
+//! Finds the EXIF and XMP blocks of a file: APP1 segments of JPEG, chunks of PNG and WebP, the TIFF file itself, and
+//! boxes of HEIF and JPEG XL.
 
 use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
-use super::EmbeddedMetadata;
+use super::blocks::{EmbeddedMetadata, find};
 
+/// What precedes an EXIF block in a JPEG.
 const EXIF: &[u8] = b"Exif\0\0";
+/// What precedes an XMP packet in a JPEG.
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+/// The signature of a PNG.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Compressed text in a PNG that unpacks to more is no metadata.
+/// The bytes that a compressed text chunk of a PNG may expand to; the rest is cut off.
 const MAX_TEXT_BYTES: u64 = 16 << 20;
 
-/// Finds the blocks of a file.
-pub(super) fn read_blocks(bytes: &[u8]) -> EmbeddedMetadata {
-    match bytes {
-        [0xff, 0xd8, ..] => jpeg(bytes),
-        _ if bytes.starts_with(PNG) => png(bytes),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => webp(bytes),
-        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => EmbeddedMetadata {
-            exif: Some(bytes.to_vec()),
-            xmp: None,
-        },
-        _ => EmbeddedMetadata {
-            exif: search_exif(bytes),
-            xmp: None,
-        },
+impl EmbeddedMetadata {
+    /// Finds the blocks of a file of any format; both are none where it has none.
+    pub fn of(bytes: &[u8]) -> Self {
+        let exif_only = |exif| EmbeddedMetadata { exif, xmp: None };
+        match bytes {
+            [0xff, 0xd8, ..] => jpeg(bytes),
+            _ if bytes.starts_with(PNG) => png(bytes),
+            _ if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") => webp(bytes),
+            [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => {
+                exif_only(Some(bytes.to_vec()))
+            }
+            _ => exif_only(search_exif(bytes)),
+        }
     }
 }
 
-/// The EXIF block of a HEIF or a JPEG XL, which stands in a box or an item: a TIFF structure soon behind its name.
+/// The EXIF block of a HEIF or a JPEG XL, in a box or an item: a TIFF structure within 8 bytes behind the name `Exif`.
 fn search_exif(bytes: &[u8]) -> Option<Vec<u8>> {
     let is_box = bytes.get(4..8) == Some(b"ftyp") || bytes.get(4..8) == Some(b"JXL ");
     let starts = |block: &[u8]| block.starts_with(b"II*\0") || block.starts_with(b"MM\0*");
     let mut at = 0;
-    while is_box && let Some(found) = super::find(&bytes[at..], b"Exif") {
+    while is_box && let Some(found) = find(&bytes[at..], b"Exif") {
         at += found + 4;
-        // A length or two zeros stand between.
+        // A length, or two zeros, may stand between.
         let block = (0..=8).find_map(|gap| bytes.get(at + gap..).filter(|block| starts(block)));
         if let Some(block) = block {
             return Some(block.to_vec());
@@ -60,7 +49,7 @@ fn search_exif(bytes: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// A block without the prefix that belongs to JPEG, and that some programs write elsewhere too.
+/// An EXIF block without the prefix of JPEG, which some programs write in other containers too, even twice.
 fn without_prefix(block: &[u8]) -> Vec<u8> {
     let mut block = block;
     while let Some(rest) = block.strip_prefix(EXIF) {
@@ -69,15 +58,15 @@ fn without_prefix(block: &[u8]) -> Vec<u8> {
     block.to_vec()
 }
 
-/// APP1 segments before the picture.
+/// The blocks of a JPEG, in APP1 segments before the picture.
 fn jpeg(bytes: &[u8]) -> EmbeddedMetadata {
-    let mut found = EmbeddedMetadata::default();
+    let mut blocks = EmbeddedMetadata::default();
     let mut at = 2;
     while let Some(&[mark, kind, high, low]) =
         bytes.get(at..).and_then(|rest| rest.first_chunk::<4>())
     {
         if mark != 0xff {
-            // Garbage between segments.
+            // Skip garbage between segments.
             at += 1;
             continue;
         }
@@ -97,20 +86,20 @@ fn jpeg(bytes: &[u8]) -> EmbeddedMetadata {
         let Some(body) = bytes.get(at + 4..at + 2 + length.max(2)) else {
             break;
         };
-        if kind == 0xe1 && body.starts_with(EXIF) && found.exif.is_none() {
-            found.exif = Some(without_prefix(body));
-        } else if kind == 0xe1 && found.xmp.is_none() {
-            found.xmp = body.strip_prefix(XMP).map(<[u8]>::to_vec);
+        if kind == 0xe1 && body.starts_with(EXIF) && blocks.exif.is_none() {
+            blocks.exif = Some(without_prefix(body));
+        } else if kind == 0xe1 && blocks.xmp.is_none() {
+            blocks.xmp = body.strip_prefix(XMP).map(<[u8]>::to_vec);
         }
         at += 2 + length.max(2);
     }
-    found
+    blocks
 }
 
-/// `eXIf`, the texts `Raw profile type exif` and `APP1` that ImageMagick writes, and `XML:com.adobe.xmp`; before or
-/// behind the picture.
+/// The blocks of a PNG: the chunk `eXIf`, ImageMagick's texts `Raw profile type exif` and `Raw profile type APP1`, and
+/// the text `XML:com.adobe.xmp`, before or behind the picture.
 fn png(bytes: &[u8]) -> EmbeddedMetadata {
-    let mut found = EmbeddedMetadata::default();
+    let mut blocks = EmbeddedMetadata::default();
     let mut raw = None;
     let mut at = PNG.len();
     while let Some(head) = bytes.get(at..at + 8) {
@@ -122,14 +111,14 @@ fn png(bytes: &[u8]) -> EmbeddedMetadata {
             break;
         };
         match &head[4..8] {
-            b"eXIf" if found.exif.is_none() => found.exif = Some(without_prefix(data)),
+            b"eXIf" if blocks.exif.is_none() => blocks.exif = Some(without_prefix(data)),
             b"tEXt" | b"zTXt" | b"iTXt" => {
                 if let Some((keyword, text)) = text_chunk(&head[4..8], data) {
                     match keyword {
                         b"Raw profile type exif" | b"Raw profile type APP1" => {
                             raw = raw.or_else(|| raw_profile(&text));
                         }
-                        b"XML:com.adobe.xmp" => found.xmp = found.xmp.or(Some(text)),
+                        b"XML:com.adobe.xmp" => blocks.xmp = blocks.xmp.or(Some(text)),
                         _ => {}
                     }
                 }
@@ -140,14 +129,14 @@ fn png(bytes: &[u8]) -> EmbeddedMetadata {
     }
     if let Some(block) = raw {
         match block.strip_prefix(XMP) {
-            Some(xmp) => found.xmp = found.xmp.or_else(|| Some(xmp.to_vec())),
-            None => found.exif = found.exif.or_else(|| Some(without_prefix(&block))),
+            Some(xmp) => blocks.xmp = blocks.xmp.or_else(|| Some(xmp.to_vec())),
+            None => blocks.exif = blocks.exif.or_else(|| Some(without_prefix(&block))),
         }
     }
-    found
+    blocks
 }
 
-/// Keyword and text of a PNG's text chunk.
+/// Keyword and text of a PNG's chunk of type tEXt, zTXt or iTXt.
 fn text_chunk<'a>(kind: &[u8], data: &'a [u8]) -> Option<(&'a [u8], Vec<u8>)> {
     let (keyword, rest) = split_at_zero(data)?;
     let (packed, text) = match kind {
@@ -170,12 +159,13 @@ fn text_chunk<'a>(kind: &[u8], data: &'a [u8]) -> Option<(&'a [u8], Vec<u8>)> {
     Some((keyword, unpacked))
 }
 
+/// What stands before and behind the first zero byte.
 fn split_at_zero(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = data.iter().position(|&byte| byte == 0)?;
     Some((&data[..at], &data[at + 1..]))
 }
 
-/// ImageMagick's text: a line break, the profile's name, its length, then hexadecimal digits.
+/// The bytes of ImageMagick's text: a line break, the profile's name, its length in bytes, then hexadecimal digits.
 fn raw_profile(text: &[u8]) -> Option<Vec<u8>> {
     let mut lines = text.split(|&byte| byte == b'\n').skip(2);
     let length: usize = std::str::from_utf8(lines.next()?)
@@ -197,9 +187,9 @@ fn raw_profile(text: &[u8]) -> Option<Vec<u8>> {
     Some(block)
 }
 
-/// The chunks `EXIF` and `XMP `.
+/// The blocks of a WebP, in its chunks `EXIF` and `XMP `.
 fn webp(bytes: &[u8]) -> EmbeddedMetadata {
-    let mut found = EmbeddedMetadata::default();
+    let mut blocks = EmbeddedMetadata::default();
     let mut at = 12;
     while let Some(head) = bytes.get(at..at + 8) {
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
@@ -210,11 +200,11 @@ fn webp(bytes: &[u8]) -> EmbeddedMetadata {
             break;
         };
         match &head[..4] {
-            b"EXIF" if found.exif.is_none() => found.exif = Some(without_prefix(data)),
-            b"XMP " if found.xmp.is_none() => found.xmp = Some(data.to_vec()),
+            b"EXIF" if blocks.exif.is_none() => blocks.exif = Some(without_prefix(data)),
+            b"XMP " if blocks.xmp.is_none() => blocks.xmp = Some(data.to_vec()),
             _ => {}
         }
         at += 8 + length + length % 2;
     }
-    found
+    blocks
 }

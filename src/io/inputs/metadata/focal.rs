@@ -1,17 +1,18 @@
-//! The focal length that a camera noted, as its equivalent on 35 mm film.
+//! The focal length that a camera recorded, as its 35 mm equivalent (CIPA DCG-001), from which a depth map's field of
+//! view follows.
 
 use std::io::Cursor;
 
 use exif::Tag;
 use image::ImageReader;
 
-use super::{EmbeddedMetadata, integer, positive, xmp_value};
+use super::blocks::{EmbeddedMetadata, integer, positive, xmp_value};
 use crate::io::inputs::Source;
 
 /// Diagonal of the 36 x 24 mm frame that "35 mm equivalent" focal lengths refer to, in mm.
 const FRAME_DIAGONAL: f64 = 43.266_615;
 
-/// The focal length in mm that would give the photo's field of view, along its diagonal, on 36 x 24 mm film.
+/// The focal length in mm that gives the photo's diagonal field of view on 36 x 24 mm film.
 ///
 /// # Errors
 /// What the file lacks, as the end of a sentence that begins "no focal length is known: ".
@@ -22,7 +23,7 @@ pub fn focal_length_35mm(source: &Source) -> Result<f64, String> {
     }
 }
 
-/// Width and height of the stored image.
+/// Width and height of the stored image in pixels; none where its header cannot be read.
 fn stored_size(bytes: &[u8]) -> Option<(u32, u32)> {
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
@@ -30,7 +31,11 @@ fn stored_size(bytes: &[u8]) -> Option<(u32, u32)> {
     reader.into_dimensions().ok()
 }
 
-/// From the equivalent itself, else from the true focal length and the sensor's size; `stored` is the image's own.
+/// The 35 mm equivalent as recorded, else computed from the real focal length and the sensor's size; `stored` is the
+/// size of the stored image in pixels.
+///
+/// # Errors
+/// As [`focal_length_35mm`].
 fn focal_length_from(
     metadata: &EmbeddedMetadata,
     stored: Option<(u32, u32)>,
@@ -55,7 +60,7 @@ fn focal_length_from(
             None => "it has no EXIF block".to_owned(),
         });
     };
-    // In pixels of the photo as the camera stored it, whatever became of it since.
+    // The size that the camera stored, which may have been changed since.
     let width = number(Tag::PixelXDimension).or(stored.map(|(width, _)| width.into()));
     let height = number(Tag::PixelYDimension).or(stored.map(|(_, height)| height.into()));
     let across = number(Tag::FocalPlaneXResolution);
@@ -83,9 +88,9 @@ fn focal_length_from(
         return Err("its EXIF block has FocalPlaneXResolution, but no PixelXDimension".to_owned());
     };
     let diagonal = (width / across * millimetres).hypot(height / down * millimetres);
-    // Sensors measure from a few millimetres to a few inches; anything else is a mistake.
-    // What the camera cut out of its sensor's middle.
+    // Digital zoom crops the middle of the sensor.
     let zoom = number(Tag::DigitalZoomRatio).filter(|&zoom| zoom > 1.0);
+    // Sensors measure from a few millimetres to a few inches; anything else is a mistake.
     match (1.0..300.0).contains(&diagonal) {
         true => Ok(focal * FRAME_DIAGONAL / diagonal * zoom.unwrap_or(1.0)),
         false => Err(format!(

@@ -1,14 +1,15 @@
-//! Which way up a stored image is, as Pillow's `exif_transpose` decides it: EXIF, and XMP only where EXIF is silent.
+//! Reads the orientation of a stored image, as Pillow's `exif_transpose` does: the EXIF tag Orientation (274), and XMP's
+//! `tiff:Orientation` only where EXIF has none. [`develop`](crate::io::inputs::develop) applies it.
 
 use exif::Tag;
 use image::metadata::Orientation;
 
-use super::{EmbeddedMetadata, integer, xmp_value};
+use super::blocks::{EmbeddedMetadata, integer, xmp_value};
 
 impl EmbeddedMetadata {
-    /// How the stored image is turned to stand upright.
+    /// The transform that makes the stored image upright; none for values other than 1 to 8.
     pub fn orientation(&self) -> Orientation {
-        let noted = match self
+        let recorded = match self
             .parse_exif()
             .and_then(|exif| integer(&exif, Tag::Orientation))
         {
@@ -18,7 +19,7 @@ impl EmbeddedMetadata {
                 .as_deref()
                 .and_then(|xmp| xmp_value(xmp, "tiff:Orientation")?.parse().ok()),
         };
-        noted
+        recorded
             .and_then(|value| u8::try_from(value).ok())
             .and_then(Orientation::from_exif)
             .unwrap_or(Orientation::NoTransforms)

@@ -1,65 +1,58 @@
-//! What a pixel's samples are (tags 262 and 338), and which of them are shown.
+//! Which samples of a TIFF's pixels are shown and how they are converted, by the tags PhotometricInterpretation (262)
+//! and ExtraSamples (338) and by the bands that the user names.
 //!
-//! Opacity is what Pillow takes for it: a sample that the file calls alpha, or the fourth of an RGB pixel of which the
-//! file says nothing at all. A sample "of no specified meaning" is a band, such as near infrared.
+//! As in Pillow, alpha is a sample that the file declares as such, or the fourth sample of an RGB pixel if the file
+//! does not describe it. A sample of unspecified meaning is a band, such as near infrared.
 
 use super::compression::Compression;
 use super::directory::Ifd;
 use super::lab::LabEncoding;
 use super::layout::{ChunkData, TiffLayout};
 use super::palette::Palette;
+use super::photometric::{
+    BLACK_IS_ZERO, CIE_LAB, ICC_LAB, ITU_LAB, MASK, PALETTE, RGB, SEPARATED, WHITE_IS_ZERO, YCBCR,
+};
 use super::ycbcr::YCbCr;
 use super::{jpeg, tags};
 use crate::io::inputs::raster::{Alpha, ColorModel};
 
-pub(super) const WHITE_IS_ZERO: u16 = 0;
-pub(super) const BLACK_IS_ZERO: u16 = 1;
-pub(super) const RGB: u16 = 2;
-const PALETTE: u16 = 3;
-const MASK: u16 = 4;
-const SEPARATED: u16 = 5;
-pub(super) const YCBCR: u16 = 6;
-const CIE_LAB: u16 = 8;
-const ICC_LAB: u16 = 9;
-const ITU_LAB: u16 = 10;
-
-/// Which stored samples are shown, and as what.
+/// The stored samples that become the channels of a raster, and how.
 #[derive(Debug)]
 pub(super) struct BandSelection {
-    /// The stored sample of each channel, from 0, opacity last.
+    /// The index of the stored sample of each channel, from 0, alpha last.
     pub samples: Vec<u16>,
-    /// What the channels are, once converted.
+    /// The colour model of the raster, once converted.
     pub colour: ColorModel,
-    /// Whether the last one is opacity.
+    /// Whether the last channel is alpha.
     pub alpha: Alpha,
-    /// What has to be done to them.
+    /// The conversion from stored samples to the colour model.
     pub conversion: SampleConversion,
-    /// Of the converted colours, the channels to show, from 0.
+    /// The channels of the converted colours to show, from 0; all where none are named.
     pub shown_channels: Option<[u16; 3]>,
-    /// What the user should know.
+    /// Sentences for the user that follow the name of the file.
     pub notes: Vec<String>,
 }
 
-/// From samples as stored to those of a raster.
+/// The conversion of stored samples to those of a raster.
 #[derive(Debug)]
 pub(super) enum SampleConversion {
-    /// They are alike.
+    /// Stored samples are those of the raster.
     None,
-    /// 0 is white.
+    /// 0 is white, so that values are subtracted from white.
     Invert,
-    /// They are places in a list of colours.
+    /// Samples are indices into a palette.
     Palette(Palette),
-    /// Luma and chroma.
+    /// Luma and chroma become red, green and blue.
     YCbCr(YCbCr),
-    /// L*a*b*.
+    /// L*a*b* becomes the encoding of ICC.
     Lab(LabEncoding),
 }
 
 impl BandSelection {
-    /// Chooses by what the file says, and `bands` (from 1) where the user names them.
+    /// Selects the samples that the tags declare as colours, or the `bands` (from 1) that the user names.
     ///
     /// # Errors
-    /// Names the kind of colours that cannot be shown, or a band that is not there.
+    /// Names the kind of colours that cannot be shown, or a band that the file does not have.
     pub fn of(
         directory: &Ifd,
         layout: &TiffLayout,
@@ -106,7 +99,7 @@ impl BandSelection {
         }
     }
 
-    /// Samples that are shown as they are.
+    /// Samples that need no conversion, except that 0 may be white.
     fn plain(
         layout: &TiffLayout,
         opacity: Option<AlphaSample>,
@@ -141,7 +134,7 @@ impl BandSelection {
                 vec![0, 1, 2]
             }
         };
-        // A band that is looked at is no opacity.
+        // A band that is shown as a colour is no alpha.
         let opacity = opacity.filter(|opacity| !colours.contains(&opacity.sample));
         if let Some(AlphaSample {
             is_guessed: true, ..
@@ -165,7 +158,7 @@ impl BandSelection {
         ))
     }
 
-    /// The first samples of a pixel, which are `colour` once converted.
+    /// The first samples of a pixel, which become `colour` by `conversion`.
     fn stored(
         layout: &TiffLayout,
         opacity: Option<AlphaSample>,
@@ -199,7 +192,7 @@ impl BandSelection {
         ))
     }
 
-    /// Samples that become red, green and blue, of which `bands` may name some.
+    /// Samples that `conversion` makes red, green and blue, of which `bands` (1 to 3) may select some.
     fn converted(
         layout: &TiffLayout,
         opacity: Option<AlphaSample>,
@@ -214,6 +207,7 @@ impl BandSelection {
         Ok(choice)
     }
 
+    /// Puts a selection together, with the alpha sample behind the colours.
     fn with(
         mut samples: Vec<u16>,
         opacity: Option<AlphaSample>,
@@ -233,23 +227,26 @@ impl BandSelection {
     }
 }
 
-fn check_bands(named: [u16; 3], held: u16) -> Result<(), String> {
-    match named.iter().find(|&&band| band == 0 || band > held) {
+/// Checks that the named bands are among 1 to `count`.
+fn check_bands(named: [u16; 3], count: u16) -> Result<(), String> {
+    match named.iter().find(|&&band| band == 0 || band > count) {
         None => Ok(()),
-        Some(band) => Err(format!("has no band {band}: it has {held} (see --bands)")),
+        Some(band) => Err(format!("has no band {band}: it has {count} (see --bands)")),
     }
 }
 
-/// Which sample says how opaque a pixel is.
+/// The sample that holds the opacity of a pixel.
 #[derive(Debug, Clone, Copy)]
 struct AlphaSample {
+    /// Its index among the stored samples, from 0.
     sample: u16,
     alpha: Alpha,
-    /// Whether the file says nothing of it.
+    /// Whether the file does not declare it.
     is_guessed: bool,
 }
 
 impl AlphaSample {
+    /// The alpha sample that the file declares, or that is assumed.
     fn of(layout: &TiffLayout) -> Option<Self> {
         let kinds = &layout.extra_samples;
         if kinds.is_empty() && layout.photometric == RGB && layout.samples_per_pixel == 4 {
@@ -267,7 +264,7 @@ impl AlphaSample {
             .enumerate()
             .find_map(|(index, kind)| match kind {
                 1 => Some((index, Alpha::Premultiplied)),
-                // 999 is CorelDraw's.
+                // 999 is what CorelDraw writes.
                 2 | 999 => Some((index, Alpha::Straight)),
                 _ => None,
             })?;
@@ -279,7 +276,7 @@ impl AlphaSample {
     }
 }
 
-/// Whether chunks are JFIF files of three components: those are YCbCr, though some writers call them RGB.
+/// Whether chunks are JFIF files of three components, which are YCbCr even if the tags declare RGB.
 fn is_jfif(directory: &Ifd, layout: &TiffLayout) -> bool {
     let first = || layout.chunk(directory, 0, 0);
     layout.compression == Compression::Jpeg

@@ -1,31 +1,31 @@
-//! Samples of any width: undoing predictors, and reading lines of packed bytes as numbers.
+//! Samples of any width: undoes byte order and predictors of an unpacked line, and converts it to [`RasterSamples`].
 
 use half::f16;
 
 use crate::io::inputs::raster::RasterSamples;
 
-/// How a sample's bits are a number (tag 339).
+/// How the bits of a sample encode a number (tag SampleFormat, 339).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SampleFormat {
     /// Unsigned integers.
     Unsigned,
-    /// Two's complement.
+    /// Signed integers, two's complement.
     Signed,
-    /// IEEE floats, and Adobe's of 24 bits.
+    /// IEEE floats of 16, 32 or 64 bits, and Adobe's of 24.
     Float,
 }
 
-/// What one stored sample is.
+/// The type of the stored samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SampleType {
-    /// How its bits are a number.
+    /// How its bits encode a number.
     pub format: SampleFormat,
-    /// How many there are.
+    /// Bits a sample, 1 to 32 or 64.
     pub bits: u16,
 }
 
 impl SampleType {
-    /// The value of full intensity.
+    /// The value of full intensity: the largest integer, or 1 for floats.
     pub fn white(self) -> f32 {
         let bits = match self.format {
             SampleFormat::Float => return 1.0,
@@ -35,7 +35,7 @@ impl SampleType {
         ((1u128 << bits) - 1) as f32
     }
 
-    /// `count` samples of `value`, in the narrowest type that holds them all.
+    /// `count` samples of `value`, in the narrowest type of [`RasterSamples`] that holds this type.
     pub fn filled(self, count: usize, value: f64) -> RasterSamples {
         match (self.format, self.bits) {
             (SampleFormat::Unsigned, ..=8) => RasterSamples::U8(vec![value as u8; count]),
@@ -44,7 +44,7 @@ impl SampleType {
         }
     }
 
-    /// Bytes of one of those.
+    /// Bytes of one sample of a raster of this type.
     pub fn unpacked_bytes(self) -> usize {
         match (self.format, self.bits) {
             (SampleFormat::Unsigned, ..=8) => 1,
@@ -53,6 +53,7 @@ impl SampleType {
         }
     }
 
+    /// Bytes of one stored sample, where it fills whole bytes.
     fn whole_bytes(self) -> Option<usize> {
         self.bits
             .is_multiple_of(8)
@@ -60,7 +61,8 @@ impl SampleType {
     }
 }
 
-/// Undoes byte order and predictor of a line in place: afterwards samples of whole bytes are little-endian.
+/// Undoes byte order and predictor (tag 317) of a line with `samples` samples a pixel in place; afterwards samples of
+/// whole bytes are little-endian.
 pub(super) fn undo_predictor(
     line: &mut [u8],
     sample: SampleType,
@@ -99,7 +101,7 @@ pub(super) fn undo_predictor(
     }
 }
 
-/// Adds to each sample the one of the pixel before.
+/// Predictor 2: adds to each sample that of the pixel before.
 fn undo_differences<const N: usize>(
     line: &mut [u8],
     samples: usize,
@@ -111,7 +113,8 @@ fn undo_differences<const N: usize>(
     }
 }
 
-/// Predictor 3 (Adobe's TIFF technical note 3): the first bytes of all samples, then the second, as differences.
+/// Predictor 3 (Adobe's TIFF technical note 3): the most significant bytes of all samples, then the next ones, as
+/// differences.
 fn undo_float_predictor(line: &mut [u8], size: usize, samples: usize) {
     undo_differences(line, samples, |[a], [b]| [a.wrapping_add(b)]);
     let planes = line.to_vec();
@@ -123,27 +126,28 @@ fn undo_float_predictor(line: &mut [u8], size: usize, samples: usize) {
     }
 }
 
-/// Which sample of a stored pixel becomes which channel of an assembled one.
+/// A sample of a stored pixel, and the channel of the raster that it becomes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ChannelSource {
-    /// From 0, in the line.
+    /// The index of the sample in a pixel of the line, from 0.
     pub sample: usize,
-    /// From 0, in the raster.
+    /// The index of the channel in a pixel of the raster, from 0.
     pub channel: usize,
 }
 
-/// A run of pixels in assembled samples.
+/// A run of pixels in the samples of a raster.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PixelRun {
-    /// Index of its first pixel.
+    /// The index of its first pixel.
     pub pixel: usize,
-    /// Pixels.
+    /// How many pixels it has.
     pub count: usize,
-    /// Channels of every pixel.
+    /// Channels a pixel.
     pub channels: usize,
 }
 
-/// Writes the first pixels of a [restored](restore) line, `samples` samples each, to `target`.
+/// Writes the first pixels of a line, `samples` samples each and the predictor [undone](undo_predictor), to `target` in
+/// `out`.
 pub(super) fn unpack(
     line: &[u8],
     sample: SampleType,
@@ -182,7 +186,7 @@ pub(super) fn unpack(
     }
 }
 
-/// Whether all samples are channels, in the same order.
+/// Whether all samples of a pixel are its channels, in the same order.
 fn is_whole_pixel(sources: &[ChannelSource], samples: usize, target: PixelRun) -> bool {
     let in_order = |(index, source): (usize, &ChannelSource)| {
         source.sample == index && source.channel == index
@@ -192,6 +196,7 @@ fn is_whole_pixel(sources: &[ChannelSource], samples: usize, target: PixelRun) -
         && sources.iter().enumerate().all(in_order)
 }
 
+/// Writes `get` of each source sample of the pixels of a run, by its index in the line.
 fn copy<T>(
     out: &mut [T],
     target: PixelRun,
@@ -212,7 +217,7 @@ fn copy<T>(
     }
 }
 
-/// `count` bits (up to 32) that start `at` bits into the line, most significant first.
+/// The unsigned number of `count` bits (up to 32) at bit `at` of the line, most significant first.
 fn read_bits(line: &[u8], at: usize, count: usize) -> Option<u64> {
     let end = at + count;
     let bytes = line.get(at / 8..end.div_ceil(8))?;
@@ -223,6 +228,7 @@ fn read_bits(line: &[u8], at: usize, count: usize) -> Option<u64> {
     Some(number >> behind & ((1 << count) - 1))
 }
 
+/// The value of sample `index` of the line.
 fn read_sample(line: &[u8], sample: SampleType, index: usize) -> Option<f32> {
     let bits = usize::from(sample.bits);
     let value = match sample.whole_bytes() {
@@ -246,7 +252,7 @@ fn read_sample(line: &[u8], sample: SampleType, index: usize) -> Option<f32> {
     })
 }
 
-/// Adobe's 24-bit float: a sign, 7 bits of exponent, 16 of mantissa.
+/// Adobe's 24-bit float: a sign, 7 bits of exponent with bias 63, 16 bits of mantissa.
 fn float24(bits: u32) -> f32 {
     let (sign, exponent, mantissa) = (bits >> 23 & 1, bits >> 16 & 0x7f, bits & 0xffff);
     let magnitude = match exponent {
@@ -257,7 +263,7 @@ fn float24(bits: u32) -> f32 {
     if sign == 1 { -magnitude } else { magnitude }
 }
 
-/// Sets the channels of `target` to `value`.
+/// Sets the channels of a run to `value`.
 pub(super) fn fill(
     value: f64,
     sources: &[ChannelSource],

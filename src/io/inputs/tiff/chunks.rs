@@ -1,16 +1,17 @@
-//! From strips or tiles to the samples of the whole image.
+//! Assembles the samples of a whole TIFF image, `[height, width, channels]`, from its strips or tiles.
 
 use std::io::Read;
 
 use super::bits::{self, ChannelSource, PixelRun};
-use super::compression::{ChunkDecompressor, ChunkExtent, UnpackError};
+use super::compression::ChunkDecompressor;
 use super::directory::{Ifd, TRUNCATED};
 use super::layout::{ChunkData, TiffLayout};
+use super::unpack::{ChunkExtent, UnpackError};
 use super::ycbcr;
 use crate::io::inputs::raster::RasterSamples;
 
-/// Unpacks the stored samples `shown`, which become the channels of a pixel in that order; `missing` fills chunks that
-/// were left out.
+/// Unpacks the stored samples with the indices `shown`, which become the channels of a pixel in that order; chunks that
+/// are not stored are filled with `missing`.
 ///
 /// # Errors
 /// Says that the file is truncated, or which chunk is damaged and how.
@@ -20,11 +21,11 @@ pub(super) fn assemble(
     shown: &[u16],
     missing: f64,
 ) -> Result<RasterSamples, String> {
-    let codec = ChunkDecompressor::read(directory, layout.compression)?;
+    let decompressor = ChunkDecompressor::read(directory, layout.compression)?;
     let mut assembly = ImageAssembler {
         directory,
         layout,
-        codec,
+        decompressor,
         channels: shown.len(),
         missing,
         line: vec![0; layout.line_size()?.0],
@@ -32,14 +33,14 @@ pub(super) fn assemble(
     };
     let pixels = layout.width as usize * layout.height as usize;
     let mut out = layout.sample.filled(pixels * shown.len(), 0.0);
-    let sources = |channel: usize, sample: u16| ChannelSource {
+    let source = |channel: usize, sample: u16| ChannelSource {
         sample: if layout.is_planar { 0 } else { sample.into() },
         channel,
     };
     let sources: Vec<ChannelSource> = shown
         .iter()
         .enumerate()
-        .map(|(channel, &sample)| sources(channel, sample))
+        .map(|(channel, &sample)| source(channel, sample))
         .collect();
     match layout.is_planar {
         false => assembly.plane(0, &sources, &mut out)?,
@@ -52,19 +53,22 @@ pub(super) fn assemble(
     Ok(out)
 }
 
+/// Unpacks chunk after chunk into the samples of the image.
 struct ImageAssembler<'a, 'b> {
     directory: &'b Ifd<'a>,
     layout: &'b TiffLayout,
-    codec: ChunkDecompressor<'a>,
+    decompressor: ChunkDecompressor<'a>,
+    /// Channels a pixel of the raster.
     channels: usize,
+    /// The value of chunks that are not stored.
     missing: f64,
-    /// One unpacked line.
+    /// The bytes of one unpacked line.
     line: Vec<u8>,
-    /// The rows of pixels that a line of blocks becomes.
+    /// The rows of pixels that a line of subsampled blocks becomes.
     rows: Vec<Vec<u8>>,
 }
 
-/// The part of the image that a chunk covers.
+/// The part of the image that a chunk covers, in pixels.
 #[derive(Clone, Copy)]
 struct ChunkRect {
     left: usize,
@@ -74,6 +78,7 @@ struct ChunkRect {
 }
 
 impl ImageAssembler<'_, '_> {
+    /// Unpacks all chunks of a plane; of a planar image each stored sample is a plane, others have one.
     fn plane(
         &mut self,
         plane: usize,
@@ -98,6 +103,7 @@ impl ImageAssembler<'_, '_> {
         Ok(())
     }
 
+    /// Unpacks one chunk, or fills its area where it is not stored.
     fn chunk(
         &mut self,
         index: usize,
@@ -107,11 +113,11 @@ impl ImageAssembler<'_, '_> {
     ) -> Result<(), String> {
         let (line_bytes, line_rows) = self.layout.line_size()?;
         let needed = line_bytes as u64 * area.height.div_ceil(line_rows as usize) as u64;
-        let (packed, cut) = match self.layout.chunk(self.directory, index, needed)? {
+        let (packed, is_truncated) = match self.layout.chunk(self.directory, index, needed)? {
             ChunkData::Stored {
                 packed,
-                is_truncated: cut,
-            } => (packed, cut),
+                is_truncated,
+            } => (packed, is_truncated),
             ChunkData::Missing => {
                 self.fill(area, sources, out);
                 return Ok(());
@@ -120,7 +126,7 @@ impl ImageAssembler<'_, '_> {
         self.unpack(packed, area, sources, out)
             .map_err(|failure| match failure {
                 UnpackError::Unsupported(why) => why,
-                UnpackError::Damaged(_) if cut => TRUNCATED.into(),
+                UnpackError::Damaged(_) if is_truncated => TRUNCATED.into(),
                 UnpackError::Damaged(why) => {
                     let grid = &self.layout.grid;
                     format!(
@@ -133,6 +139,7 @@ impl ImageAssembler<'_, '_> {
             })
     }
 
+    /// Unpacks the bytes of one chunk into the samples of its area.
     fn unpack(
         &mut self,
         packed: &[u8],
@@ -148,7 +155,7 @@ impl ImageAssembler<'_, '_> {
             full_height: layout.grid.chunk_height,
             samples,
         };
-        let mut lines = self.codec.unpack(packed, extent)?;
+        let mut lines = self.decompressor.unpack(packed, extent)?;
         let (across, down) = layout.subsampling;
         for top in (0..area.height).step_by(down as usize) {
             lines.read_exact(&mut self.line)?;
@@ -187,7 +194,7 @@ impl ImageAssembler<'_, '_> {
         Ok(())
     }
 
-    /// Where row `row` of an area lies in the image.
+    /// The pixels of row `row` of an area.
     fn pixel_run(&self, area: ChunkRect, row: usize) -> PixelRun {
         PixelRun {
             pixel: (area.top + row) * self.layout.width as usize + area.left,
@@ -196,6 +203,7 @@ impl ImageAssembler<'_, '_> {
         }
     }
 
+    /// Fills an area with the value of chunks that are not stored.
     fn fill(&self, area: ChunkRect, sources: &[ChannelSource], out: &mut RasterSamples) {
         for row in 0..area.height {
             bits::fill(self.missing, sources, self.pixel_run(area, row), out);

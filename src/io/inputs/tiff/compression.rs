@@ -1,7 +1,8 @@
-//! How chunks are packed (tag 259): the kinds that can be unpacked, and the names of the others.
+//! The compression of a TIFF's chunks (tag 259): unpacks those that are supported to a stream of bytes, names the
+//! others.
 
 use std::borrow::Cow;
-use std::io::{self, Cursor, Read};
+use std::io::{Cursor, Read};
 
 use flate2::bufread::ZlibDecoder;
 use image_webp::WebPDecoder;
@@ -11,22 +12,23 @@ use super::bits::SampleType;
 use super::directory::{Ifd, TRUNCATED};
 use super::fax::{self, FaxCoding};
 use super::streams::{Lzw, PackBits};
+use super::unpack::{ChunkExtent, UnpackError};
 use super::{jpeg, tags};
 
-/// The kinds that can be unpacked.
+/// The compressions that can be unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
-    /// As they are.
+    /// Uncompressed.
     None,
-    /// Of fax machines.
+    /// One of the fax codings (ITU-T T.4 and T.6).
     Fax(FaxCoding),
-    /// With codes from 9 to 12 bits.
+    /// LZW with codes of 9 to 12 bits (TIFF 6.0, section 13).
     Lzw,
-    /// Each chunk is a JPEG, perhaps without its tables.
+    /// Each chunk is a JPEG, whose tables may be shared (TIFF technical note 2).
     Jpeg,
-    /// zlib streams.
+    /// Deflate in zlib streams.
     Deflate,
-    /// Runs of bytes.
+    /// Runs of bytes (TIFF 6.0, section 9).
     PackBits,
     /// Zstandard frames.
     Zstd,
@@ -34,29 +36,11 @@ pub(super) enum Compression {
     WebP,
 }
 
-/// Why a chunk could not be unpacked.
-#[derive(Debug)]
-pub(super) enum UnpackError {
-    /// The bytes may be fine, but this kind cannot be read.
-    Unsupported(String),
-    /// The bytes are not as they should be.
-    Damaged(String),
-}
-
-impl From<io::Error> for UnpackError {
-    fn from(error: io::Error) -> Self {
-        UnpackError::Damaged(match error.kind() {
-            io::ErrorKind::UnexpectedEof => "ends before its pixels do".into(),
-            _ => format!("does not unpack: {error}"),
-        })
-    }
-}
-
 impl Compression {
-    /// Reads the tag.
+    /// Reads the tag of an image with `samples` samples a pixel of type `sample`.
     ///
     /// # Errors
-    /// Names a kind that cannot be unpacked, or samples that this kind cannot hold.
+    /// Names a compression that is not supported, or samples that the compression cannot hold.
     pub fn read(directory: &Ifd, samples: u16, sample: SampleType) -> Result<Self, String> {
         let number = directory.integer(tags::COMPRESSION)?.unwrap_or(1);
         let planar = directory.integer(tags::PLANAR_CONFIGURATION)? == Some(2);
@@ -105,7 +89,7 @@ impl Compression {
         })
     }
 
-    /// Whether the predictor tag is heeded, as libtiff does.
+    /// Whether the predictor tag (317) applies, as in libtiff.
     pub fn supports_predictor(self) -> bool {
         matches!(
             self,
@@ -118,15 +102,16 @@ impl Compression {
         matches!(self, Compression::Fax(_))
     }
 
-    /// Whether chroma has the full size once unpacked.
+    /// Whether subsampled chroma has the full size once unpacked.
     pub fn upsamples(self) -> bool {
         matches!(self, Compression::Jpeg | Compression::WebP)
     }
 }
 
+/// What the user can do about a compression that is not supported.
 const ADVICE: &str = "convert it to a TIFF with Deflate or LZW compression first";
 
-/// The registered names of kinds that cannot be unpacked.
+/// The registered name of a compression that is not supported.
 fn name(number: u64) -> Cow<'static, str> {
     Cow::Borrowed(match number {
         6 => "old-style JPEG (TIFF 6.0, withdrawn in 1995)",
@@ -153,34 +138,21 @@ fn name(number: u64) -> Cow<'static, str> {
     })
 }
 
-/// What is needed to unpack any chunk of one image.
+/// Unpacks the chunks of one image.
 #[derive(Debug)]
 pub(super) struct ChunkDecompressor<'a> {
     compression: Compression,
     /// Whether the bits of every byte are reversed (tag 266).
     is_bit_reversed: bool,
-    /// Tables that the JPEGs share (tag 347).
+    /// The tables that JPEG chunks share (tag 347).
     jpeg_tables: Option<&'a [u8]>,
 }
 
-/// The pixels of one chunk, as they are unpacked.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ChunkExtent {
-    /// Pixels a row.
-    pub width: u32,
-    /// Rows that are needed.
-    pub height: u32,
-    /// Rows that may be there: of a whole strip or tile.
-    pub full_height: u32,
-    /// Samples a pixel.
-    pub samples: u16,
-}
-
 impl<'a> ChunkDecompressor<'a> {
-    /// Reads the tags that go with `compression`.
+    /// Reads the tags that `compression` needs.
     ///
     /// # Errors
-    /// [`TRUNCATED`](super::directory::TRUNCATED), where the file ends before their values.
+    /// [`TRUNCATED`], where the file ends before their values.
     pub fn read(directory: &Ifd<'a>, compression: Compression) -> Result<Self, String> {
         let own_order = compression.upsamples();
         Ok(ChunkDecompressor {
@@ -193,10 +165,10 @@ impl<'a> ChunkDecompressor<'a> {
         })
     }
 
-    /// The unpacked lines of a chunk.
+    /// A stream of the unpacked bytes of a chunk, line by line.
     ///
     /// # Errors
-    /// Says what is wrong with its bytes.
+    /// What is wrong with the chunk; some compressions fail while the stream is read.
     pub fn unpack<'b>(
         &self,
         packed: &'b [u8],
@@ -232,6 +204,7 @@ impl<'a> ChunkDecompressor<'a> {
     }
 }
 
+/// Decodes a WebP chunk to interleaved RGB or RGBA, as `extent` has it.
 fn webp(packed: &[u8], extent: ChunkExtent) -> Result<Vec<u8>, UnpackError> {
     let damaged = |error: image_webp::DecodingError| {
         UnpackError::Damaged(format!("does not unpack: {error}"))

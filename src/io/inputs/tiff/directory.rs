@@ -1,27 +1,27 @@
-//! The directories of a TIFF: which tags an image has, and their values.
+//! The image file directories (IFD) of a TIFF: which tags an image has, and their values.
 //!
-//! TIFF 6.0, section 2, and BigTIFF (<https://www.awaresystems.be/imaging/tiff/bigtiff.html>). Nothing here trusts a
-//! count or an offset: a value is read only where the file holds it, so no list is longer than the file.
+//! Follows TIFF 6.0, section 2, and BigTIFF (<https://www.awaresystems.be/imaging/tiff/bigtiff.html>). No count
+//! or offset is trusted: a value is read only where the file holds it, so that no list is longer than the file.
 
-/// What is said of a file that stops where its data should go on.
+/// The message for a file that ends before its data do.
 pub(super) const TRUNCATED: &str = "truncated TIFF: the file ends before the image does";
 
-/// A file's bytes, and how its numbers are written.
+/// The bytes of a TIFF, and how its numbers are stored.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tiff<'a> {
     /// The whole file.
     pub bytes: &'a [u8],
-    /// Whether numbers start with their most significant byte.
+    /// Whether numbers are big-endian (`MM`).
     pub big_endian: bool,
-    /// Whether offsets have 64 bits.
+    /// Whether it is a BigTIFF, with offsets of 64 bits.
     is_bigtiff: bool,
 }
 
 impl<'a> Tiff<'a> {
-    /// Reads the header; also gives the offset of the first directory.
+    /// Reads the header; returns the offset of the first directory too.
     ///
     /// # Errors
-    /// Says that this is no TIFF, or that it ends at once.
+    /// That this is no TIFF, or that it ends within its header.
     pub fn open(bytes: &'a [u8]) -> Result<(Self, u64), String> {
         let big_endian = match bytes.get(..2) {
             Some(b"II") => false,
@@ -48,7 +48,7 @@ impl<'a> Tiff<'a> {
         Ok((tiff, first.ok_or(TRUNCATED)?))
     }
 
-    /// The unsigned number of `size` bytes (1 to 8) at `at`.
+    /// The unsigned number of `size` bytes (1 to 8) at `at`; none past the end.
     pub fn unsigned(&self, at: usize, size: usize) -> Option<u64> {
         let bytes = self.bytes.get(at..at.checked_add(size)?)?;
         let push = |number: u64, &byte: &u8| number << 8 | u64::from(byte);
@@ -58,8 +58,8 @@ impl<'a> Tiff<'a> {
         })
     }
 
-    /// The directory at `offset`, and the offset of the next one (0 after the last); what lies behind the end of the
-    /// file is left out. `None` if there is no directory at all.
+    /// The directory at `offset`, and the offset of the next one (0 after the last); tags behind the end of the file
+    /// are left out. None if the file ends before the directory does begin.
     pub fn read_ifd(&self, offset: u64) -> Option<(Ifd<'a>, u64)> {
         let (count_size, entry_size, word) = if self.is_bigtiff {
             (8, 20, 8)
@@ -108,22 +108,25 @@ fn size_of_kind(kind: u64) -> Option<usize> {
     })
 }
 
-/// The tags of one image.
+/// An image file directory: the tags of one image.
 #[derive(Debug, Clone)]
 pub(super) struct Ifd<'a> {
-    /// The file they lie in.
+    /// The file.
     pub tiff: Tiff<'a>,
     entries: Vec<IfdEntry>,
     /// Whether the file ends before its last tag.
     pub is_truncated: bool,
 }
 
+/// One tag of a directory.
 #[derive(Debug, Clone, Copy)]
 struct IfdEntry {
     tag: u16,
+    /// The field type, as [`size_of_kind`] has it.
     kind: u64,
+    /// How many values it has.
     count: u64,
-    /// Where in the file the values start.
+    /// The offset of the first value in the file.
     value: u64,
 }
 
@@ -137,12 +140,12 @@ impl<'a> Ifd<'a> {
         self.entries.len()
     }
 
-    /// Whether the tag is there, readable or not.
+    /// Whether the directory has the tag, whether or not its values can be read.
     pub fn has(&self, tag: u16) -> bool {
         self.entry(tag).is_some()
     }
 
-    /// The values as they are stored.
+    /// The bytes of the values as they are stored; none where there is no such tag.
     ///
     /// # Errors
     /// [`TRUNCATED`], where the file ends before they do.
@@ -161,10 +164,10 @@ impl<'a> Ifd<'a> {
         span().map(Some).ok_or_else(|| TRUNCATED.into())
     }
 
-    /// The values as integers, whichever type of integer they have; negative ones are beyond every limit.
+    /// The values as integers of whatever type; negative ones become `u64::MAX`, which is beyond every limit.
     ///
     /// # Errors
-    /// [`TRUNCATED`], or that they are no integers.
+    /// [`TRUNCATED`], or that the values are no integers.
     pub fn integers(&self, tag: u16) -> Result<Option<Vec<u64>>, String> {
         let Some(bytes) = self.bytes(tag)? else {
             return Ok(None);
@@ -194,7 +197,7 @@ impl<'a> Ifd<'a> {
             .and_then(|values| values.first().copied()))
     }
 
-    /// The values as real numbers: integers, fractions, floats; `None` where they cannot be read.
+    /// The values as real numbers, from integers, fractions or floats; none where they cannot be read.
     pub fn reals(&self, tag: u16) -> Option<Vec<f64>> {
         let bytes = self.bytes(tag).ok()??;
         let kind = self.entry(tag)?.kind;
@@ -221,6 +224,7 @@ impl<'a> Ifd<'a> {
         Some(self.numbers(bytes, kind).map(real).collect())
     }
 
+    /// The unsigned numbers of field type `kind` in `bytes`, each with its size in bytes.
     fn numbers(&self, bytes: &'a [u8], kind: u64) -> impl Iterator<Item = (u64, usize)> {
         let size = size_of_kind(kind).unwrap_or(1);
         let tiff = Tiff { bytes, ..self.tiff };
@@ -229,7 +233,7 @@ impl<'a> Ifd<'a> {
             .map(move |value| (value, size))
     }
 
-    /// The value as text, without the zero at its end; `None` where it cannot be read.
+    /// The value as text, without the zero at its end and white space around it; none where it cannot be read.
     pub fn text(&self, tag: u16) -> Option<String> {
         let bytes = self.bytes(tag).ok()??;
         let text = bytes.split(|&byte| byte == 0).next()?;

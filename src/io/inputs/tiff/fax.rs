@@ -1,31 +1,32 @@
-//! The codings of fax machines: ITU-T T.4 (Group 3, in one or two dimensions) and T.6 (Group 4).
+//! The fax codings of black and white TIFFs: ITU-T T.4 (Group 3, one- or two-dimensional) and T.6 (Group 4). Packed
+//! chunk to rows of packed bits.
 //!
-//! The code tables are those of the `fax` crate; its decoders know neither lines without end-of-line codes, nor two
-//! dimensions in Group 3, nor lines of more than 65535 pixels, all of which TIFFs have.
+//! The code tables are those of the crate `fax`; its decoders support neither lines without end-of-line codes, nor
+//! two-dimensional Group 3, nor lines of more than 65535 pixels, all of which occur in TIFFs.
 
 use std::convert::Infallible;
 
 use fax::BitReader;
 use fax::maps::{Mode, black, mode, white};
 
-use super::compression::{ChunkExtent, UnpackError};
+use super::unpack::{ChunkExtent, UnpackError};
 
-/// What tags 259 and 292 say of the coding.
+/// The coding, by the tags Compression (259) and T4Options (292).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FaxCoding {
-    /// Runs, each line from a boundary of so many bits (compression 2 and 32771).
+    /// Runs without end-of-line codes, each line aligned to so many bits (compression 2 and 32771).
     Aligned(u8),
     /// Group 3: lines with end-of-line codes.
     Group3 {
-        /// Whether each line says if it refers to the one before.
+        /// Whether each line has a bit that says if it refers to the line before.
         two_dimensional: bool,
     },
-    /// Group 4: every line refers to the one before.
+    /// Group 4: every line refers to the line before.
     Group4,
 }
 
 impl FaxCoding {
-    /// The coding of compression `number` with T4Options `options`.
+    /// The coding of Compression `number` with T4Options `options`.
     pub fn of(number: u64, options: u64) -> Self {
         match number {
             2 => FaxCoding::Aligned(8),
@@ -38,10 +39,10 @@ impl FaxCoding {
     }
 }
 
-/// Decodes a chunk to lines of packed bits, 1 for black.
+/// Decodes a chunk to rows of packed bits, most significant first, 1 for black; each row begins at a byte.
 ///
 /// # Errors
-/// Says in which line the codes make no sense.
+/// That the data end too soon, or the row that has an invalid code.
 pub(super) fn decode(
     coding: FaxCoding,
     packed: &[u8],
@@ -55,7 +56,7 @@ pub(super) fn decode(
     for row in 0..extent.height {
         let line = match decode_line(coding, &mut bits, &reference, width) {
             Some(FaxLine::Runs(line)) => line,
-            // What follows the end of the block is white, as libtiff has it.
+            // Rows behind the end of the block are white, as in libtiff.
             Some(FaxLine::EndOfBlock) => break,
             None if bits.is_past_end() => {
                 return Err(UnpackError::Damaged("ends before its pixels do".into()));
@@ -75,14 +76,15 @@ pub(super) fn decode(
     Ok(pixels)
 }
 
-/// What one line is.
+/// One decoded line.
 enum FaxLine {
-    /// Where the colour changes, white to black first, in pixels from the left.
+    /// The pixels at which the colour changes, from the left, white to black first.
     Runs(Vec<u32>),
     /// The code that ends all lines.
     EndOfBlock,
 }
 
+/// Decodes the next line; none where its codes are invalid.
 fn decode_line(
     coding: FaxCoding,
     bits: &mut FaxBitReader,
@@ -123,7 +125,7 @@ fn decode_runs(bits: &mut FaxBitReader, width: u32) -> Option<Vec<u32>> {
     let (mut at, mut is_black) = (0, false);
     while at < width {
         at += decode_run(bits, is_black)?;
-        // A longer run would mean that the line is not where it is thought to be.
+        // A run beyond the width means that the line begins elsewhere.
         if at > width {
             return None;
         }
@@ -133,7 +135,7 @@ fn decode_runs(bits: &mut FaxBitReader, width: u32) -> Option<Vec<u32>> {
     Some(changes)
 }
 
-/// Any number of make-up codes, and a terminating one.
+/// The length of a run: any number of make-up codes, and a terminating one.
 fn decode_run(bits: &mut FaxBitReader, is_black: bool) -> Option<u32> {
     let mut length = 0u32;
     loop {
@@ -148,7 +150,7 @@ fn decode_run(bits: &mut FaxBitReader, is_black: bool) -> Option<u32> {
     }
 }
 
-/// A line of differences to the one before (T.4, 4.2.1.3).
+/// A line coded by its differences from the line before (T.4, 4.2.1.3).
 fn decode_changes(bits: &mut FaxBitReader, reference: &[u32], width: u32) -> Option<FaxLine> {
     let mut changes: Vec<u32> = Vec::new();
     // a0 of the standard; it starts before the first pixel.
@@ -195,7 +197,7 @@ fn decode_changes(bits: &mut FaxBitReader, reference: &[u32], width: u32) -> Opt
                 }
             }
             Mode::EOF => return Some(FaxLine::EndOfBlock),
-            // Uncompressed mode, which nobody writes.
+            // The extension is uncompressed mode, which no known program writes.
             Mode::Extension => return None,
         }
         if bits.is_past_end() {
@@ -205,7 +207,7 @@ fn decode_changes(bits: &mut FaxBitReader, reference: &[u32], width: u32) -> Opt
     Some(FaxLine::Runs(changes))
 }
 
-/// Sets the bits of the black runs between `changes`.
+/// Sets the bits of the black runs between `changes` in a row of zeros.
 fn fill_black_runs(line: &mut [u8], changes: &[u32], width: u32) {
     for run in changes.chunks(2) {
         let start = run[0] as usize;
@@ -226,38 +228,40 @@ fn fill_black_runs(line: &mut [u8], changes: &[u32], width: u32) {
     }
 }
 
-/// Bits of a chunk, most significant first; zeros follow its end.
+/// Reads the bits of a chunk, most significant first; zeros follow its end.
 struct FaxBitReader<'a> {
     packed: &'a [u8],
-    /// In bits from the start.
+    /// The position in bits from the start.
     at: usize,
 }
 
 impl FaxBitReader<'_> {
+    /// Skips so many bits.
     fn skip(&mut self, bits: usize) {
         self.at += bits;
     }
 
+    /// Skips to the next multiple of `boundary` bits.
     fn align(&mut self, boundary: usize) {
         self.at = self.at.next_multiple_of(boundary);
     }
 
-    /// Whether more bits were taken than there are.
+    /// Whether more bits were used than the chunk has.
     fn is_past_end(&self) -> bool {
         self.at > self.packed.len() * 8
     }
 
-    /// Takes eleven zeros or more and a one, if they are next.
+    /// Consumes an end-of-line code, eleven or more zeros and a one, if it is next.
     fn take_end_of_line(&mut self) -> bool {
         let mut zeros = 0;
         while self.at + zeros < self.packed.len() * 8 {
             let at = self.at + zeros;
             if self.packed[at / 8] >> (7 - at % 8) & 1 == 1 {
-                let found = zeros >= 11;
-                if found {
+                let is_end_of_line = zeros >= 11;
+                if is_end_of_line {
                     self.skip(zeros + 1);
                 }
-                return found;
+                return is_end_of_line;
             }
             zeros += 1;
         }

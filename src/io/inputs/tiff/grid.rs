@@ -1,32 +1,35 @@
-//! The strips or tiles that an image is cut into, and where each lies.
+//! The strips or tiles (chunks) that a TIFF image is divided into, and where each lies in the file.
 
 use super::directory::Ifd;
 use super::tags;
 
-/// Chunks of one size, row by row, plane after plane.
+/// Chunks of one size, numbered row by row, plane after plane.
 #[derive(Debug)]
 pub(super) struct ChunkGrid {
-    /// Pixels, as unpacked; strips are as wide as the image.
+    /// Width of a chunk in pixels; strips are as wide as the image.
     pub chunk_width: u32,
-    /// Rows, as unpacked; the last strip has what is left.
+    /// Height of a chunk in rows; the last strip may have fewer.
     pub chunk_height: u32,
-    /// Whether edge chunks are padded to the full size.
+    /// Whether chunks are tiles, which are padded to the full size at the edges.
     pub is_tiled: bool,
-    /// Chunks side by side.
+    /// Chunks in a row of chunks.
     pub across: usize,
     /// Rows of chunks.
     pub down: usize,
+    /// The offset of each chunk in the file.
     offsets: Vec<u64>,
+    /// The packed bytes of each chunk, as far as the file states them.
     byte_counts: Vec<u64>,
-    /// The offsets in order, where counts are missing.
+    /// The offsets in rising order, where byte counts are missing.
     sorted: Vec<u64>,
 }
 
 impl ChunkGrid {
-    /// Reads where the chunks of `planes` planes are; `rows_of` gives the rows in so many bytes where that is known.
+    /// Reads the chunks of an image of `(width, height)` pixels in `planes` planes; `rows_of` gives the rows that so
+    /// many packed bytes hold, where that can be computed.
     ///
     /// # Errors
-    /// Says which tag is missing or contradicts the size.
+    /// Which tag is missing or contradicts the size.
     pub fn read(
         directory: &Ifd,
         (width, height): (u32, u32),
@@ -102,31 +105,31 @@ impl ChunkGrid {
         Ok(grid)
     }
 
-    /// "strips" or "tiles".
+    /// The word for chunks in messages: "strips" or "tiles".
     pub fn chunk_noun(&self) -> &'static str {
         if self.is_tiled { "tiles" } else { "strips" }
     }
 
-    /// How many chunks are listed.
+    /// How many chunks the file lists.
     pub fn len(&self) -> usize {
         self.offsets.len()
     }
 
-    /// The offset of a chunk, and its packed bytes where they are said.
+    /// The offset of a chunk in the file, and its packed bytes where the file states them.
     pub fn chunk_location(&self, index: usize) -> (u64, Option<u64>) {
         let offset = self.offsets.get(index).copied().unwrap_or(0);
         (offset, self.byte_counts.get(index).copied())
     }
 
-    /// The chunk that follows the one at `offset` in the file.
+    /// The offset of the chunk that follows the one at `offset` in the file; only where byte counts are missing.
     pub fn next_offset(&self, offset: u64) -> Option<u64> {
         let behind = self.sorted.partition_point(|&other| other <= offset);
         self.sorted.get(behind).copied()
     }
 }
 
-/// The rows of a strip where the file does not say: by the bytes of the first, or as the only number that gives so many
-/// strips.
+/// The rows a strip where the file does not state them: by the bytes of the first strip, or the only number that gives
+/// `strips` strips.
 fn rows_per_strip(height: u32, strips: usize, by_bytes: Option<u64>) -> Result<u32, String> {
     let strips_of = |rows: u64| u64::from(height).div_ceil(rows.max(1));
     let fits = |rows: &u64| strips_of(*rows) == strips as u64;

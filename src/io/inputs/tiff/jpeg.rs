@@ -1,23 +1,23 @@
-//! JPEG compression (7, TIFF technical note 2): each chunk is a JPEG, whose tables may be shared.
+//! JPEG compression in TIFF (compression 7, TIFF technical note 2): each chunk is a JPEG, whose tables may be shared.
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::compression::{ChunkExtent, UnpackError};
+use super::unpack::{ChunkExtent, UnpackError};
 
-/// The components of a chunk as they are stored, chroma in full size, cropped to `extent`.
+/// Decodes a chunk to its interleaved components, without colour conversion, chroma in full size, cropped to `extent`.
 ///
 /// # Errors
-/// Names the kind of JPEG that cannot be read, or what is wrong with it.
+/// Names a kind of JPEG that is not supported, or what is wrong with the data.
 pub(super) fn decode(
     tables: Option<&[u8]>,
     packed: &[u8],
     extent: ChunkExtent,
 ) -> Result<Vec<u8>, UnpackError> {
     let stream = match tables {
-        // Their end-of-image marker and the start-of-image marker that follows fall away.
+        // Drop the end-of-image marker of the tables and the start-of-image marker of the chunk.
         Some(tables) if tables.len() > 4 && packed.len() > 2 => {
             let tables = tables.strip_suffix(b"\xff\xd9").unwrap_or(tables);
             [tables, &packed[2..]].concat()
@@ -27,11 +27,11 @@ pub(super) fn decode(
     if let Some(why) = unsupported_kind(&stream) {
         return Err(unsupported_error(why));
     }
-    // The decoder makes up the last blocks of a stream that lacks a few bytes.
+    // The decoder fills in the last blocks of a stream that lacks a few bytes.
     if !has_end(&stream) {
         return Err(UnpackError::Damaged("ends before its pixels do".into()));
     }
-    // Garbage between the headers hurts nobody; any other irregularity costs pixels.
+    // Garbage between the headers does no harm; any other irregularity costs pixels.
     match read(&stream, true, extent) {
         Err(UnpackError::Damaged(why)) if why.contains("Extra bytes between headers") => {
             read(&stream, false, extent)
@@ -40,6 +40,7 @@ pub(super) fn decode(
     }
 }
 
+/// Decodes a complete JPEG; `strict` refuses any irregularity between the markers.
 fn read(stream: &[u8], strict: bool, extent: ChunkExtent) -> Result<Vec<u8>, UnpackError> {
     let options = DecoderOptions::default()
         .set_strict_mode(strict)
@@ -58,7 +59,7 @@ fn read(stream: &[u8], strict: bool, extent: ChunkExtent) -> Result<Vec<u8>, Unp
             needed.0, needed.1
         )));
     }
-    // The same in and out: what the components mean is said by the TIFF.
+    // No colour conversion: the tags of the TIFF define what the components mean.
     let colours = decoder.input_colorspace();
     let samples = usize::from(extent.samples);
     let Some(colours) = colours.filter(|colours| colours.num_components() == samples) else {
@@ -82,13 +83,14 @@ fn read(stream: &[u8], strict: bool, extent: ChunkExtent) -> Result<Vec<u8>, Unp
         .collect())
 }
 
+/// The error for a kind of JPEG that is not supported.
 fn unsupported_error(what: &str) -> UnpackError {
     UnpackError::Unsupported(format!(
         "this TIFF holds {what}, which is not supported; convert it to a TIFF with Deflate or LZW compression first"
     ))
 }
 
-/// What a JPEG's frame header says that no decoder here can do.
+/// The name of a kind of JPEG that cannot be decoded, by the frame header; none for others.
 fn unsupported_kind(stream: &[u8]) -> Option<&'static str> {
     let header = frame_header(stream)?;
     match (header.marker, header.precision) {
@@ -100,14 +102,16 @@ fn unsupported_kind(stream: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// What the first frame header says (ITU-T T.81, B.2.2).
+/// The first frame header (ITU-T T.81, B.2.2).
 struct SofHeader {
+    /// The second byte of its marker, 0xc0 to 0xcf.
     marker: u8,
     /// Bits a sample.
     precision: u8,
     components: u8,
 }
 
+/// Finds the first frame header before any scan.
 fn frame_header(stream: &[u8]) -> Option<SofHeader> {
     let mut at = 2;
     loop {
@@ -145,7 +149,7 @@ fn has_end(stream: &[u8]) -> bool {
     last == Some(&[0xff, 0xd9])
 }
 
-/// Whether a stream has the marker of JFIF files, whose three components are YCbCr whatever the TIFF says.
+/// Whether a stream begins with a JFIF segment, so that three components are YCbCr whatever the tags declare.
 pub(super) fn is_jfif(packed: &[u8]) -> bool {
     packed.get(2..4) == Some(b"\xff\xe0") && packed.get(6..11) == Some(b"JFIF\0")
 }

@@ -1,8 +1,9 @@
-//! CIE L*a*b* in its three kinds of TIFF, brought to the encoding of ICC: 0 to white is 0 to 100 for L*, -128 to 127 for
+//! CIE L*a*b* in the three encodings of TIFF, converted to that of ICC: 0 to white is 0 to 100 for L*, -128 to 127 for
 //! a* and b*.
 
 use super::directory::Ifd;
 use super::layout::TiffLayout;
+use super::photometric::{CIE_LAB, ICC_LAB};
 use super::tags;
 use crate::io::inputs::raster::RasterSamples;
 
@@ -11,17 +12,17 @@ use crate::io::inputs::raster::RasterSamples;
 pub(super) enum LabEncoding {
     /// a* and b* are two's complement (photometric 8).
     Cie,
-    /// All are unsigned; of 16 bits, 65280 is L* 100 (photometric 9).
+    /// All are unsigned; in 16 bits, 65280 is L* 100 (photometric 9).
     Icc,
-    /// Each spans a range (photometric 10, tag 433).
+    /// Each spans a range, `[low, high]` (photometric 10, tag 433).
     Itu([[f32; 2]; 3]),
 }
 
 impl LabEncoding {
-    /// Reads the tags.
+    /// Reads the encoding of an image whose photometric is one of L*a*b*.
     ///
     /// # Errors
-    /// Names a width of samples that cannot be read.
+    /// Names samples that are not supported: others than unsigned ones of 8 or 16 bits.
     pub fn read(directory: &Ifd, layout: &TiffLayout) -> Result<Self, String> {
         if !matches!(layout.sample.bits, 8 | 16)
             || layout.sample.format != super::bits::SampleFormat::Unsigned
@@ -32,8 +33,8 @@ impl LabEncoding {
             ));
         }
         Ok(match layout.photometric {
-            8 => LabEncoding::Cie,
-            9 => LabEncoding::Icc,
+            CIE_LAB => LabEncoding::Cie,
+            ICC_LAB => LabEncoding::Icc,
             _ => {
                 let ranges: Vec<f32> = directory
                     .reals(tags::DECODE)
@@ -49,7 +50,7 @@ impl LabEncoding {
         })
     }
 
-    /// Converts the first three of `channels` samples a pixel.
+    /// Converts the first three of `channels` samples a pixel to the encoding of ICC, 8 or 16 bits.
     pub fn apply(&self, samples: RasterSamples, channels: usize) -> RasterSamples {
         match samples {
             RasterSamples::U8(mut values) => match self {
@@ -89,6 +90,7 @@ impl LabEncoding {
     }
 }
 
+/// Applies `to`, by channel and value, to the first three samples of each pixel.
 fn convert(values: &mut [u16], channels: usize, to: impl Fn(usize, u16) -> u16) {
     for pixel in values.chunks_exact_mut(channels) {
         for (channel, value) in pixel[..3].iter_mut().enumerate() {
@@ -97,11 +99,12 @@ fn convert(values: &mut [u16], channels: usize, to: impl Fn(usize, u16) -> u16) 
     }
 }
 
-/// From 256 steps a unit to 257.
+/// From 256 steps a unit to 257: 0xff00 becomes 0xffff.
 fn from_256ths(value: u16) -> u16 {
     ((u32::from(value) * 257 + 128) / 256).min(0xffff) as u16
 }
 
+/// Converts values that span `ranges`, 0 to 65535.
 fn decode_ranges(values: &mut [u16], channels: usize, ranges: &[[f32; 2]; 3]) {
     convert(values, channels, |channel, value| {
         let [low, high] = ranges[channel];

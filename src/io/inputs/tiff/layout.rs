@@ -1,42 +1,44 @@
-//! What the tags of one image say of its size, its samples and where they lie, checked against each other.
+//! The layout of one TIFF image: size, type and meaning of its samples, compression and chunks, read from its tags and
+//! checked against each other.
 
 use super::bits::{SampleFormat, SampleType};
 use super::compression::Compression;
 use super::directory::{Ifd, TRUNCATED};
 use super::grid::ChunkGrid;
-use super::{bands, tags};
+use super::photometric::{BLACK_IS_ZERO, RGB, WHITE_IS_ZERO, YCBCR};
+use super::tags;
 
-/// One image's tags, as far as every kind of image has them.
+/// The tags that every kind of image has.
 #[derive(Debug)]
 pub(super) struct TiffLayout {
-    /// In pixels, as stored.
+    /// Width in pixels, as stored.
     pub width: u32,
-    /// In pixels, as stored.
+    /// Height in pixels, as stored.
     pub height: u32,
-    /// Stored samples a pixel.
+    /// Stored samples a pixel, 1 or more.
     pub samples_per_pixel: u16,
-    /// What one sample is.
+    /// The type of the samples.
     pub sample: SampleType,
-    /// What the samples mean (tag 262).
+    /// What the samples mean (PhotometricInterpretation, tag 262), as [`photometric`](super::photometric) names it.
     pub photometric: u16,
-    /// What the samples beyond the colour are (tag 338).
+    /// What the samples beyond the colours are (ExtraSamples, tag 338): 1 premultiplied alpha, 2 alpha, 0 unspecified.
     pub extra_samples: Vec<u16>,
-    /// How chunks are packed.
+    /// The compression of the chunks.
     pub compression: Compression,
-    /// 1: none, 2: horizontal differences, 3: of the bytes of floats.
+    /// The predictor: 1 none, 2 horizontal differences, 3 differences of the bytes of floats.
     pub predictor: u16,
     /// Whether each sample of a pixel has chunks of its own.
     pub is_planar: bool,
-    /// Horizontal and vertical pixels per chroma sample in chunks that hold fewer chroma than luma samples.
+    /// Pixels per chroma sample, across and down, in chunks that hold fewer chroma than luma samples; else `(1, 1)`.
     pub subsampling: (u32, u32),
     /// The strips or tiles.
     pub grid: ChunkGrid,
 }
 
-/// The size of the image.
+/// Width and height of the image in pixels.
 ///
 /// # Errors
-/// Says that there is none.
+/// Which of the two is missing or too large.
 pub(super) fn size(directory: &Ifd) -> Result<(u32, u32), String> {
     let side = |tag| {
         let side = directory.integer(tag)?;
@@ -47,10 +49,10 @@ pub(super) fn size(directory: &Ifd) -> Result<(u32, u32), String> {
 }
 
 impl TiffLayout {
-    /// Reads the tags.
+    /// Reads the tags of one image.
     ///
     /// # Errors
-    /// Names the kind that cannot be read, or the contradiction.
+    /// Names the kind of image that is not supported, or the tag that is damaged or contradicts another.
     pub fn read(directory: &Ifd) -> Result<Self, String> {
         let (width, height) = size(directory)?;
         let short = |tag, default: u16| -> Result<u16, String> {
@@ -63,7 +65,7 @@ impl TiffLayout {
         let bits = directory
             .integers(tags::BITS_PER_SAMPLE)?
             .unwrap_or(vec![1]);
-        // Some writers count the samples by their bits alone.
+        // Some writers state the number of samples only by a list of their bits.
         let samples = short(tags::SAMPLES_PER_PIXEL, bits.len().try_into().unwrap_or(0))?;
         if samples == 0 {
             return Err("damaged TIFF: its pixels have no samples".into());
@@ -87,13 +89,13 @@ impl TiffLayout {
         };
         let photometric = match photometric {
             Some(value) => u16::try_from(value).unwrap_or(u16::MAX),
-            // As libtiff guesses where the tag is missing.
-            None if compression.is_fax() => bands::WHITE_IS_ZERO,
-            None if usize::from(samples) >= extra.len() + 3 => bands::RGB,
-            None => bands::BLACK_IS_ZERO,
+            // Where the tag is missing, guess as libtiff does.
+            None if compression.is_fax() => WHITE_IS_ZERO,
+            None if usize::from(samples) >= extra.len() + 3 => RGB,
+            None => BLACK_IS_ZERO,
         };
         check_predictor(predictor, sample)?;
-        let subsampling = match photometric == bands::YCBCR && !compression.upsamples() {
+        let subsampling = match photometric == YCBCR && !compression.upsamples() {
             true => chroma_subsampling(directory)?,
             false => (1, 1),
         };
@@ -132,7 +134,7 @@ impl TiffLayout {
         })
     }
 
-    /// Samples a pixel in one chunk.
+    /// Samples a pixel in one chunk: 1 where each sample has chunks of its own.
     pub fn chunk_samples(&self) -> u16 {
         if self.is_planar {
             1
@@ -141,10 +143,10 @@ impl TiffLayout {
         }
     }
 
-    /// The bytes of one line of an unpacked chunk, and how many rows of pixels that is.
+    /// The bytes of one line of an unpacked chunk, and how many rows of pixels it holds.
     ///
     /// # Errors
-    /// Says that no memory holds such a line.
+    /// That a line would exceed 2 GiB.
     pub fn line_size(&self) -> Result<(usize, u32), String> {
         line_bytes(
             self.chunk_samples(),
@@ -163,6 +165,7 @@ impl TiffLayout {
     }
 }
 
+/// As [`TiffLayout::line_size`], of a chunk of `width` pixels; none where the number overflows.
 fn line_bytes(
     samples: u16,
     sample: SampleType,
@@ -177,7 +180,10 @@ fn line_bytes(
     Some((bits.checked_mul(u64::from(sample.bits))?.div_ceil(8), 1))
 }
 
-/// What all samples are; unequal ones are refused.
+/// The type of all samples.
+///
+/// # Errors
+/// That the samples differ, or have a width or format that is not supported.
 fn sample_type(
     directory: &Ifd,
     samples: u16,
@@ -200,7 +206,7 @@ fn sample_type(
     }
     let formats = directory.integers(tags::SAMPLE_FORMAT)?.unwrap_or_default();
     let formats = &formats[..formats.len().min(samples.into())];
-    // Of L*a*b*, only a and b have a sign, whatever the tag says.
+    // In L*a*b*, only a and b have a sign, whatever the tag says.
     let is_lab = matches!(photometric, Some(8..=10)) && !formats.contains(&3);
     let formats = if is_lab { &[] } else { formats };
     if formats.iter().any(|&format| format != formats[0]) {
@@ -238,6 +244,7 @@ fn sample_type(
     }
 }
 
+/// Refuses predictors that are unknown, or that samples of this type do not have.
 fn check_predictor(predictor: u16, sample: SampleType) -> Result<(), String> {
     match (predictor, sample.bits, sample.format) {
         (1, ..) | (2, 8 | 16 | 32 | 64, _) | (3, _, SampleFormat::Float) => Ok(()),
@@ -250,6 +257,7 @@ fn check_predictor(predictor: u16, sample: SampleType) -> Result<(), String> {
     }
 }
 
+/// The subsampling of chroma, across and down (tag 530); 2 by 2 where there is no tag.
 fn chroma_subsampling(directory: &Ifd) -> Result<(u32, u32), String> {
     match directory.integers(tags::YCBCR_SUBSAMPLING)?.as_deref() {
         None => Ok((2, 2)),
@@ -258,25 +266,25 @@ fn chroma_subsampling(directory: &Ifd) -> Result<(u32, u32), String> {
     }
 }
 
-/// Where a chunk's data lie.
+/// The packed data of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChunkData<'a> {
-    /// Nowhere: GDAL leaves chunks without any reading out.
+    /// Not stored: GDAL omits chunks without any reading.
     Missing,
-    /// In the file.
+    /// Stored in the file.
     Stored {
-        /// The packed bytes, as far as the file goes.
+        /// The packed bytes, up to the end of the file at most.
         packed: &'a [u8],
-        /// Whether they should go on.
+        /// Whether the file ends before the chunk does.
         is_truncated: bool,
     },
 }
 
 impl TiffLayout {
-    /// The data of chunk `index`, as `needed` bytes unpacked.
+    /// The packed data of chunk `index`, which has `needed` bytes once unpacked.
     ///
     /// # Errors
-    /// Says that the chunk lies behind the end of the file.
+    /// [`TRUNCATED`] if the chunk lies behind the end of the file.
     pub fn chunk<'a>(
         &self,
         directory: &Ifd<'a>,
@@ -293,7 +301,7 @@ impl TiffLayout {
             .and_then(|offset| bytes.get(offset..));
         let rest = rest.filter(|rest| !rest.is_empty()).ok_or(TRUNCATED)?;
         let count = match count {
-            // The only strip is as long as its pixels, whatever is said of it.
+            // The only chunk of an uncompressed image is as long as its pixels, whatever its byte count.
             _ if self.compression == Compression::None && self.grid.len() == 1 => needed,
             Some(count) => count,
             None => self

@@ -1,9 +1,12 @@
-//! TIFF, as scanners, GIS and microscopes write it.
+//! TIFF, as scanners, GIS and microscopes write it: one page of a file to a [`SourceRaster`].
 //!
-//! TIFF 6.0 and its supplements, BigTIFF, and what GDAL, Adobe and libtiff added. The tags are read here and not by the
-//! `tiff` crate, which refuses a file before its bytes can be had where it does not know a kind of colours (palette,
-//! L*a*b*, subsampled chroma), bits or compression; the compressions themselves are those of the crates that `tiff` uses
-//! too. What cannot be read is named.
+//! Supports TIFF 6.0 and its supplements, BigTIFF, and the additions of GDAL, Adobe and libtiff. The tags are read here
+//! and not by the crate `tiff`, which refuses a file with colours (palette, L*a*b*, subsampled chroma), bits or a
+//! compression that it does not support; the compressions are decoded by the same crates that `tiff` uses. What cannot
+//! be read is named.
+//!
+//! [`pages`] finds the [`directory`] of a page, [`layout`] and [`grid`] read its tags, [`bands`] selects the samples to
+//! show, [`chunks`] unpacks them ([`compression`], then [`bits`]), and [`decode`] converts their colours.
 
 mod bands;
 mod bits;
@@ -17,10 +20,12 @@ mod lab;
 mod layout;
 mod pages;
 mod palette;
+mod photometric;
 mod streams;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod unpack;
 mod ycbcr;
 
 use image::metadata::Orientation;
@@ -32,16 +37,16 @@ use super::footprint::Footprint;
 use super::metadata::xmp_value;
 use super::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 
-/// One page, and what should be said of how it was read.
+/// A decoded page, and what the user should know of how it was read.
 #[derive(Debug)]
 pub(super) struct DecodedTiffPage {
-    /// The page.
+    /// The samples of the page.
     pub raster: SourceRaster,
-    /// Sentences that follow the file's name.
+    /// Sentences that follow the name of the file.
     pub notes: Vec<String>,
 }
 
-/// Pages that are images of their own: smaller copies, transparency masks and sub-images are none. At least 1.
+/// The number of pages, at least 1; smaller copies, transparency masks and sub-images are none.
 pub(super) fn count_pages(bytes: &[u8]) -> usize {
     match Tiff::open(bytes) {
         Ok((tiff, first)) => pages::count(tiff, first),
@@ -49,11 +54,12 @@ pub(super) fn count_pages(bytes: &[u8]) -> usize {
     }
 }
 
-/// Decodes page `page`, from 0, as [`count_pages`] counts. `bands` are the numbers, from 1, of the bands to show as red,
-/// green and blue; three equal ones are shown in grey. `check` sees the width and height before anything is allocated.
+/// Decodes page `page`, from 0, as [`count_pages`] counts. `bands` are the numbers, from 1, of the bands to show as
+/// red, green and blue; three equal ones are shown in grey. `check` may refuse the [`Footprint`] before anything is
+/// allocated: first with the size alone, then with the bytes a pixel.
 ///
 /// # Errors
-/// A fragment that follows the file's name: what is damaged, or the name of a kind that cannot be read.
+/// What is damaged, or which kind of TIFF is not supported, as a part of a sentence about the file.
 pub(super) fn decode(
     bytes: &[u8],
     page: usize,
@@ -68,7 +74,7 @@ pub(super) fn decode(
         return Err(format!("has no pixels ({width} x {height})"));
     }
     let layout = TiffLayout::read(&directory)?;
-    // No pixels lie where the file's own header does.
+    // Offset 0 is the header of the file, so that no pixels can be there.
     let chunks = || (0..layout.grid.len()).map(|index| layout.grid.chunk_location(index));
     if chunks().any(|(offset, count)| offset == 0 && count != Some(0)) {
         let noun = layout.grid.chunk_noun();
@@ -76,10 +82,10 @@ pub(super) fn decode(
             "damaged TIFF: the place of one of its {noun} is not given"
         ));
     }
-    let mut absent = chunks().filter(|&place| place == (0, Some(0)));
-    // GDAL leaves out what is empty; elsewhere a file was never finished.
-    let by_gdal = [tags::GDAL_METADATA, tags::GDAL_NODATA, tags::GEO_KEYS];
-    if !by_gdal.iter().any(|&tag| directory.has(tag)) && absent.next().is_some() {
+    let mut absent = chunks().filter(|&location| location == (0, Some(0)));
+    // GDAL omits empty chunks; in other files a missing chunk means that the file was never finished.
+    let gdal_tags = [tags::GDAL_METADATA, tags::GDAL_NODATA, tags::GEO_KEYS];
+    if !gdal_tags.iter().any(|&tag| directory.has(tag)) && absent.next().is_some() {
         return Err(format!(
             "truncated TIFF: {} of its {} {} are not there",
             1 + absent.count(),
@@ -87,20 +93,26 @@ pub(super) fn decode(
             layout.grid.chunk_noun()
         ));
     }
-    let choice = BandSelection::of(&directory, &layout, bands)?;
+    let selection = BandSelection::of(&directory, &layout, bands)?;
     let nodata = directory
         .text(tags::GDAL_NODATA)
         .and_then(|text| text.parse().ok());
-    let kept = layout.sample.unpacked_bytes();
-    // A chunk that is a JPEG or WebP is unpacked whole, and may be all of the image.
-    let beside = u64::from(layout.samples_per_pixel) * kept as u64 + 3;
-    check(Footprint::new((width, height), choice.samples.len(), kept).with_scratch(beside))?;
-    let samples = chunks::assemble(&directory, &layout, &choice.samples, nodata.unwrap_or(0.0))?;
+    let sample_bytes = layout.sample.unpacked_bytes();
+    // A JPEG or WebP chunk is unpacked as a whole, and may be all of the image.
+    let scratch = u64::from(layout.samples_per_pixel) * sample_bytes as u64 + 3;
+    let footprint = Footprint::new((width, height), selection.samples.len(), sample_bytes);
+    check(footprint.with_scratch(scratch))?;
+    let samples = chunks::assemble(
+        &directory,
+        &layout,
+        &selection.samples,
+        nodata.unwrap_or(0.0),
+    )?;
     let raster = SourceRaster {
         width,
         height,
-        colour: choice.colour,
-        alpha: choice.alpha,
+        colour: selection.colour,
+        alpha: selection.alpha,
         samples,
         white: layout.sample.white(),
         nodata,
@@ -111,20 +123,20 @@ pub(super) fn decode(
             .map(<[u8]>::to_vec),
         orientation: orientation(&directory),
     };
-    let raster = convert(raster, &choice.conversion)?;
+    let raster = convert(raster, &selection.conversion)?;
     Ok(DecodedTiffPage {
-        raster: match choice.shown_channels {
-            Some(channels) => pick(raster, channels.map(usize::from)),
+        raster: match selection.shown_channels {
+            Some(channels) => select_channels(raster, channels.map(usize::from)),
             None => raster,
         },
-        notes: choice.notes,
+        notes: selection.notes,
     })
 }
 
+/// The transform that makes the stored image upright, from tag 274 or, where that is missing, XMP.
 fn orientation(directory: &Ifd) -> Orientation {
-    let noted = directory.integer(tags::ORIENTATION).ok().flatten();
-    // XMP speaks where the tag is silent.
-    let value = noted.or_else(|| {
+    let recorded = directory.integer(tags::ORIENTATION).ok().flatten();
+    let value = recorded.or_else(|| {
         let xmp = directory.bytes(tags::XMP).ok()??;
         xmp_value(xmp, "tiff:Orientation")?.parse().ok()
     });
@@ -134,7 +146,10 @@ fn orientation(directory: &Ifd) -> Orientation {
         .unwrap_or(Orientation::NoTransforms)
 }
 
-/// Samples as stored become those of the raster's colour model.
+/// Converts stored samples to those of the raster's colour model.
+///
+/// # Errors
+/// Names an index that the palette does not have.
 fn convert(
     mut raster: SourceRaster,
     conversion: &SampleConversion,
@@ -166,7 +181,7 @@ fn convert(
     Ok(raster)
 }
 
-/// From 0 as white to 0 as black, all but opacity.
+/// Makes 0 black where it was white, in all samples but alpha.
 fn invert(raster: &mut SourceRaster) {
     let (all, colours, white) = (raster.channels(), raster.colour.channels(), raster.white);
     fn each<T: Copy>(values: &mut [T], all: usize, colours: usize, to: impl Fn(T) -> T) {
@@ -184,8 +199,8 @@ fn invert(raster: &mut SourceRaster) {
     raster.nodata = raster.nodata.map(|value| f64::from(white - value as f32));
 }
 
-/// Only these of a raster's red, green and blue, and its opacity.
-fn pick(raster: SourceRaster, channels: [usize; 3]) -> SourceRaster {
+/// Keeps the given channels of a raster's red, green and blue, and its alpha; three equal ones become grey.
+fn select_channels(raster: SourceRaster, channels: [usize; 3]) -> SourceRaster {
     let is_grey = channels[0] == channels[1] && channels[1] == channels[2];
     let shown = if is_grey {
         &channels[..1]
@@ -193,14 +208,14 @@ fn pick(raster: SourceRaster, channels: [usize; 3]) -> SourceRaster {
         &channels[..]
     };
     let all = raster.channels();
-    let opacity = 3..all;
+    let alpha = 3..all;
     fn each<T: Copy>(values: &[T], all: usize, order: &[usize]) -> Vec<T> {
         let pixels = values.chunks_exact(all);
         pixels
             .flat_map(|pixel| order.iter().map(|&channel| pixel[channel]))
             .collect()
     }
-    let order: Vec<usize> = shown.iter().copied().chain(opacity).collect();
+    let order: Vec<usize> = shown.iter().copied().chain(alpha).collect();
     SourceRaster {
         colour: if is_grey {
             ColorModel::Grey

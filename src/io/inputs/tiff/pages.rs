@@ -1,11 +1,12 @@
-//! The images of a TIFF: which directories of its chain are pages, and which are companions of another.
+//! The pages of a TIFF: which directories of its chain are images of their own, and which accompany another (smaller
+//! copies, transparency masks).
 
 use std::collections::HashSet;
 
 use super::directory::{Ifd, TRUNCATED, Tiff};
 use super::tags;
 
-/// As many directories as libtiff follows.
+/// How many directories are followed, as in libtiff.
 const MAX_DIRECTORIES: usize = 1 << 20;
 
 /// Whether a directory is a smaller copy (1) or a transparency mask (4) of another one.
@@ -17,17 +18,17 @@ fn is_companion(directory: &Ifd) -> bool {
     }
 }
 
-/// Walks the chain of directories until `visit` has seen enough (`true`), the chain ends or turns into a loop.
+/// Walks through the chain of directories until `visit` returns true, or the chain ends or loops.
 fn walk<'a>(tiff: Tiff<'a>, first: u64, mut visit: impl FnMut(Ifd<'a>) -> bool) {
     let mut seen = HashSet::new();
     let mut next = first;
-    // Directories that lie over each other hold more tags than there is room for.
-    let mut tags = tiff.bytes.len() / 4;
+    // Directories that overlap could hold more tags than the file has room for.
+    let mut tags_left = tiff.bytes.len() / 4;
     while next != 0 && seen.len() < MAX_DIRECTORIES && seen.insert(next) {
         let Some((directory, following)) = tiff.read_ifd(next) else {
             return;
         };
-        tags = match tags.checked_sub(directory.len()) {
+        tags_left = match tags_left.checked_sub(directory.len()) {
             Some(left) => left,
             None => return,
         };
@@ -38,7 +39,7 @@ fn walk<'a>(tiff: Tiff<'a>, first: u64, mut visit: impl FnMut(Ifd<'a>) -> bool) 
     }
 }
 
-/// How many pages there are, at least 1.
+/// The number of pages, at least 1.
 pub(super) fn count(tiff: Tiff, first: u64) -> usize {
     let mut pages = 0;
     walk(tiff, first, |directory| {
@@ -51,7 +52,7 @@ pub(super) fn count(tiff: Tiff, first: u64) -> usize {
 /// The directory of page `page`, counted from 0.
 ///
 /// # Errors
-/// Says that there is no such page, or that the file ends before its first directory, or that it is a camera raw file.
+/// That there is no such page, that the file is truncated, or that it is a camera raw file.
 pub(super) fn find(tiff: Tiff, first: u64, page: usize) -> Result<Ifd, String> {
     let mut pages = 0;
     let mut found = None;
@@ -69,7 +70,7 @@ pub(super) fn find(tiff: Tiff, first: u64, page: usize) -> Result<Ifd, String> {
     });
     let found = match (found, companion) {
         (Some(directory), _) => directory,
-        // All there is are smaller copies: the first is the image.
+        // Only companions: the first of them is the image.
         (None, Some(directory)) if pages == 0 && page == 0 => directory,
         (None, None) if pages == 0 => return Err(TRUNCATED.into()),
         _ => {
@@ -83,17 +84,21 @@ pub(super) fn find(tiff: Tiff, first: u64, page: usize) -> Result<Ifd, String> {
     }
 }
 
-/// Whether this is the preview in front of what a camera's sensor saw, or that itself.
+/// Whether the directory holds a camera's sensor data or their preview (DNG, Canon CR2, and others by their sub-images).
 fn is_camera_raw(directory: &Ifd) -> bool {
-    let sensor = |directory: &Ifd| {
+    let is_sensor_data = |directory: &Ifd| {
         let photometric = directory.integer(tags::PHOTOMETRIC).ok().flatten();
         matches!(photometric, Some(32803 | 34892))
     };
-    let below = || {
+    let has_sensor_data_below = || {
         let offsets = directory.integers(tags::SUB_IFDS).ok().flatten();
         let mut offsets = offsets.into_iter().flatten().take(64);
-        offsets.any(|at| matches!(directory.tiff.read_ifd(at), Some((sub, _)) if sensor(&sub)))
+        offsets
+            .any(|at| matches!(directory.tiff.read_ifd(at), Some((sub, _)) if is_sensor_data(&sub)))
     };
     let canon = directory.tiff.bytes.get(4..12) == Some(b"\x10\0\0\0CR\x02\0");
-    directory.has(tags::DNG_VERSION) || canon || sensor(directory) || below()
+    directory.has(tags::DNG_VERSION)
+        || canon
+        || is_sensor_data(directory)
+        || has_sensor_data_below()
 }

@@ -1,24 +1,25 @@
-//! Images of places in a list of colours (tag 320).
+//! Palette images: samples are indices into the colour map of the file (tag 320), and become 8-bit red, green and blue.
 
 use super::bits::{SampleFormat, SampleType};
 use super::directory::Ifd;
 use super::tags;
 use crate::io::inputs::raster::RasterSamples;
 
-/// The colours, 8 bits a channel.
+/// The colour map, 8 bits a channel.
 #[derive(Debug)]
 pub(super) struct Palette {
+    /// Red, green and blue of each index.
     colours: Vec<[u8; 3]>,
-    /// The greatest number a sample can hold.
+    /// The largest value that a sample can hold.
     largest: u32,
 }
 
 impl Palette {
-    /// Reads the list: 16 bits a channel, of which the upper 8 are kept as Pillow does; a list without any above 255 was
-    /// written with 8, as libtiff knows.
+    /// Reads the colour map of an image with samples of type `sample`: 16 bits a channel, of which the upper 8 are
+    /// kept, as in Pillow; a map without any value above 255 has 8 bits a channel, as in libtiff.
     ///
     /// # Errors
-    /// Says that the list is missing, or that the samples cannot be places in one.
+    /// That the map is missing, or that the samples cannot be indices.
     pub fn read(directory: &Ifd, sample: SampleType) -> Result<Self, String> {
         if sample.format == SampleFormat::Float || sample.bits > 16 {
             return Err(format!(
@@ -45,10 +46,10 @@ impl Palette {
         })
     }
 
-    /// Replaces the first of `channels` samples a pixel by red, green and blue; the others become 8 bits wide.
+    /// Replaces the first of `channels` samples a pixel by red, green and blue, and scales the others to 8 bits.
     ///
     /// # Errors
-    /// Names a place that the list does not have.
+    /// Names an index that the map does not have.
     pub fn apply(&self, samples: &RasterSamples, channels: usize) -> Result<Vec<u8>, String> {
         match samples {
             RasterSamples::U8(values) => self.look_up(values, channels, |value| value.into()),
@@ -57,6 +58,7 @@ impl Palette {
         }
     }
 
+    /// As [`Palette::apply`], for samples that `index` converts to integers.
     fn look_up<T: Copy>(
         &self,
         values: &[T],

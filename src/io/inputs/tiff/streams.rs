@@ -1,18 +1,19 @@
-//! Compressed bytes as readers of plain ones: LZW in both orders of bits, and PackBits.
+//! Streaming decompressors: LZW (TIFF 6.0, section 13) in both bit orders, and PackBits (section 9).
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Cursor, Read};
 
 use weezl::{BitOrder, LzwStatus, decode};
 
-/// Codes that grow one early and start with their most significant bit; before 1992 they grew on time and started with
-/// the least, which libtiff recognises by the first code.
+/// Decompresses LZW. Its codes have their most significant bit first and grow one code early; in files from before 1992
+/// they have the least significant first and do not, which is recognised by the first code, as in libtiff.
 pub(super) struct Lzw<'b> {
     packed: Cursor<Cow<'b, [u8]>>,
     decoder: decode::Decoder,
 }
 
 impl<'b> Lzw<'b> {
+    /// A decompressor of the bytes of one chunk.
     pub fn new(packed: Cow<'b, [u8]>) -> Self {
         let old = matches!(packed.as_ref(), [0, second, ..] if second & 1 == 1);
         let configuration = match old {
@@ -41,21 +42,22 @@ impl Read for Lzw<'_> {
     }
 }
 
-/// Apple's runs of bytes (TIFF 6.0, section 9).
+/// Decompresses PackBits, runs of bytes.
 pub(super) struct PackBits<'b> {
     packed: Cursor<Cow<'b, [u8]>>,
     run: PackBitsRun,
 }
 
-/// What is left of a run.
+/// The rest of the current run.
 enum PackBitsRun {
-    /// Bytes that follow.
+    /// So many bytes follow as they are.
     Literal(usize),
-    /// One byte, so many times.
+    /// One byte, so many more times.
     Repeated(u8, usize),
 }
 
 impl<'b> PackBits<'b> {
+    /// A decompressor of the bytes of one chunk.
     pub fn new(packed: Cow<'b, [u8]>) -> Self {
         PackBits {
             packed: Cursor::new(packed),
@@ -63,6 +65,7 @@ impl<'b> PackBits<'b> {
         }
     }
 
+    /// The next packed byte.
     fn byte(&mut self) -> Option<u8> {
         let mut byte = [0];
         self.packed.read_exact(&mut byte).ok()?;

@@ -1,4 +1,5 @@
-//! The numbers of the tags that are read (TIFF 6.0, its supplements, GDAL, Adobe's DNG).
+//! The numbers of the tags that are read, under their registered names (TIFF 6.0 and its supplements, GDAL, GeoTIFF,
+//! DNG).
 
 pub(super) const NEW_SUBFILE_TYPE: u16 = 254;
 pub(super) const SUBFILE_TYPE: u16 = 255;

@@ -1,21 +1,21 @@
-//! Luma and chroma (TIFF 6.0, section 21), as libtiff converts them.
+//! YCbCr images (TIFF 6.0, section 21): luma and chroma to red, green and blue, converted as libtiff does.
 
 use super::compression::Compression;
 use super::directory::Ifd;
 use super::layout::TiffLayout;
 use super::tags;
 
-/// How luma and chroma of 8 bits become red, green and blue.
+/// The conversion of 8-bit luma and chroma to red, green and blue.
 #[derive(Debug)]
 pub(super) struct YCbCr {
-    /// The shares of red, green and blue in luma.
+    /// The shares of red, green and blue in luma (tag 529).
     luma_coefficients: [f32; 3],
-    /// The codes of black and white in luma, of none and full in both kinds of chroma.
+    /// The codes of black and white in luma, and of none and full in Cb and Cr (tag 532).
     reference_black_white: [f32; 6],
 }
 
 impl Default for YCbCr {
-    /// As in JPEG files.
+    /// The conversion of JFIF files.
     fn default() -> Self {
         YCbCr {
             luma_coefficients: [0.299, 0.587, 0.114],
@@ -25,10 +25,10 @@ impl Default for YCbCr {
 }
 
 impl YCbCr {
-    /// Reads the tags; JPEG has its own rule.
+    /// Reads the tags; JPEG chunks are converted as JFIF files whatever these say.
     ///
     /// # Errors
-    /// Names a width of samples that cannot be read.
+    /// That the samples have not 8 bits.
     pub fn read(directory: &Ifd, layout: &TiffLayout) -> Result<Self, String> {
         if layout.sample.bits != 8 {
             return Err(format!(
@@ -68,7 +68,7 @@ impl YCbCr {
         Ok(ycbcr)
     }
 
-    /// Converts the first three of `channels` samples a pixel in place.
+    /// Converts the first three of `channels` samples a pixel to RGB in place.
     pub fn apply(&self, samples: &mut [u8], channels: usize) {
         let [red, green, blue] = self.luma_coefficients;
         let [black, white, cb_none, cb_full, cr_none, cr_full] = self.reference_black_white;
@@ -90,7 +90,8 @@ impl YCbCr {
     }
 }
 
-/// Spreads a line of blocks, `across` times `down` luma samples and one of each chroma, to rows of three samples a pixel.
+/// Expands a line of blocks, each of `across` times `down` luma samples and one of each chroma, to `down` rows of
+/// `width` pixels with three samples each.
 pub(super) fn upsample_chroma(
     line: &[u8],
     (across, down): (u32, u32),
