@@ -1,23 +1,20 @@
 //! From a source to a photo that is ready for the network: opened and let in by its memory one after the other, decoded and
 //! prepared by several workers.
 
-use std::collections::BTreeMap;
 use std::fs::Metadata;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
+use super::failed_stamps::FailedStamps;
 use super::feed::FrameFeed;
 use super::pass_runner::PassRunner;
+use super::ready_photo::ReadyPhoto;
 use crate::engine::stopwatch::Stopwatch;
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::{OpenedPhoto, PhotoDecoder, PhotoHeader, Source};
-use crate::io::manifest::FailureKind;
-use crate::model::input::Geometry;
 use crate::model::weights::digest;
 use crate::system::files::{Digest, FileStamp};
 use crate::system::memory::{self, MemoryGate, MemoryPermit};
-use crate::vision::preprocess::PreparedImage;
 
 /// Left, top, width and height of the part that is looked at of a photo of (width, height).
 pub type PhotoCrop = fn((u32, u32)) -> (u32, u32, u32, u32);
@@ -31,32 +28,6 @@ pub struct StoredPhoto {
     pub digest: Digest,
     /// Whether its pixels are wanted; if not, it need not be there.
     pub needs_pixels: bool,
-}
-
-/// The stamps of photos whose own bytes were at fault, by their numbers.
-#[derive(Debug, Clone, Default)]
-pub struct FailedStamps(Arc<Mutex<BTreeMap<usize, FileStamp>>>);
-
-impl FailedStamps {
-    /// Takes the stamp of a photo with which `error` came up, and of which `met` was asked before it was read.
-    fn record(&self, (index, source): (usize, &Source), met: Option<&Metadata>, error: &Error) {
-        let is_lasting = FailureKind::of(error, source.path()).is_lasting();
-        let Some(met) = met.filter(|met| met.is_file() && is_lasting) else {
-            return;
-        };
-        // What was changed meanwhile is not what failed.
-        let stamp = FileStamp::of_file(source.path()).ok();
-        if let Some(stamp) = stamp.filter(|stamp| stamp.matches_metadata(met)) {
-            let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            stamps.insert(index, stamp);
-        }
-    }
-
-    /// The stamp of the photo `index`, if it is known; it is asked once.
-    pub fn take(&self, index: usize) -> Option<FileStamp> {
-        let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stamps.remove(&index)
-    }
 }
 
 /// How photos are decoded.
@@ -78,25 +49,6 @@ pub struct DecodeStage {
     pub failed_stamps: FailedStamps,
 }
 
-/// A photo that is ready for the network.
-#[derive(Debug)]
-pub struct ReadyPhoto {
-    /// Which of the sources it is.
-    pub index: usize,
-    /// Upright.
-    pub photo: RgbImage,
-    /// What the backbone sees of it, by [`PassRunner::layouts`].
-    pub prepared: Vec<PreparedImage>,
-    /// Of the bytes that it was decoded from, if that is asked for.
-    pub stamp: Option<FileStamp>,
-    /// SHA-256 of them, lower-case hexadecimal, if that is asked for.
-    pub sha256: Option<String>,
-    /// Where the time went.
-    pub watch: Stopwatch,
-    /// For the memory of all that becomes of it.
-    pub permit: MemoryPermit,
-}
-
 /// A photo that is let in, but not decoded.
 pub(super) struct AdmittedPhoto<'s> {
     index: usize,
@@ -116,18 +68,6 @@ enum PixelSource<'s> {
     Blank((u32, u32)),
     /// They are there.
     Decoded(RgbImage),
-}
-
-impl ReadyPhoto {
-    /// How the photo lay in the only input.
-    ///
-    /// # Errors
-    /// If there was none.
-    pub fn geometry(&self) -> Result<Geometry> {
-        let prepared = self.prepared.first();
-        let missing = || Error::Model("a photo lacks a layout".into());
-        Ok(prepared.ok_or_else(missing)?.geometry)
-    }
 }
 
 impl DecodeStage {

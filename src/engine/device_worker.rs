@@ -1,12 +1,14 @@
 //! A device: what it does with a batch, and how it takes one after the other where there are several.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, Scope as Threads};
 
 use super::batch_limit::{BatchLimit, explain_out_of_memory};
-use super::decode::ReadyPhoto;
+use super::event::PipelineEvent;
 use super::pass_runner::PassRunner;
-use super::pipeline::PipelineEvent;
+use super::ready_photo::ReadyPhoto;
 use crate::error::{Error, Result};
 use crate::model::device::is_out_of_memory;
 
@@ -76,4 +78,45 @@ impl<N: PassRunner> DeviceWorker<'_, N> {
             .zip(found.into_iter().flatten())
             .collect()
     }
+}
+
+/// Where batches are computed.
+pub(super) enum DeviceWorkers<'s, N> {
+    /// On the caller's thread.
+    Inline(&'s DeviceWorker<'s, N>),
+    /// Each on a thread of its own, which takes a batch at a time.
+    Threads {
+        /// To each of them.
+        batches: Vec<Sender<Vec<ReadyPhoto>>>,
+        /// Those that have none, who waits longest first.
+        idle: VecDeque<usize>,
+    },
+}
+
+/// Starts the threads of the lanes, where there are several.
+///
+/// # Errors
+/// [`Error::Usage`] if the system starts no more threads.
+pub(super) fn spawn_device_workers<'t, 's: 't, N: PassRunner, T: Send + 's>(
+    devices: &'s [DeviceWorker<'s, N>],
+    threads: &'t Threads<'t, '_>,
+    sender: &Sender<PipelineEvent<T, N::Output>>,
+) -> Result<DeviceWorkers<'s, N>> {
+    if let [lane] = devices {
+        return Ok(DeviceWorkers::Inline(lane));
+    }
+    let mut batches = Vec::new();
+    for (number, lane) in devices.iter().enumerate() {
+        let (to_lane, of_lane) = channel();
+        let sender = sender.clone();
+        thread::Builder::new()
+            .name(format!("device-{number}"))
+            .spawn_scoped(threads, move || lane.serve(number, of_lane, &sender))
+            .map_err(|error| Error::Usage(format!("no threads can be started: {error}")))?;
+        batches.push(to_lane);
+    }
+    Ok(DeviceWorkers::Threads {
+        idle: (0..batches.len()).collect(),
+        batches,
+    })
 }

@@ -6,11 +6,12 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use rayon::Scope;
 
-use super::decode::ReadyPhoto;
-use super::device_worker::DeviceWorker;
+use super::device_worker::DeviceWorkers;
+use super::event::PipelineEvent;
 use super::pass_runner::PassRunner;
-use super::pipeline::{PhotoPipeline, PipelineEvent};
+use super::pipeline::PhotoPipeline;
 use super::queue_slots::QueueSlots;
+use super::ready_photo::ReadyPhoto;
 use super::reorder_buffer::ReorderBuffer;
 use crate::error::{Error, Result};
 use crate::model::input::Geometry;
@@ -21,19 +22,6 @@ struct QueuedPhoto {
     ready: ReadyPhoto,
     /// How many of its kind make a batch.
     batch: usize,
-}
-
-/// Where batches are computed.
-pub(super) enum DeviceWorkers<'s, N> {
-    /// On the caller's thread.
-    Inline(&'s DeviceWorker<'s, N>),
-    /// Each on a thread of its own, which takes a batch at a time.
-    Threads {
-        /// To each of them.
-        batches: Vec<Sender<Vec<ReadyPhoto>>>,
-        /// Those that have none, who waits longest first.
-        idle: VecDeque<usize>,
-    },
 }
 
 /// What the caller's thread knows of a run.

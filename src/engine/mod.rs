@@ -8,16 +8,20 @@
 
 mod batch_limit;
 mod batch_size;
-pub mod bench;
 mod decode;
 mod device_worker;
 mod dispatch;
+mod event;
+mod failed_stamps;
 mod feed;
+mod feeder;
 mod pass;
 mod pass_runner;
 mod pipeline;
 mod queue_slots;
+mod ready_photo;
 mod reorder_buffer;
+mod run;
 pub mod run_report;
 pub mod stopwatch;
 #[cfg(test)]
@@ -40,10 +44,12 @@ use pipeline::PhotoPipeline;
 
 pub use batch_limit::{BatchLimit, explain_out_of_memory};
 pub use batch_size::{BatchSize, auto_batch_size};
-pub use decode::{DecodeStage, FailedStamps, PhotoCrop, ReadyPhoto, StoredPhoto};
+pub use decode::{DecodeStage, PhotoCrop, StoredPhoto};
+pub use failed_stamps::FailedStamps;
 pub use feed::FrameFeed;
 pub use pass::{BackboneBatchOutput, BackboneOutput, BackbonePass, FlipViews, InputScales};
 pub use pass_runner::{AttentionPass, FeaturePass, PassRunner, decoded_bytes, time_stage};
+pub use ready_photo::ReadyPhoto;
 
 /// Runs networks over photos.
 pub struct Engine {

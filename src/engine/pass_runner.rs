@@ -2,8 +2,8 @@
 
 use image::RgbImage;
 
-use super::decode::ReadyPhoto;
 use super::pass::{BackboneOutput, BackbonePass};
+use super::ready_photo::ReadyPhoto;
 use crate::error::{Error, Result};
 use crate::model::backbone::{Backbone, ClsAttention};
 use crate::model::device;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Predictor;
+use super::predict::Predictor;
 use crate::engine::BatchSize;
 use crate::error::{Error, Result};
 use crate::model::backbone::{Backbone, BackboneConfig};
@@ -36,6 +36,13 @@ pub struct PredictorBuilder {
     refine: Option<bool>,
     uncertainty: bool,
     no_calibration: bool,
+}
+
+impl Predictor {
+    /// What it is to be made of.
+    pub fn builder() -> PredictorBuilder {
+        PredictorBuilder::default()
+    }
 }
 
 impl PredictorBuilder {

@@ -3,21 +3,19 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::io::features::part_name::{parse_part_name, part_file_name};
 use crate::io::features::parts::{self, FileStat};
 use crate::io::features::{DatasetFormat, DatasetMeta, RowInfo};
 use crate::system::files::write_atomic;
 
 /// The file with the [`DatasetMeta`]; readers of folders of Parquet pass over names that begin so.
 pub(super) const META_FILE: &str = "_dataset.json";
-
-/// Digits of a part's number, at least.
-const DIGITS: usize = 5;
 
 /// A folder with files of a format.
 #[derive(Debug, Clone)]
@@ -65,9 +63,8 @@ impl DatasetFolder {
 
     /// The path of a part.
     pub(super) fn part_path(&self, prefix: &str, number: usize) -> PathBuf {
-        let ending = self.format.part_extension();
         self.path
-            .join(format!("{prefix}-{number:0DIGITS$}.{ending}"))
+            .join(part_file_name(prefix, number, self.format.part_extension()))
     }
 
     /// The files that make parts be there, by prefix and number.
@@ -122,16 +119,6 @@ impl DatasetFolder {
             all.extend(rows.into_iter().map(|row| RowInfo { part: index, ..row }));
         }
         Ok((found, all))
-    }
-}
-
-/// The prefix and the number that a part is named by.
-pub(super) fn parse_part_name(path: &Path) -> Option<(String, usize)> {
-    let (prefix, number) = path.file_stem()?.to_str()?.rsplit_once('-')?;
-    let is_number = number.len() >= DIGITS && number.bytes().all(|digit| digit.is_ascii_digit());
-    match is_number {
-        true => Some((prefix.to_owned(), number.parse().ok()?)),
-        false => None,
     }
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::FeatureArray;
-use crate::io::features::folder::{DatasetFolder, META_FILE, parse_part_name};
-use crate::io::features::writer::DEFAULT_PREFIX;
-use crate::io::features::{DatasetMeta, WriterOptions, parts};
+use crate::io::features::folder::{DatasetFolder, META_FILE};
+use crate::io::features::part_name::parse_part_name;
+use crate::io::features::writer_options::{DEFAULT_PREFIX, WriterOptions};
+use crate::io::features::{DatasetMeta, parts};
 
 /// Refuses what cannot be a dataset.
 ///

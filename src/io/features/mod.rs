@@ -8,10 +8,12 @@
 mod arrays;
 mod dataset;
 mod difference;
+mod finished_part;
 mod folder;
 mod folder_setup;
 mod format;
 mod meta;
+mod part_name;
 mod parts;
 mod points;
 pub mod pool;
@@ -19,13 +21,16 @@ mod retain;
 mod row;
 mod unfinished_part;
 mod writer;
+mod writer_options;
 
 pub use dataset::Dataset;
+pub use finished_part::FinishedPart;
 pub use format::DatasetFormat;
 pub use meta::{DatasetMeta, Precision, StoredLayer};
 pub use points::PointList;
 pub use row::{FeatureRow, RowInfo, RowName};
-pub use writer::{DEFAULT_PART_BYTES, DatasetWriter, FinishedPart, WriterOptions};
+pub use writer::DatasetWriter;
+pub use writer_options::{DEFAULT_PART_BYTES, WriterOptions};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

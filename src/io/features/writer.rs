@@ -1,62 +1,22 @@
 //! Datasets that are written.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, fs};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::EncodedRow;
-use crate::io::features::folder::{DatasetFolder, PartInfo, parse_part_name};
+use crate::io::features::finished_part::FinishedPart;
+use crate::io::features::folder::{DatasetFolder, PartInfo};
 use crate::io::features::folder_setup::{prepare_folder, validate_meta};
+use crate::io::features::part_name::parse_part_name;
 use crate::io::features::retain::retain;
 use crate::io::features::unfinished_part::{PartSize, UnfinishedPart};
+use crate::io::features::writer_options::WriterOptions;
 use crate::io::features::{DatasetFormat, DatasetMeta, FeatureRow, RowInfo, RowName, parts};
 use crate::io::output::create_folder;
-use crate::system::files::{Digest, FileStamp, temporary};
-
-/// Bytes of numbers in a part, unless it is said otherwise.
-pub const DEFAULT_PART_BYTES: u64 = 128 << 20;
-
-/// How a dataset is written.
-#[derive(Debug, Clone)]
-pub struct WriterOptions {
-    /// What the files of parts are called before their numbers: `part`, or e.g. `shard-003-of-100` where several programs
-    /// write to one folder, each with a prefix of its own.
-    pub prefix: String,
-    /// A part is full when its numbers have this many bytes.
-    pub part_bytes: u64,
-    /// Drop what is there: all parts of this prefix, and all that are of another dataset; if the prefix is `part`, simply
-    /// all.
-    pub replace: bool,
-    /// Rows that are stale, and dropped from whichever part they are in.
-    pub stale_rows: HashSet<RowName>,
-}
-
-impl Default for WriterOptions {
-    fn default() -> Self {
-        WriterOptions {
-            prefix: DEFAULT_PREFIX.into(),
-            part_bytes: DEFAULT_PART_BYTES,
-            replace: false,
-            stale_rows: HashSet::new(),
-        }
-    }
-}
-
-/// The prefix of who writes a dataset alone.
-pub(super) const DEFAULT_PREFIX: &str = "part";
-
-/// A part that is in its place now.
-#[derive(Debug, Clone)]
-pub struct FinishedPart {
-    /// The file; for arrays of NumPy's, the table beside them.
-    pub path: PathBuf,
-    /// All its files, with the stamps of those that were written.
-    pub files: Vec<(PathBuf, Option<FileStamp>)>,
-    /// The photos whose features are in it, also those that were in it before.
-    pub rows: Vec<RowName>,
-}
+use crate::system::files::{Digest, temporary};
 
 /// Appends rows to a dataset.
 ///
@@ -112,7 +72,7 @@ impl DatasetWriter {
             format,
         };
         let meta = Arc::new(prepare_folder(&folder, meta, &options)?);
-        parts::sweep(&folder, &options.prefix)?;
+        parts::sweep(folder.format, &folder.path, &options.prefix)?;
         let mut writer = DatasetWriter {
             folder,
             meta,

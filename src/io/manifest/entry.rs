@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::{MAIN_SEPARATOR_STR, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
-use crate::io::manifest::PhotoFailure;
+use crate::io::manifest::output_names::portable;
+use crate::io::manifest::{PhotoFailure, PhotoName};
 use crate::io::output::path_bytes;
 use crate::system::files::{Digest, FileStamp};
 
@@ -56,9 +57,6 @@ pub struct FailedEntry<'a> {
     /// See [`ManifestEntry::facts`].
     pub facts: &'a Map<String, Value>,
 }
-
-/// The bytes of a photo's absolute path, and which page of it is meant, 0 where it has one.
-pub type PhotoName = (Vec<u8>, u32);
 
 /// How far the outputs of an entry have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,27 +215,6 @@ impl ManifestLine {
         let encoded = self.outputs_bytes.iter();
         plain.chain(encoded.map(|(name, stamp)| (percent_decode_str(name).into(), stamp.as_ref())))
     }
-}
-
-/// A path that is UTF-8 as it is written on every system.
-fn portable(path: &Path) -> String {
-    path.to_string_lossy().replace(MAIN_SEPARATOR_STR, "/")
-}
-
-/// The bytes by which [`ManifestLine::outputs`] names the output `path`.
-pub(super) fn output_name(path: &Path) -> Cow<'_, [u8]> {
-    match path.to_str() {
-        Some(_) => portable(path).into_bytes().into(),
-        None => path.as_os_str().as_encoded_bytes().into(),
-    }
-}
-
-/// The path whose [`output_name`] this is.
-pub(super) fn path_from_bytes(name: &[u8]) -> PathBuf {
-    #[cfg(unix)]
-    return Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name)).into();
-    #[cfg(not(unix))]
-    String::from_utf8_lossy(name).into_owned().into()
 }
 
 /// What is wrong with a line that cannot be read.

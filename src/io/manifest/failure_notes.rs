@@ -4,11 +4,11 @@ use serde_json::{Map, json};
 
 use crate::error::{Error, Result};
 use crate::io::inputs::{InputFailure as Lost, Source};
-use crate::io::manifest::ledger::input_path;
+use crate::io::manifest::entry::FailedEntry;
+use crate::io::manifest::photo_name::photo_name;
 use crate::io::manifest::task_digests::VERSION;
 use crate::io::manifest::{
-    FailedEntry, FailureKind, Ledger, OutputFreshness, PhotoFailure, PhotoName, StaleReasons,
-    TaskDigests,
+    FailureKind, Ledger, OutputFreshness, PhotoFailure, StaleReasons, TaskDigests,
 };
 use crate::io::output::{OutputJob, OutputPlan};
 use crate::system::files::FileStamp;
@@ -145,7 +145,7 @@ impl Ledger {
         }
         manifest.fail(&FailedEntry {
             task: &making.task,
-            input: &input_path(source),
+            input: &source.absolute(),
             page,
             photo,
             recipe: making.recipe_of_failure(),
@@ -153,11 +153,4 @@ impl Ledger {
             facts: &Map::from_iter([("program".to_owned(), json!(VERSION))]),
         })
     }
-}
-
-/// By which a photo is known in the record.
-pub(super) fn photo_name(source: &Source) -> PhotoName {
-    let path = input_path(source);
-    let page = source.page_number();
-    (path.as_os_str().as_encoded_bytes().to_vec(), page)
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
-use crate::io::manifest::entry::{EntryState, ManifestLine, path_from_bytes};
-use crate::io::manifest::files::{manifest_files, read_file};
+use crate::error::Result;
+use crate::io::manifest::entry::{EntryState, ManifestLine};
+use crate::io::manifest::files::{read_file, require_manifest_files};
 use crate::io::manifest::index::PathKey;
-use crate::io::manifest::{FailureKind, MANIFEST_FILE, PhotoFailure};
+use crate::io::manifest::output_names::path_from_bytes;
+use crate::io::manifest::{FailureKind, PhotoFailure};
 
 /// Failures of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,18 +95,4 @@ pub fn summarise_failures(folder: &Path) -> Result<Vec<FailureGroup>> {
     let mut groups: Vec<FailureGroup> = groups.into_values().collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.count));
     Ok(groups)
-}
-
-/// The files of the record of `folder`, of which there must be one.
-pub(super) fn require_manifest_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let files = manifest_files(folder)?;
-    match files.is_empty() {
-        true => Err(Error::file(
-            folder,
-            format!(
-                "has no {MANIFEST_FILE}, in which dino notes what it has made; name a folder of outputs"
-            ),
-        )),
-        false => Ok(files),
-    }
 }

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::io::features::DatasetFormat;
 use crate::io::inputs::Shard;
-use crate::io::manifest::MANIFEST_FILE;
 use crate::io::manifest::entry::ManifestLine;
 use crate::io::manifest::line_reader::{ManifestFileEnd, read_lines};
+
+/// Name of the manifest in the folder of outputs.
+pub const MANIFEST_FILE: &str = "manifest.jsonl";
 
 /// Name of the file that a run of `shard` appends to. Jobs that share a folder append each to its own, for which network
 /// file systems need no locks.
@@ -77,6 +79,20 @@ pub(super) fn manifest_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let own = own.exists().then_some(own);
     let shards = names.into_iter().map(|name| folder.join(name));
     Ok(own.into_iter().chain(shards).collect())
+}
+
+/// The files of the record of `folder`, of which there must be one.
+pub(super) fn require_manifest_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let files = manifest_files(folder)?;
+    match files.is_empty() {
+        true => Err(Error::file(
+            folder,
+            format!(
+                "has no {MANIFEST_FILE}, in which dino notes what it has made; name a folder of outputs"
+            ),
+        )),
+        false => Ok(files),
+    }
 }
 
 /// Hands the lines of the file at `path` to `take`, with their text.

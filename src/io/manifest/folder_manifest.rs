@@ -2,19 +2,18 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
 use crate::io::inputs::Shard;
-use crate::io::manifest::entry::{
-    EntryState, FailedEntry, ManifestEntry, ManifestLine, PhotoName, output_name,
-};
+use crate::io::manifest::entry::{EntryState, FailedEntry, ManifestEntry, ManifestLine};
 use crate::io::manifest::history::{OutputAttribution, OutputHistory};
 use crate::io::manifest::index::ManifestIndex;
 use crate::io::manifest::log::ManifestLog;
-use crate::io::manifest::{ExpectedOrigin, OutputFreshness, PhotoFailure, files};
+use crate::io::manifest::output_names::{name_below, output_name};
+use crate::io::manifest::{ExpectedOrigin, OutputFreshness, PhotoFailure, PhotoName, files};
 use crate::io::output::is_written_in_place;
 use crate::system::files::{Digest, FileStamp};
 
@@ -171,7 +170,7 @@ impl Manifest {
     pub fn stamp_of(&self, input: &Path) -> Result<FileStamp> {
         let met = fs::metadata(input).map_err(|error| Error::io(input, &error))?;
         match self.photo_stamp(input) {
-            Some(known) if known.matches_size_and_time(&met) => Ok(known),
+            Some(known) if known.matches_metadata(&met) => Ok(known),
             _ => FileStamp::of_file(input),
         }
     }
@@ -303,30 +302,4 @@ impl Manifest {
     pub(super) fn index(&self) -> MutexGuard<'_, ManifestIndex> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The path of an output below `folder`, or its absolute path; of links, only those of folders are followed.
-pub(super) fn name_below(folder: &Path, output: &Path) -> Result<PathBuf> {
-    let absolute = |path: &Path| {
-        let path = match path.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => path,
-        };
-        std::path::absolute(path).map_err(|error| Error::io(path, &error))
-    };
-    let (output, folder) = (absolute(output)?, absolute(folder)?);
-    if let Ok(name) = output.strip_prefix(&folder) {
-        let is_plain = name
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        if is_plain {
-            return Ok(name.to_owned());
-        }
-    }
-    // However it is spelled.
-    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let parent = output.parent().map(real).unwrap_or_default();
-    let output = parent.join(output.file_name().unwrap_or_default());
-    let name = output.strip_prefix(real(&folder)).map(Path::to_owned);
-    Ok(name.unwrap_or(output))
 }

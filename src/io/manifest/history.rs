@@ -230,9 +230,7 @@ impl OutputHistory {
     /// Names what cannot be read.
     pub fn stamp_of(&self, path: &Path) -> Result<Option<FileStamp>> {
         match (fs::metadata(path), &self.done) {
-            (Ok(met), Some((_, stamp))) if stamp.matches_size_and_time(&met) => {
-                Ok(Some(stamp.clone()))
-            }
+            (Ok(met), Some((_, stamp))) if stamp.matches_metadata(&met) => Ok(Some(stamp.clone())),
             (Ok(met), _) if met.is_file() || met.is_dir() => FileStamp::of_file(path).map(Some),
             _ => Ok(None),
         }

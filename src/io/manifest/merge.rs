@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::io::manifest::entry::{ManifestLine, output_name, path_from_bytes};
-use crate::io::manifest::failure_summary::require_manifest_files;
-use crate::io::manifest::files::{manifest_files, manifest_path, read_file};
-use crate::io::manifest::name_below;
+use crate::io::manifest::entry::ManifestLine;
+use crate::io::manifest::files::{
+    manifest_files, manifest_path, read_file, require_manifest_files,
+};
+use crate::io::manifest::output_names::{name_below, output_name, path_from_bytes};
 use crate::io::output::path_bytes;
 use crate::system::files::write_atomic;
 

@@ -7,11 +7,12 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::io::inputs::Source;
-use crate::io::manifest::entry::{EntryState, ManifestLine, path_from_bytes};
-use crate::io::manifest::failure_notes::photo_name;
+use crate::io::manifest::entry::{EntryState, ManifestLine};
 use crate::io::manifest::files::{manifest_files, read_file};
 use crate::io::manifest::index::PathKey;
+use crate::io::manifest::output_names::path_from_bytes;
 use crate::io::manifest::packs::packed_prefixes;
+use crate::io::manifest::photo_name::photo_name;
 use crate::system::files::FileStamp;
 
 /// Which photos count as missing.

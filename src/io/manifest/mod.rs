@@ -69,78 +69,48 @@ mod failure;
 mod failure_notes;
 mod failure_summary;
 mod files;
+mod fit_files;
 mod fits;
 mod folder_manifest;
+mod freshness;
 mod history;
 mod index;
+mod inspection;
 mod ledger;
 mod line_reader;
 mod log;
 mod merge;
 mod missing;
 mod notes;
+mod output_names;
 mod packs;
+mod photo_name;
+mod reconcile;
 mod stale_outputs;
 mod task_digests;
 mod verify;
 
-use entry::FailedEntry;
 pub use entry::ManifestEntry;
-pub use entry::PhotoName;
 pub use failure::{FailureKind, PhotoFailure};
 pub use failure_notes::SkippedFailures;
+pub use failure_summary::{FailureGroup, summarise_failures};
+pub use files::MANIFEST_FILE;
 pub use folder_manifest::Manifest;
-use folder_manifest::name_below;
-pub use ledger::{FormerFits, Ledger, RefusedPhotos};
+pub use freshness::{ExpectedOrigin, OutputFreshness, StaleReasons};
+pub use ledger::Ledger;
 pub use merge::{MergeReport, merge};
 pub use missing::{MissingRule, find_missing};
 pub use notes::{DatasetRowNote, photo_changed_error};
 pub use packs::{PackInputs, pack_ending, remove_with_empty_parents};
+pub use photo_name::PhotoName;
+pub use reconcile::{FormerFits, RefusedPhotos};
 pub use task_digests::TaskDigests;
-
-use crate::system::files::{Digest, FileStamp};
-pub use failure_summary::{FailureGroup, summarise_failures};
 pub use verify::{OutputVerdict, verify};
 
-/// Name of the manifest in the folder of outputs.
-pub const MANIFEST_FILE: &str = "manifest.jsonl";
-
-/// What a run would make an output from.
-#[derive(Debug, Clone, Copy)]
-pub struct ExpectedOrigin<'a> {
-    /// The photo; its content counts, not its name or time.
-    pub photo: &'a FileStamp,
-    /// See [`ManifestEntry::is_recipe_changed`].
-    pub recipe: &'a Digest,
-    /// See [`ManifestEntry::is_fit_changed`].
-    pub fit: Option<&'a Digest>,
-}
-
-/// What differs between what an output was made from and what is wanted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StaleReasons {
-    /// The content of the photo.
-    pub is_photo_changed: bool,
-    /// The recipe.
-    pub is_recipe_changed: bool,
-    /// What was fitted to other photos.
-    pub is_fit_changed: bool,
-    /// It was left unfinished, so that nothing of it counts.
-    pub is_unfinished: bool,
-}
-
-/// How an output that a run would make stands to what is in its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputFreshness {
-    /// Nothing is there.
-    Absent,
-    /// It was made from this photo by this recipe and fit.
-    Fresh,
-    /// It was made by this program from something else.
-    Stale(StaleReasons),
-    /// This program did not make it, or it was changed since.
-    Foreign,
-}
+#[cfg(test)]
+use crate::system::files::{Digest, FileStamp};
+#[cfg(test)]
+use entry::FailedEntry;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

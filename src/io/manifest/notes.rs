@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::Source;
-use crate::io::manifest::ledger::input_path;
 use crate::io::manifest::{ExpectedOrigin, Ledger, ManifestEntry, OutputFreshness, TaskDigests};
 use crate::io::output::{OutputJob, OutputPlan, PICTURE_EXTENSION};
 use crate::system::files::{Digest, FileStamp};
@@ -75,7 +74,7 @@ impl Ledger {
         for row in rows {
             let entry = ManifestEntry {
                 task: kind.to_owned(),
-                input: input_path(&row.source),
+                input: row.source.absolute(),
                 page: row.source.page().map(|page| page.number),
                 photo: row.photo.clone(),
                 recipe,
@@ -118,7 +117,7 @@ impl Ledger {
             .into_iter()
             .map(|(recipe, outputs)| ManifestEntry {
                 task: making.task.clone(),
-                input: input_path(&job.source),
+                input: job.source.absolute(),
                 page: job.source.page().map(|page| page.number),
                 photo: photo.clone(),
                 recipe,

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::io::manifest::entry::{EntryState, output_name, path_from_bytes};
-use crate::io::manifest::failure_summary::require_manifest_files;
-use crate::io::manifest::files::read_file;
+use crate::io::manifest::entry::EntryState;
+use crate::io::manifest::files::{read_file, require_manifest_files};
 use crate::io::manifest::index::PathKey;
+use crate::io::manifest::output_names::{output_name, path_from_bytes};
 use crate::io::manifest::packs::packed_prefixes;
 use crate::system::files::{Digest, FileStamp};
 use crate::system::interrupt;

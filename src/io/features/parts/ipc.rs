@@ -14,10 +14,10 @@ use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::FeatureArray;
+use crate::io::features::parts::checks::{META_KEY, check_meta, damaged, foreign};
 use crate::io::features::parts::columns::{self, GroupWriter, GroupedPartWriter};
-use crate::io::features::parts::{
-    FileRangeReader, FileStat, META_KEY, PartReader, check_meta, damaged, foreign,
-};
+use crate::io::features::parts::file_stat::{FileRangeReader, FileStat};
+use crate::io::features::parts::part::PartReader;
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::AtomicFile;
 
@@ -89,7 +89,7 @@ impl ArrowPartReader {
         let schema = try_fb_to_schema(schema).map_err(wrong)?;
         let said = schema.metadata().get(META_KEY).map(String::as_str);
         check_meta(path, said, meta)?;
-        if schema.fields() != columns::schema(meta).fields() {
+        if schema.fields() != columns::dataset_schema(meta).fields() {
             return Err(foreign(path));
         }
         let decoder = FileDecoder::new(Arc::new(schema), footer.version());

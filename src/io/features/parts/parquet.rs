@@ -19,10 +19,10 @@ use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::FeatureArray;
+use crate::io::features::parts::checks::{META_KEY, catch_panics, check_meta, damaged, foreign};
 use crate::io::features::parts::columns::{self, GroupWriter, GroupedPartWriter};
-use crate::io::features::parts::{
-    FileStat, META_KEY, PartReader, catch_panics, check_meta, damaged, foreign,
-};
+use crate::io::features::parts::file_stat::FileStat;
+use crate::io::features::parts::part::PartReader;
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::AtomicFile;
 
@@ -110,7 +110,7 @@ impl ParquetPartReader {
         let said = metadata.metadata().file_metadata().key_value_metadata();
         let said = said.and_then(|said| said.iter().find(|kv| kv.key == META_KEY));
         check_meta(path, said.and_then(|kv| kv.value.as_deref()), meta)?;
-        if metadata.schema().fields() != columns::schema(meta).fields() {
+        if metadata.schema().fields() != columns::dataset_schema(meta).fields() {
             return Err(foreign(path));
         }
         let mut starts = vec![0];

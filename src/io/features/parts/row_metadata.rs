@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::io::features::parts::check_dataset_id;
+use crate::io::features::parts::checks::check_dataset_id;
 use crate::io::features::{DatasetMeta, RowInfo, RowName};
 use crate::model::input::Grid;
 use crate::system::files::Digest;

@@ -12,11 +12,10 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::{EncodedRow, FeatureArray};
+use crate::io::features::parts::checks::{META_KEY, check_meta, damaged, foreign};
+use crate::io::features::parts::file_stat::{FileRangeReader, FileStat};
+use crate::io::features::parts::part::{PartFiles, PartReader, PartWriter};
 use crate::io::features::parts::row_metadata::{RowMetadata, UniqueNames};
-use crate::io::features::parts::{
-    FileRangeReader, FileStat, META_KEY, PartFiles, PartReader, PartWriter, check_meta, damaged,
-    foreign,
-};
 use crate::io::features::{DatasetMeta, Precision, RowInfo};
 use crate::model::weights::tensorfile::TensorFile;
 use crate::system::files::write_stamped;

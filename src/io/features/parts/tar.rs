@@ -12,10 +12,11 @@ use tar::{Archive, Builder, EntryType, Header};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::{EncodedRow, FeatureArray};
+use crate::io::features::parts::checks::{damaged, foreign};
+use crate::io::features::parts::file_stat::{FileRangeReader, FileStat};
+use crate::io::features::parts::npy_header;
+use crate::io::features::parts::part::{PartFiles, PartReader, PartWriter};
 use crate::io::features::parts::row_metadata::{RowMetadata, UniqueNames};
-use crate::io::features::parts::{
-    FileRangeReader, FileStat, PartFiles, PartReader, PartWriter, damaged, foreign, npy_header,
-};
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::AtomicFile;
 

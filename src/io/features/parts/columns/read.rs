@@ -6,10 +6,10 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type};
 use arrow_array::{Array as _, Int32Array, RecordBatch};
 
-use super::{COARSE_GRID_COLUMNS, POINT_COUNT_COLUMN, is_vector};
+use super::schema::{COARSE_GRID_COLUMNS, POINT_COUNT_COLUMN, is_vector};
 use crate::error::Result;
 use crate::io::features::arrays::FeatureArray;
-use crate::io::features::parts::damaged;
+use crate::io::features::parts::checks::damaged;
 use crate::io::features::{DatasetMeta, Precision, RowInfo, RowName};
 use crate::model::input::Grid;
 

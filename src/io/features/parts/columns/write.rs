@@ -6,11 +6,12 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-use super::{RowGroupBuffer, schema_with_meta};
+use super::row_group::RowGroupBuffer;
+use super::schema::schema_with_meta;
 use crate::error::{Error, Result};
 use crate::io::features::DatasetMeta;
 use crate::io::features::arrays::EncodedRow;
-use crate::io::features::parts::{PartFiles, PartWriter};
+use crate::io::features::parts::part::{PartFiles, PartWriter};
 use crate::system::files::AtomicFile;
 
 /// A library's writer of a file of record batches.

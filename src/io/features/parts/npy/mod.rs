@@ -17,10 +17,11 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::{EncodedRow, FeatureArray};
-use crate::io::features::folder::parse_part_name;
-use crate::io::features::parts::{
-    FileRangeReader, FileStat, PartFiles, PartReader, PartWriter, damaged, npy_header,
-};
+use crate::io::features::part_name::parse_part_name;
+use crate::io::features::parts::checks::damaged;
+use crate::io::features::parts::file_stat::{FileRangeReader, FileStat};
+use crate::io::features::parts::npy_header;
+use crate::io::features::parts::part::{PartFiles, PartReader, PartWriter};
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::write_stamped;
 use offsets::{ArrayOffsets, LeadingAxis, split_leading_axis};

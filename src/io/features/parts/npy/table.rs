@@ -8,7 +8,7 @@ use csv::StringRecord;
 use super::offsets::{ArrayOffsets, LeadingAxis};
 use crate::error::{Error, Result};
 use crate::io::features::arrays::FeatureArray;
-use crate::io::features::parts::{check_dataset_id, damaged, foreign};
+use crate::io::features::parts::checks::{check_dataset_id, damaged, foreign};
 use crate::io::features::{DatasetMeta, RowInfo, RowName};
 use crate::model::input::Grid;
 use crate::system::files::{FileStamp, write_stamped};

@@ -1,9 +1,10 @@
 //! `dino bench`: how fast backbones are on this machine.
 
+mod timing;
+
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use dino::engine::bench::{peak_memory, reset_peak_memory, time_forward};
 use dino::io::output::{Destination, OutputRegistry, write_output};
 use dino::model::backbone::{Backbone, Checkpoint, variants};
 use dino::model::device::{self, DeviceChoice};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model;
 use crate::cli::BenchArgs;
+use timing::{peak_memory, reset_peak_memory, time_forward};
 
 /// One model at one size.
 #[derive(Debug, Serialize, Deserialize)]

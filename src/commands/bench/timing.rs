@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
-
-use crate::error::Result;
-use crate::maths::quantile::percentile_f64;
-use crate::model::backbone::{Backbone, LayerRequest};
-use crate::model::input::Grid;
-use crate::system::interrupt;
-use crate::system::memory::{self, try_with_capacity};
+use dino::Result;
+use dino::maths::quantile::percentile_f64;
+use dino::model::backbone::{Backbone, LayerRequest};
+use dino::model::input::Grid;
+use dino::system::interrupt;
+use dino::system::memory::{self, try_with_capacity};
 
 /// Times of single runs in milliseconds, the shortest first.
 #[derive(Debug, Clone, PartialEq)]

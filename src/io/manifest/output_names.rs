@@ -1,0 +1,54 @@
+//! TODO
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::{Component, MAIN_SEPARATOR_STR, Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// A path that is UTF-8 as it is written on every system.
+pub(super) fn portable(path: &Path) -> String {
+    path.to_string_lossy().replace(MAIN_SEPARATOR_STR, "/")
+}
+
+/// The bytes by which [`ManifestLine::outputs`] names the output `path`.
+pub(super) fn output_name(path: &Path) -> Cow<'_, [u8]> {
+    match path.to_str() {
+        Some(_) => portable(path).into_bytes().into(),
+        None => path.as_os_str().as_encoded_bytes().into(),
+    }
+}
+
+/// The path whose [`output_name`] this is.
+pub(super) fn path_from_bytes(name: &[u8]) -> PathBuf {
+    #[cfg(unix)]
+    return Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name)).into();
+    #[cfg(not(unix))]
+    String::from_utf8_lossy(name).into_owned().into()
+}
+
+/// The path of an output below `folder`, or its absolute path; of links, only those of folders are followed.
+pub(super) fn name_below(folder: &Path, output: &Path) -> Result<PathBuf> {
+    let absolute = |path: &Path| {
+        let path = match path.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => path,
+        };
+        std::path::absolute(path).map_err(|error| Error::io(path, &error))
+    };
+    let (output, folder) = (absolute(output)?, absolute(folder)?);
+    if let Ok(name) = output.strip_prefix(&folder) {
+        let is_plain = name
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        if is_plain {
+            return Ok(name.to_owned());
+        }
+    }
+    // However it is spelled.
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let parent = output.parent().map(real).unwrap_or_default();
+    let output = parent.join(output.file_name().unwrap_or_default());
+    let name = output.strip_prefix(real(&folder)).map(Path::to_owned);
+    Ok(name.unwrap_or(output))
+}
