@@ -89,34 +89,39 @@ impl DecodeStage {
     pub(super) fn admit<'s>(
         &'s self,
         (index, source): (usize, &'s Source),
-        network: &impl PassRunner,
-        crowded: impl FnOnce(),
+        runner: &impl PassRunner,
+        on_memory_wait: impl FnOnce(),
     ) -> Result<AdmittedPhoto<'s>> {
         let stored = self.stored.get(index).copied().flatten();
         if let Some(stored) = stored.filter(|stored| !stored.needs_pixels) {
-            return self.admit_without_pixels((index, source), stored, network, crowded);
+            return self.admit_without_pixels((index, source), stored, runner, on_memory_wait);
         }
         // Asked before it is read: whatever is written meanwhile has a later time.
-        let met = self.takes_stamps.then(|| source.metadata());
-        let admitted =
-            self.open_and_admit((index, source), (met.as_ref(), stored), network, crowded);
+        let metadata = self.takes_stamps.then(|| source.metadata());
+        let admitted = self.open_and_admit(
+            (index, source),
+            (metadata.as_ref(), stored),
+            runner,
+            on_memory_wait,
+        );
         admitted.inspect_err(|error| {
             self.failed_stamps
-                .record((index, source), met.flatten().as_ref(), error)
+                .record((index, source), metadata.flatten().as_ref(), error)
         })
     }
 
     fn open_and_admit<'s>(
         &'s self,
         (index, source): (usize, &'s Source),
-        (met, stored): (Option<&Option<Metadata>>, Option<StoredPhoto>),
-        network: &impl PassRunner,
-        crowded: impl FnOnce(),
+        (metadata, stored): (Option<&Option<Metadata>>, Option<StoredPhoto>),
+        runner: &impl PassRunner,
+        on_memory_wait: impl FnOnce(),
     ) -> Result<AdmittedPhoto<'s>> {
         let mut watch = Stopwatch::default();
         let opened = watch.time("decode", || self.decoder.open(source))?;
-        let of_bytes = |met: &Option<Metadata>| source.stamp(opened.bytes(), met.as_ref());
-        let stamp = met.map(of_bytes);
+        let of_bytes =
+            |metadata: &Option<Metadata>| source.stamp(opened.bytes(), metadata.as_ref());
+        let stamp = metadata.map(of_bytes);
         if let Some(stored) = stored {
             let digest = stamp.as_ref().map(|stamp| stamp.digest);
             let digest = digest.unwrap_or_else(|| Digest::of_bytes(opened.bytes()));
@@ -127,9 +132,9 @@ impl DecodeStage {
                 size,
                 decode_bytes: bytes,
             }) => {
-                check_photo_size(network, (index, source), size)?;
-                let bytes = bytes.max(self.planned_bytes(network, index, size));
-                let entered = self.gate.acquire(bytes, crowded);
+                check_photo_size(runner, (index, source), size)?;
+                let bytes = bytes.max(self.planned_bytes(runner, index, size));
+                let entered = self.gate.acquire(bytes, on_memory_wait);
                 entered.map_err(|error| name_source_in_error(source, error))?
             }
             None => MemoryPermit::uncounted(),
@@ -138,7 +143,7 @@ impl DecodeStage {
             index,
             source,
             stamp,
-            metadata: met.cloned().flatten(),
+            metadata: metadata.cloned().flatten(),
             content: PixelSource::Opened(opened),
             watch,
             permit,
@@ -150,23 +155,23 @@ impl DecodeStage {
         &'s self,
         (index, source): (usize, &'s Source),
         stored: StoredPhoto,
-        network: &impl PassRunner,
-        crowded: impl FnOnce(),
+        runner: &impl PassRunner,
+        on_memory_wait: impl FnOnce(),
     ) -> Result<AdmittedPhoto<'s>> {
         let StoredPhoto { size, digest, .. } = stored;
         let mut watch = Stopwatch::default();
-        let met = source.metadata();
+        let metadata = source.metadata();
         let mut stamp = FileStamp::of_digest(digest);
-        if met.is_some() {
+        if metadata.is_some() {
             let most = self.decoder.options.max_memory;
             let bytes = watch.time("decode", || source.read(most))?;
-            stamp = source.stamp(&bytes, met.as_ref());
+            stamp = source.stamp(&bytes, metadata.as_ref());
             check_stored(source, stamp.digest, &stored)?;
         }
-        check_photo_size(network, (index, source), size)?;
+        check_photo_size(runner, (index, source), size)?;
         let entered = self
             .gate
-            .acquire(self.planned_bytes(network, index, size), crowded);
+            .acquire(self.planned_bytes(runner, index, size), on_memory_wait);
         Ok(AdmittedPhoto {
             index,
             source,
@@ -183,13 +188,13 @@ impl DecodeStage {
         &'s self,
         (index, clip): (usize, &'s Source),
         frames: &dyn FrameFeed,
-        network: &impl PassRunner,
-        crowded: impl FnOnce(),
+        runner: &impl PassRunner,
+        on_memory_wait: impl FnOnce(),
     ) -> Result<Option<AdmittedPhoto<'s>>> {
         let size = frames.size();
         let entered = self
             .gate
-            .acquire(self.planned_bytes(network, index, size), crowded);
+            .acquire(self.planned_bytes(runner, index, size), on_memory_wait);
         let permit = entered.map_err(|error| name_source_in_error(clip, error))?;
         let mut watch = Stopwatch::default();
         let Some(frame) = watch.time("decode", || frames.next_frame())? else {
@@ -210,20 +215,21 @@ impl DecodeStage {
     pub(super) fn prepare(
         &self,
         admitted: AdmittedPhoto<'_>,
-        network: &impl PassRunner,
+        runner: &impl PassRunner,
     ) -> Result<ReadyPhoto> {
-        let (index, source, met) = (admitted.index, admitted.source, admitted.metadata.clone());
-        let ready = self.decode_and_prepare(admitted, network);
+        let (index, source, metadata) =
+            (admitted.index, admitted.source, admitted.metadata.clone());
+        let ready = self.decode_and_prepare(admitted, runner);
         ready.inspect_err(|error| {
             self.failed_stamps
-                .record((index, source), met.as_ref(), error)
+                .record((index, source), metadata.as_ref(), error)
         })
     }
 
     fn decode_and_prepare(
         &self,
         admitted: AdmittedPhoto<'_>,
-        network: &impl PassRunner,
+        runner: &impl PassRunner,
     ) -> Result<ReadyPhoto> {
         let AdmittedPhoto {
             index,
@@ -247,16 +253,16 @@ impl DecodeStage {
         };
         if permit.bytes() == 0 {
             let size = photo.dimensions();
-            check_photo_size(network, (index, source), size)?;
-            let planned = self.planned_bytes(network, index, size);
+            check_photo_size(runner, (index, source), size)?;
+            let planned = self.planned_bytes(runner, index, size);
             memory::check(planned, self.gate.limit())
                 .map_err(|error| name_source_in_error(source, error))?;
         }
-        if let Some(cut) = self.crop {
-            let (x, y, width, height) = cut(photo.dimensions());
+        if let Some(crop) = self.crop {
+            let (x, y, width, height) = crop(photo.dimensions());
             photo = image::imageops::crop_imm(&photo, x, y, width, height).to_image();
         }
-        let prepared = watch.time("preprocess", || network.prepare(index, &photo))?;
+        let prepared = watch.time("preprocess", || runner.prepare(index, &photo))?;
         Ok(ReadyPhoto {
             index,
             photo,
@@ -269,12 +275,12 @@ impl DecodeStage {
     }
 
     /// Bytes that a photo of this size takes once it is decoded.
-    fn planned_bytes(&self, network: &impl PassRunner, index: usize, size: (u32, u32)) -> u64 {
-        let seen = self.crop.map_or(size, |cut| {
-            let (_, _, width, height) = cut(size);
+    fn planned_bytes(&self, runner: &impl PassRunner, index: usize, size: (u32, u32)) -> u64 {
+        let cropped = self.crop.map_or(size, |crop| {
+            let (_, _, width, height) = crop(size);
             (width, height)
         });
-        network.memory(index, seen)
+        runner.memory(index, cropped)
     }
 }
 
@@ -291,11 +297,11 @@ fn check_stored(source: &Source, digest: Digest, stored: &StoredPhoto) -> Result
 }
 
 fn check_photo_size(
-    network: &impl PassRunner,
+    runner: &impl PassRunner,
     (index, source): (usize, &Source),
     size: (u32, u32),
 ) -> Result<()> {
-    let accepted = network.check_photo_size(index, size);
+    let accepted = runner.check_photo_size(index, size);
     accepted.map_err(|why| Error::file_with_fault(source.path(), why, FileFault::Option))
 }
 

@@ -1,22 +1,22 @@
-//! TODO
+//! Messages that the feeder, the workers and the device threads send to the caller's thread.
 
 use std::any::Any;
 
 use super::ready_photo::ReadyPhoto;
 use crate::error::Result;
 
-/// What workers and lanes tell the caller's thread: `T` is what becomes of a photo, `C` what is computed of it.
+/// A message to the caller's thread. `C` is the output of the device for a photo, `T` the result of `finish`.
 pub(super) enum PipelineEvent<T, C> {
-    /// A photo is ready, or failed.
+    /// The photo of this index was decoded and prepared, or failed.
     Ready(usize, Result<ReadyPhoto>),
-    /// This photo waits for the memory of those before it.
+    /// The feeder waits for memory before it can admit the photo of this index.
     WaitingForMemory(usize),
-    /// There were so many photos, and no more come.
+    /// A clip has ended after this many frames.
     FeedEnded(usize),
-    /// The lane of this number is done with a batch.
+    /// The device of this number has computed a batch.
     Computed(usize, Vec<(ReadyPhoto, Result<C>)>),
-    /// A photo is finished, or failed.
+    /// The photo of this index went through `finish`, or failed in it.
     Finished(usize, Result<T>),
-    /// A worker or a lane has a fault; the program ends with it.
+    /// A worker or a device thread has panicked; the panic is resumed on the caller's thread.
     Panicked(Box<dyn Any + Send>),
 }

@@ -1,4 +1,4 @@
-//! TODO
+//! Stamps of photos that could not be decoded, for the manifest, so that a later run skips them while they are unchanged.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -9,31 +9,31 @@ use crate::io::inputs::Source;
 use crate::io::manifest::FailureKind;
 use crate::system::files::FileStamp;
 
-/// The stamps of photos whose own bytes were at fault, by their numbers.
+/// By photo index, the stamp of each photo whose own bytes were at fault ([`FailureKind::is_lasting`]). Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct FailedStamps(Arc<Mutex<BTreeMap<usize, FileStamp>>>);
 
 impl FailedStamps {
-    /// Takes the stamp of a photo with which `error` came up, and of which `met` was asked before it was read.
+    /// Stamps the photo that failed with `error`, if that is lasting. `metadata` was read before the photo was.
     pub(super) fn record(
         &self,
         (index, source): (usize, &Source),
-        met: Option<&Metadata>,
+        metadata: Option<&Metadata>,
         error: &Error,
     ) {
         let is_lasting = FailureKind::of(error, source.path()).is_lasting();
-        let Some(met) = met.filter(|met| met.is_file() && is_lasting) else {
+        let Some(metadata) = metadata.filter(|metadata| metadata.is_file() && is_lasting) else {
             return;
         };
-        // What was changed meanwhile is not what failed.
+        // A file that was changed meanwhile is not the one that failed.
         let stamp = FileStamp::of_file(source.path()).ok();
-        if let Some(stamp) = stamp.filter(|stamp| stamp.matches_metadata(met)) {
+        if let Some(stamp) = stamp.filter(|stamp| stamp.matches_metadata(metadata)) {
             let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             stamps.insert(index, stamp);
         }
     }
 
-    /// The stamp of the photo `index`, if it is known; it is asked once.
+    /// Removes and returns the stamp of the photo `index`, if there is one.
     pub fn take(&self, index: usize) -> Option<FileStamp> {
         let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         stamps.remove(&index)

@@ -1,4 +1,4 @@
-//! TODO
+//! The feeder thread: admits photos in their order, within the bounds of number and memory, and spawns their decoding.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
@@ -14,35 +14,41 @@ use super::queue_slots::QueueSlots;
 use crate::error::Result;
 
 impl<N: PassRunner, F> PhotoPipeline<'_, N, F> {
-    /// Admits the photo `index`; none after the last.
-    fn admit(&self, index: usize, crowded: impl FnOnce()) -> Result<Option<AdmittedPhoto<'_>>> {
-        let (decoding, network) = (self.decoding, self.network);
+    /// Waits for memory for the photo `index`, and opens it or takes the next frame; none after the last frame.
+    /// `on_memory_wait` is called before it blocks.
+    fn admit(
+        &self,
+        index: usize,
+        on_memory_wait: impl FnOnce(),
+    ) -> Result<Option<AdmittedPhoto<'_>>> {
+        let (decoding, runner) = (self.decoding, self.runner);
         match &self.feed {
             PhotoFeed::Sources(sources) => decoding
-                .admit((index, sources[index]), network, crowded)
+                .admit((index, sources[index]), runner, on_memory_wait)
                 .map(Some),
             PhotoFeed::Frames(clip, frames) => {
-                decoding.admit_frame((index, clip), *frames, network, crowded)
+                decoding.admit_frame((index, clip), *frames, runner, on_memory_wait)
             }
         }
     }
 
-    /// Admits the photos one after the other, and has them decoded.
+    /// Loop of the feeder thread: for each photo, waits for a queue slot and for memory, then spawns its decoding on the
+    /// worker pool. It ends after the last photo, or once `slots` is closed.
     pub fn feed_photos<'s, T: Send + 's>(
         &'s self,
         scope: &Scope<'s>,
-        room: &QueueSlots,
+        slots: &QueueSlots,
         sender: &Sender<PipelineEvent<T, N::Output>>,
     ) where
         F: Sync,
     {
         for index in 0.. {
-            if self.feed.count() == Some(index) || !room.acquire() {
+            if self.feed.count() == Some(index) || !slots.acquire() {
                 return;
             }
-            // If nobody listens any more, nobody is in the way either.
-            let crowded = || drop(sender.send(PipelineEvent::WaitingForMemory(index)));
-            let admit = || self.admit(index, crowded);
+            // Without a receiver the run has ended, and no photo waits.
+            let on_memory_wait = || drop(sender.send(PipelineEvent::WaitingForMemory(index)));
+            let admit = || self.admit(index, on_memory_wait);
             let admitted = match catch_unwind(AssertUnwindSafe(admit)) {
                 Ok(Ok(Some(admitted))) => admitted,
                 Ok(Ok(None)) => {
@@ -53,24 +59,24 @@ impl<N: PassRunner, F> PhotoPipeline<'_, N, F> {
                     let _ = sender.send(PipelineEvent::Ready(index, Err(error)));
                     match self.feed.count() {
                         Some(_) => continue,
-                        // A clip that cannot be read on has no more frames.
+                        // After a frame that cannot be read, a clip has no more frames.
                         None => {
                             let _ = sender.send(PipelineEvent::FeedEnded(index + 1));
                             return;
                         }
                     }
                 }
-                Err(fault) => {
-                    let _ = sender.send(PipelineEvent::Panicked(fault));
+                Err(panic) => {
+                    let _ = sender.send(PipelineEvent::Panicked(panic));
                     return;
                 }
             };
             let sender = sender.clone();
             scope.spawn(move |_| {
-                let prepare = || self.decoding.prepare(admitted, self.network);
+                let prepare = || self.decoding.prepare(admitted, self.runner);
                 let _ = sender.send(match catch_unwind(AssertUnwindSafe(prepare)) {
                     Ok(ready) => PipelineEvent::Ready(index, ready),
-                    Err(fault) => PipelineEvent::Panicked(fault),
+                    Err(panic) => PipelineEvent::Panicked(panic),
                 });
             });
         }

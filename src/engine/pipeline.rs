@@ -1,9 +1,8 @@
-//! A photo's way: admitted in order, decoded by some worker, computed in order and in batches, finished by some
-//! worker, reported in order on the caller's thread. Nothing goes back. One device computes on the caller's thread; of
-//! several each has a thread of its own, and the batches, which are the same as for one, go to whichever is free.
+//! What the stages of a run share: decoding, workers, devices, the feed and the caller's `finish`.
 //!
-//! How much is under way is bounded by bytes (each photo holds a permit for what it will take from before it is
-//! decoded until it is finished) and by number, so that a slow stage holds the others up.
+//! Photos are admitted in order, decoded by any worker, computed in order and in batches, finished by any worker, and reported
+//! in order on the caller's thread. With one device, the caller's thread computes; with several, each has a thread of its own,
+//! and the batches, which are the same as for one device, go to whichever is free.
 
 use rayon::ThreadPool;
 
@@ -13,24 +12,28 @@ use super::device_worker::DeviceWorker;
 use super::feed::PhotoFeed;
 use super::pass_runner::PassRunner;
 
-/// All of a run but what changes.
+/// What is constant during a run. `F` is the caller's `finish`.
 pub(super) struct PhotoPipeline<'f, N, F> {
+    /// Decodes and prepares photos.
     pub decoding: &'f DecodeStage,
+    /// Photos in a batch.
     pub batch_size: BatchSize,
-    /// Bytes of the device that has least, where they are known.
+    /// Free bytes for a batch on the device that has least, where they are known.
     pub free_bytes: Option<u64>,
+    /// The threads that decode and finish.
     pub workers: &'f ThreadPool,
+    /// Where photos come from.
     pub feed: PhotoFeed<'f>,
-    /// For what is the same on all devices.
-    pub network: &'f N,
-    /// The devices, one at least.
+    /// The first runner, for layouts and memory plans, which are the same on all devices.
+    pub runner: &'f N,
+    /// At least one.
     pub devices: &'f [DeviceWorker<'f, N>],
-    /// Makes of what was found in a photo what is reported.
+    /// Turns the output of a photo into the result that is reported; runs on the workers.
     pub finish: F,
 }
 
 impl<N: PassRunner, F> PhotoPipeline<'_, N, F> {
-    /// How many photos may be decoded, but not computed, for batches of this many.
+    /// How many photos may be decoded but not computed, for batches of `batch` photos.
     pub fn queue_capacity(&self, batch: usize) -> usize {
         batch * self.devices.len() + self.workers.current_num_threads()
     }

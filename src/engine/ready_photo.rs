@@ -1,4 +1,4 @@
-//! TODO
+//! A photo between decoding and the device: pixels, prepared inputs, stamps and timings.
 
 use image::RgbImage;
 
@@ -9,30 +9,31 @@ use crate::system::files::FileStamp;
 use crate::system::memory::MemoryPermit;
 use crate::vision::preprocess::PreparedImage;
 
-/// A photo that is ready for the network.
+/// A photo that is ready to be computed.
 #[derive(Debug)]
 pub struct ReadyPhoto {
-    /// Which of the sources it is.
+    /// Its index among the sources or frames of the run.
     pub index: usize,
-    /// Upright.
+    /// RGB, upright, cropped to [`DecodeStage::crop`](super::DecodeStage::crop).
     pub photo: RgbImage,
-    /// What the backbone sees of it, by [`PassRunner::layouts`].
+    /// The input of each backbone pass, in the order of [`PassRunner::layouts`](super::PassRunner::layouts).
     pub prepared: Vec<PreparedImage>,
-    /// Of the bytes that it was decoded from, if that is asked for.
+    /// Stamp of the bytes that it was decoded from, if [`DecodeStage::takes_stamps`](super::DecodeStage::takes_stamps).
     pub stamp: Option<FileStamp>,
-    /// SHA-256 of them, lower-case hexadecimal, if that is asked for.
+    /// SHA-256 of those bytes, lowercase hexadecimal, if
+    /// [`DecodeStage::takes_sha256`](super::DecodeStage::takes_sha256).
     pub sha256: Option<String>,
-    /// Where the time went.
+    /// Time spent so far, by stage.
     pub watch: Stopwatch,
-    /// For the memory of all that becomes of it.
+    /// The host memory planned for it; freed when the photo is dropped.
     pub permit: MemoryPermit,
 }
 
 impl ReadyPhoto {
-    /// How the photo lay in the only input.
+    /// The layout of the photo in its first input.
     ///
     /// # Errors
-    /// If there was none.
+    /// [`Error::Model`] if it has no input.
     pub fn geometry(&self) -> Result<Geometry> {
         let prepared = self.prepared.first();
         let missing = || Error::Model("a photo lacks a layout".into());

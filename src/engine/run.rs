@@ -1,4 +1,4 @@
-//! TODO
+//! Starts the threads of a run (workers, devices, feeder) and dispatches on the caller's thread until all photos are reported.
 
 use std::sync::mpsc::channel;
 use std::thread;
@@ -13,10 +13,11 @@ use crate::error::Result;
 use crate::model::input::Geometry;
 
 impl<N: PassRunner, F> PhotoPipeline<'_, N, F> {
-    /// Runs all photos; `before` is told of each that is about to be computed, with its layouts and bytes of memory.
+    /// Runs all photos of the feed. `before` and `report` are those of [`Engine::run`](super::Engine::run), and are called
+    /// on this thread.
     ///
     /// # Errors
-    /// What `report` returns, which ends the run; [`Error::Interrupted`], after what was under way is reported.
+    /// As [`Engine::run`](super::Engine::run).
     pub fn run<T: Send>(
         &self,
         before: impl Fn(usize, &[Geometry], u64),
@@ -26,18 +27,18 @@ impl<N: PassRunner, F> PhotoPipeline<'_, N, F> {
         F: Fn(ReadyPhoto, N::Output) -> Result<T> + Sync,
     {
         let (sender, events) = channel();
-        // It grows with the batches, whose size the photos decide.
-        let room = QueueSlots::new(self.queue_capacity(self.batch_size.or_one()));
+        // Grows with the batch size, which depends on the photos.
+        let slots = QueueSlots::new(self.queue_capacity(self.batch_size.or_one()));
         self.workers.in_place_scope(|scope| {
             thread::scope(|threads| {
-                let room = &room;
-                let lanes = spawn_device_workers(self.devices, threads, &sender)?;
-                let of_feeder = sender.clone();
-                threads.spawn(move || self.feed_photos(scope, room, &of_feeder));
-                // Whatever the feeder waits for is not coming any more then.
-                let _closing = CloseOnDrop(room);
-                let told = (before, report);
-                Dispatcher::new(self, (scope, room), lanes, sender, told).run(events)
+                let slots = &slots;
+                let devices = spawn_device_workers(self.devices, threads, &sender)?;
+                let feeder_sender = sender.clone();
+                threads.spawn(move || self.feed_photos(scope, slots, &feeder_sender));
+                // Wakes the feeder when the dispatcher ends or panics.
+                let _closing = CloseOnDrop(slots);
+                let callbacks = (before, report);
+                Dispatcher::new(self, (scope, slots), devices, sender, callbacks).run(events)
             })
         })
     }
