@@ -1,5 +1,7 @@
-//! From a source to a photo that is ready for the network: opened and let in by its memory one after the other, decoded and
-//! prepared by several workers.
+//! The stage before the device: from a source to a [`ReadyPhoto`].
+//!
+//! The feeder admits photos one after the other (open, header, memory permit); the workers decode and prepare them side by
+//! side.
 
 use std::fs::Metadata;
 
@@ -16,40 +18,40 @@ use crate::model::weights::digest;
 use crate::system::files::{Digest, FileStamp};
 use crate::system::memory::{self, MemoryGate, MemoryPermit};
 
-/// Left, top, width and height of the part that is looked at of a photo of (width, height).
+/// The crop of a photo of (width, height) pixels: left, top, width and height.
 pub type PhotoCrop = fn((u32, u32)) -> (u32, u32, u32, u32);
 
-/// What is known of a photo whose features were stored.
+/// A photo whose features are read from a dataset.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredPhoto {
-    /// Width and height, upright.
+    /// Width and height in pixels, upright.
     pub size: (u32, u32),
-    /// Of its bytes.
+    /// BLAKE3 digest of its bytes when the features were computed.
     pub digest: Digest,
-    /// Whether its pixels are wanted; if not, it need not be there.
+    /// Whether its pixels are decoded; if not, the file may be absent.
     pub needs_pixels: bool,
 }
 
-/// How photos are decoded.
+/// How photos are admitted, decoded and prepared.
 #[derive(Clone)]
 pub struct DecodeStage {
-    /// By what.
+    /// Reads headers and pixels.
     pub decoder: PhotoDecoder,
-    /// What photos may take together.
+    /// Bounds the host memory of all photos under way.
     pub gate: MemoryGate,
-    /// The part of every photo that is looked at, if not all of it.
+    /// Cuts every photo before it is prepared; none to use all of it.
     pub crop: Option<PhotoCrop>,
-    /// Whether the stamps of photos are taken.
+    /// Whether [`ReadyPhoto::stamp`] is set, for the manifest.
     pub takes_stamps: bool,
-    /// Whether the SHA-256 of their bytes is.
+    /// Whether [`ReadyPhoto::sha256`] is set, for stored features.
     pub takes_sha256: bool,
-    /// By number, what is known of photos whose features were stored; empty where none were.
+    /// By photo index, the photos whose features are stored; empty if none are.
     pub stored: Vec<Option<StoredPhoto>>,
-    /// Those of photos that failed.
+    /// Gets the stamps of photos that cannot be decoded.
     pub failed_stamps: FailedStamps,
 }
 
-/// A photo that is let in, but not decoded.
+/// A photo that has its memory permit, but is not decoded.
 pub(super) struct AdmittedPhoto<'s> {
     index: usize,
     source: &'s Source,
@@ -62,16 +64,16 @@ pub(super) struct AdmittedPhoto<'s> {
 
 /// Where the pixels of a photo come from.
 enum PixelSource<'s> {
-    /// They are decoded.
+    /// From an opened file, to be decoded.
     Opened(OpenedPhoto<'s>),
-    /// They are not wanted.
+    /// Nowhere: black pixels of this (width, height) stand for them, since only features are used.
     Blank((u32, u32)),
-    /// They are there.
+    /// From a frame that was decoded already.
     Decoded(RgbImage),
 }
 
 impl DecodeStage {
-    /// As `decoder` says, and within its memory.
+    /// With the memory limit of `decoder`, no crop, no stamps and no stored features.
     pub fn new(decoder: PhotoDecoder) -> Self {
         DecodeStage {
             gate: MemoryGate::new(decoder.options.max_memory),
@@ -84,8 +86,12 @@ impl DecodeStage {
         }
     }
 
-    /// Reads enough of a photo to know what it will take, and waits until there is that much; `crowded` is called where
-    /// there is not.
+    /// Opens a photo and reads its header, which tells its size, then waits for the memory that it will take;
+    /// `on_memory_wait` is called before it blocks.
+    ///
+    /// # Errors
+    /// If the photo cannot be opened, is refused for its size or changed since its features were stored, or needs more
+    /// memory than the limit.
     pub(super) fn admit<'s>(
         &'s self,
         (index, source): (usize, &'s Source),
@@ -96,7 +102,7 @@ impl DecodeStage {
         if let Some(stored) = stored.filter(|stored| !stored.needs_pixels) {
             return self.admit_without_pixels((index, source), stored, runner, on_memory_wait);
         }
-        // Asked before it is read: whatever is written meanwhile has a later time.
+        // Before the bytes are read: a later write gives a later time, and the stamp no longer matches.
         let metadata = self.takes_stamps.then(|| source.metadata());
         let admitted = self.open_and_admit(
             (index, source),
@@ -150,7 +156,7 @@ impl DecodeStage {
         })
     }
 
-    /// As [`DecodeStage::admit`], of a photo whose pixels nobody wants: where it is there, it must be what it was.
+    /// As [`DecodeStage::admit`], for a photo whose pixels are not needed. If its file exists, it must be unchanged.
     fn admit_without_pixels<'s>(
         &'s self,
         (index, source): (usize, &'s Source),
@@ -183,7 +189,7 @@ impl DecodeStage {
         })
     }
 
-    /// Waits until there is memory for the next of `frames`, and takes it; none after the last.
+    /// Waits for the memory of the next of `frames`, then takes it; none after the last. `index` is that of the frame.
     pub(super) fn admit_frame<'s>(
         &'s self,
         (index, clip): (usize, &'s Source),
@@ -211,7 +217,7 @@ impl DecodeStage {
         }))
     }
 
-    /// Decodes and prepares a photo.
+    /// Decodes a photo upright, crops it, and makes its inputs ([`PassRunner::prepare`]); runs on a worker.
     pub(super) fn prepare(
         &self,
         admitted: AdmittedPhoto<'_>,
@@ -274,7 +280,7 @@ impl DecodeStage {
         })
     }
 
-    /// Bytes that a photo of this size takes once it is decoded.
+    /// Host memory in bytes that a photo of this (width, height) takes once it is decoded and cropped.
     fn planned_bytes(&self, runner: &impl PassRunner, index: usize, size: (u32, u32)) -> u64 {
         let cropped = self.crop.map_or(size, |crop| {
             let (_, _, width, height) = crop(size);
@@ -284,7 +290,7 @@ impl DecodeStage {
     }
 }
 
-/// Refuses a photo that is another one than its features are of.
+/// Refuses a photo whose bytes are not those that its features were computed of.
 fn check_stored(source: &Source, digest: Digest, stored: &StoredPhoto) -> Result<()> {
     match digest == stored.digest {
         true => Ok(()),
@@ -305,7 +311,7 @@ fn check_photo_size(
     accepted.map_err(|why| Error::file_with_fault(source.path(), why, FileFault::Option))
 }
 
-/// Says of which photo it is that there is too little memory.
+/// Adds the path of the photo to an error about memory.
 fn name_source_in_error(source: &Source, error: Error) -> Error {
     match error {
         Error::Memory(why) => Error::file_with_fault(source.path(), why, FileFault::Memory),

@@ -35,7 +35,7 @@
 //! Host memory is bounded by bytes: each photo acquires a permit for [`PassRunner::memory`], or for what its decoder takes if
 //! that is more, before its pixels are decoded, and drops it after `finish`. [`DecodeStage::gate`] keeps the sum of all permits
 //! within its limit; a photo that alone exceeds it is refused. The queue is bounded by number too: at most
-//! `batch size * devices + worker threads` photos are decoded and not computed, and no batch starts while more than
+//! `batch size * devices + worker threads` photos are decoded and not computed, and no batch starts while at least
 //! `2 * worker threads + batch size` photos are being finished, so that a slow stage holds up the ones before it.
 //!
 //! Device memory is bounded by the batch: [`BatchSize`] plans it from [`PassRunner::device_memory`], [`BatchLimit`] halves it

@@ -1,8 +1,8 @@
-//! For Rust programs: images in memory, or files, to depths and labels.
+//! The library's interface: images in memory, or files, to depth maps and label maps.
 //!
-//! A [`Predictor`] holds a backbone and heads, and shows a photo to the backbone once for all heads that see it alike. It
-//! does what the commands do, with their code: the same heads, the same numbers. It prints nothing and writes no file but
-//! those of the store, into which a default backbone that is missing is fetched.
+//! A [`PredictorBuilder`] finds heads and loads a backbone; a [`Predictor`] runs them, with one pass of the backbone for all heads
+//! whose input is the same; a [`Prediction`] has the maps at the size of the image. Code, heads and numbers are those of the
+//! commands. Nothing is printed, and no file is written but those of the store, into which a missing default backbone is fetched.
 
 mod builder;
 mod predict;

@@ -1,4 +1,4 @@
-//! TODO
+//! [`Predictor`]: runs a backbone and heads on one image, or on many files through the engine.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,7 +22,7 @@ use crate::terminal::console::Console;
 use crate::terminal::warnings::Warnings;
 use crate::vision::postprocess::rows::{InMemoryRows, RowSource};
 
-/// Finds depths and labels in images. Threads may share one.
+/// A backbone and heads, loaded and ready for images. Threads may share one.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,69 +35,70 @@ use crate::vision::postprocess::rows::{InMemoryRows, RowSource};
 /// # }
 /// ```
 pub struct Predictor {
-    /// One on each device, and one at least.
+    /// At least one, each on a device of its own, with the same weights.
     pub(super) backbones: Vec<Backbone>,
     pub(super) depth: Option<DepthPredictor>,
     pub(super) labels: Option<LabelPredictor>,
-    /// Of the labels.
+    /// The classes of the label head, by id; empty without one.
     pub(super) classes: Arc<[Class]>,
     pub(super) batch_size: BatchSize,
     pub(super) max_memory: Option<u64>,
     pub(super) notes: Vec<String>,
-    /// Shows nothing.
+    /// Records, and prints nothing.
     pub(super) console: Console,
 }
 
 impl Predictor {
-    /// What is good to know of how it was built, in sentences: why no GPU is used, what was fetched.
+    /// Notes on how it was built, in sentences, such as why no GPU is used, or what was fetched.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Finds what there is in `image`, which is upright sRGB (as [`PhotoDecoder`] decodes a file), on the first of the
-    /// devices.
+    /// Runs all heads on `image`, which is upright sRGB (as [`PhotoDecoder`] decodes a file), on the first device.
     ///
     /// # Errors
-    /// [`Error::Memory`] if it would take more memory than it may; [`Error::Usage`] if it has no pixels; if the device
-    /// fails, or a head gives no numbers.
+    /// [`Error::Memory`] if it needs more memory than [`PredictorBuilder::max_memory`](super::PredictorBuilder::max_memory),
+    /// or than the device has; [`Error::Usage`] if it has no pixels; if the device fails, or a head gives numbers that are
+    /// not finite.
     pub fn predict(&self, image: &RgbImage) -> Result<Prediction> {
         let no_backbone = || Error::Model("there is no backbone to run".into());
         let backbone = self.backbones.first().ok_or_else(no_backbone)?;
-        let network = self.runner(backbone, 1);
-        self.check_memory(&network, image.dimensions())?;
+        let runner = self.runner(backbone, 1);
+        self.check_memory(&runner, image.dimensions())?;
         let mut ready = [ReadyPhoto {
             index: 0,
             photo: image.clone(),
-            prepared: network.prepare(0, image)?,
+            prepared: runner.prepare(0, image)?,
             stamp: None,
             sha256: None,
             watch: Stopwatch::default(),
             permit: MemoryPermit::uncounted(),
         }];
-        let found = network.run_batch(&mut ready).map_err(|error| {
+        let output = runner.run_batch(&mut ready).map_err(|error| {
             match device::is_out_of_memory(&error) && matches!(error, Error::Tensor(_)) {
                 true => Error::Memory(format!(
                     "{} has too little memory left for this image; give a smaller .size(…) to the builder, or another \
                      .device(…)",
-                    network.device_name()
+                    runner.device_name()
                 )),
                 false => error,
             }
         })?;
         let [ready] = ready;
         self.read_outputs(
-            &network,
+            &runner,
             ready,
-            found.into_iter().next().unwrap_or_default(),
+            output.into_iter().next().unwrap_or_default(),
         )
     }
 
-    /// Finds what there is in each of `sources`, files such as [`Source::named`] makes: some are decoded while others are
-    /// computed, on all devices, in batches where there is a GPU. `each` gets every one's index and result, in their order,
-    /// on this thread; one that cannot be decoded does not stop the others.
+    /// Runs all heads on each of `sources`, such as [`Source::named`] makes of paths: some are decoded while others are
+    /// computed, on all devices, and in batches on a GPU. `each` gets the index and result of each, in their order, on this
+    /// thread; a photo that cannot be decoded is an error and does not stop the others.
     ///
     /// # Errors
-    /// What `each` returns, which ends the run; if no threads can be started.
+    /// What `each` returns, which ends the run; [`Error::Interrupted`] after Ctrl-C where the program handles it;
+    /// [`Error::Usage`] if no threads can be started.
     pub fn predict_each(
         &self,
         sources: &[Source],
@@ -105,44 +106,44 @@ impl Predictor {
     ) -> Result<()> {
         let mut decoder = PhotoDecoder::plain();
         decoder.options.max_memory = self.memory_limit();
-        let said = CapturedWarnings::default();
-        decoder.warnings = said.warnings();
+        let captured = CapturedWarnings::default();
+        decoder.warnings = captured.warnings();
         let decoding = DecodeStage::new(decoder);
         let engine = Engine::new(&self.backbones, decoding, self.batch_size, &self.console)?;
-        let networks = batch_slots(&self.backbones).into_iter();
-        let networks: Vec<MultiTaskRunner<'_>> = networks
+        let runners = batch_slots(&self.backbones).into_iter();
+        let runners: Vec<MultiTaskRunner<'_>> = runners
             .map(|backbone| self.runner(backbone, sources.len()))
             .collect();
-        let finish = |ready: ReadyPhoto, found: OutputsByTask| match networks.first() {
-            // How photos lie in the input is the same on all devices.
-            Some(network) => {
-                let decoding = said.take_for(&sources[ready.index].name());
-                let mut prediction = self.read_outputs(network, ready, found)?;
+        let finish = |ready: ReadyPhoto, output: OutputsByTask| match runners.first() {
+            // Layouts are the same on all devices.
+            Some(runner) => {
+                let decoding = captured.take_for(&sources[ready.index].name());
+                let mut prediction = self.read_outputs(runner, ready, output)?;
                 prediction.notes.splice(0..0, decoding);
                 Ok(prediction)
             }
             None => Ok(Prediction::default()),
         };
         let by_reference: Vec<&Source> = sources.iter().collect();
-        engine.run(&by_reference, &networks, |_, _, _| (), finish, each)
+        engine.run(&by_reference, &runners, |_, _, _| (), finish, each)
     }
 
-    /// The bytes that photos may take together.
+    /// The most bytes that photos may take together.
     fn memory_limit(&self) -> u64 {
         self.max_memory.unwrap_or_else(memory::usual_limit)
     }
 
-    /// Refuses an image that there is no room for, before anything is allocated for it.
+    /// Refuses an image without pixels, or that needs more memory than the limit, before anything is allocated for it.
     fn check_memory(
         &self,
-        network: &MultiTaskRunner<'_>,
+        runner: &MultiTaskRunner<'_>,
         (width, height): (u32, u32),
     ) -> Result<()> {
         if width == 0 || height == 0 {
             let why = format!("the image has no pixels ({width} x {height})");
             return Err(Error::Usage(why));
         }
-        let (bytes, limit) = (network.memory(0, (width, height)), self.memory_limit());
+        let (bytes, limit) = (runner.memory(0, (width, height)), self.memory_limit());
         match bytes <= limit {
             true => Ok(()),
             false => Err(Error::Memory(format!(
@@ -154,21 +155,21 @@ impl Predictor {
         }
     }
 
-    /// Of all heads, over so many `photos`.
+    /// A runner of all heads on `backbone`, for a run over this number of `photos`.
     fn runner<'p>(&'p self, backbone: &'p Backbone, photos: usize) -> MultiTaskRunner<'p> {
         let depth = self
             .depth
             .as_ref()
-            .map(|reader| -> &dyn TaskPredictor { reader });
+            .map(|predictor| -> &dyn TaskPredictor { predictor });
         let labels = self
             .labels
             .as_ref()
-            .map(|reader| -> &dyn TaskPredictor { reader });
-        let finders: Vec<&dyn TaskPredictor> = depth.into_iter().chain(labels).collect();
-        let all = (1 << finders.len()) - 1;
+            .map(|predictor| -> &dyn TaskPredictor { predictor });
+        let predictors: Vec<&dyn TaskPredictor> = depth.into_iter().chain(labels).collect();
+        let all = (1 << predictors.len()) - 1;
         MultiTaskRunner::new(
             backbone,
-            finders,
+            predictors,
             (vec![all; photos], &|_| String::new()),
             self.batch_size,
             &self.console,
@@ -176,37 +177,37 @@ impl Predictor {
         )
     }
 
-    /// Reads out what the heads found, in the order of [`Predictor::runner`].
+    /// Turns the outputs of the heads, which are in the order of [`Predictor::runner`], into maps at the size of the image.
     fn read_outputs(
         &self,
-        network: &MultiTaskRunner<'_>,
+        runner: &MultiTaskRunner<'_>,
         mut ready: ReadyPhoto,
-        given: OutputsByTask,
+        outputs: OutputsByTask,
     ) -> Result<Prediction> {
-        let mut given = given.into_iter().flatten().enumerate();
+        let mut outputs = outputs.into_iter().flatten().enumerate();
         let mut next = |ready: &mut ReadyPhoto| -> Result<(Geometry, TaskOutput)> {
             let lost = || Error::Model("an image was lost in the network".into());
-            let (task, given) = given.next().ok_or_else(lost)?;
-            let geometry = network.layout(task, ready);
-            Ok((geometry, network.predict(task, given?, &mut ready.watch)?))
+            let (task, output) = outputs.next().ok_or_else(lost)?;
+            let geometry = runner.layout(task, ready);
+            Ok((geometry, runner.predict(task, output?, &mut ready.watch)?))
         };
         let mut prediction = Prediction::default();
-        if let Some(reader) = &self.depth {
-            let (geometry, found) = next(&mut ready)?;
-            let room = found.room_probability();
-            let map = reader.read(found, &geometry, &ready.photo)?;
+        if let Some(predictor) = &self.depth {
+            let (geometry, output) = next(&mut ready)?;
+            let room = output.room_probability();
+            let map = predictor.read(output, &geometry, &ready.photo)?;
             let rows = InMemoryRows {
                 width: map.width,
                 values: &map.depth,
             };
-            let doubt = reader.warning(&rows as &dyn RowSource, room);
-            prediction.notes.extend(doubt);
+            let warning = predictor.warning(&rows as &dyn RowSource, room);
+            prediction.notes.extend(warning);
             prediction.note_reduced(&geometry);
-            prediction.depth = Some(DepthPrediction::new(map, reader.unit()));
+            prediction.depth = Some(DepthPrediction::new(map, predictor.unit()));
         }
-        if let Some(reader) = &self.labels {
-            let (geometry, found) = next(&mut ready)?;
-            let map = reader.read(found, &geometry, &ready.photo, &mut ready.watch)?;
+        if let Some(predictor) = &self.labels {
+            let (geometry, output) = next(&mut ready)?;
+            let map = predictor.read(output, &geometry, &ready.photo, &mut ready.watch)?;
             prediction.note_reduced(&geometry);
             prediction.labels = Some(LabelPrediction::new(map, self.classes.clone()));
         }
@@ -221,12 +222,12 @@ impl Predictor {
     }
 }
 
-/// What was said of photos while they were decoded, until they are finished.
+/// Warnings of the decoder, `PATH: SENTENCE`, until the photo's prediction takes them.
 #[derive(Default)]
 struct CapturedWarnings(Arc<Mutex<Vec<String>>>);
 
 impl CapturedWarnings {
-    /// Warnings that are kept here.
+    /// A sink that stores warnings here.
     fn warnings(&self) -> Warnings {
         let lines = self.0.clone();
         let keep = move |line: &str| {
@@ -236,7 +237,7 @@ impl CapturedWarnings {
         Warnings::new(keep, true)
     }
 
-    /// The sentences about the photo of this `name`.
+    /// Removes and returns the sentences about the photo of this `name`.
     fn take_for(&self, name: &str) -> Vec<String> {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sentence = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned());

@@ -1,17 +1,17 @@
-//! TODO
+//! What a writer reports of each part that it completes.
 
 use std::path::PathBuf;
 
 use crate::io::features::RowName;
 use crate::system::files::FileStamp;
 
-/// A part that is in its place now.
+/// A part that was completed and is at its path.
 #[derive(Debug, Clone)]
 pub struct FinishedPart {
-    /// The file; for arrays of NumPy's, the table beside them.
+    /// Its file; for NumPy arrays, the table beside them.
     pub path: PathBuf,
-    /// All its files, with the stamps of those that were written.
+    /// All its files, with the stamps of those that were written now.
     pub files: Vec<(PathBuf, Option<FileStamp>)>,
-    /// The photos whose features are in it, also those that were in it before.
+    /// The photos whose features are in it, those from before included.
     pub rows: Vec<RowName>,
 }

@@ -1,9 +1,9 @@
-//! Features of photos, stored: what the backbone gave for each, in a dataset of part files that other programs read, and
-//! that heads and bases can be run on later without the backbone.
+//! Stored features: what the backbone computed for photos, in a dataset of part files that other programs read, and on which
+//! heads and bases run later without the backbone.
 //!
-//! A dataset is a folder whose name ends as its parts do (`feats.parquet/part-00000.parquet`), with `_dataset.json`, which
-//! is a [`DatasetMeta`]. A part appears complete or not at all. Each photo, or each page of one, is a [`FeatureRow`] of exactly
-//! one part.
+//! A dataset is a folder whose name ends as its parts do (`feats.parquet/part-00000.parquet`), with `_dataset.json`, the
+//! [`DatasetMeta`]. A part appears complete or not at all. Each photo, or each page of one, is one [`FeatureRow`] in exactly one
+//! part. [`DatasetWriter`] appends rows, [`Dataset`] reads them; `parts` has the five file formats.
 
 mod arrays;
 mod dataset;

@@ -1,24 +1,24 @@
-//! TODO
+//! Options of a [`DatasetWriter`](super::DatasetWriter).
 
 use std::collections::HashSet;
 
 use crate::io::features::RowName;
 
-/// Bytes of numbers in a part, unless it is said otherwise.
+/// Default of [`WriterOptions::part_bytes`]: 128 MiB.
 pub const DEFAULT_PART_BYTES: u64 = 128 << 20;
 
 /// How a dataset is written.
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
-    /// What the files of parts are called before their numbers: `part`, or e.g. `shard-003-of-100` where several programs
-    /// write to one folder, each with a prefix of its own.
+    /// File names of parts before their numbers: `part`, or e.g. `shard-003-of-100` if several programs write to one folder,
+    /// each with a prefix of its own.
     pub prefix: String,
-    /// A part is full when its numbers have this many bytes.
+    /// A part is full when its arrays have this many bytes.
     pub part_bytes: u64,
-    /// Drop what is there: all parts of this prefix, and all that are of another dataset; if the prefix is `part`, simply
-    /// all.
+    /// Whether existing parts are removed: those of this prefix and those of another dataset, or all parts if the prefix is
+    /// `part`.
     pub replace: bool,
-    /// Rows that are stale, and dropped from whichever part they are in.
+    /// Rows to remove from existing parts because their photos have changed.
     pub stale_rows: HashSet<RowName>,
 }
 
@@ -33,5 +33,5 @@ impl Default for WriterOptions {
     }
 }
 
-/// The prefix of who writes a dataset alone.
+/// The prefix of a program that writes a dataset alone.
 pub(super) const DEFAULT_PREFIX: &str = "part";

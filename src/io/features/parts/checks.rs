@@ -1,4 +1,4 @@
-//! TODO
+//! Checks that a file is an intact part of the dataset, and the errors of those that are not.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -6,16 +6,16 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::io::features::DatasetMeta;
 
-/// The key under which files have the [`DatasetMeta`].
+/// The key under which the metadata of a file has the [`DatasetMeta`] as JSON.
 pub(super) const META_KEY: &str = "dino";
 
-/// Libraries panic at some damages.
+/// Calls `read`, and turns a panic of a library at a damaged file into an error.
 pub(super) fn catch_panics<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(damaged(path, "what it says of itself is wrong")))
 }
 
-/// The error of a part that is not as it was written.
+/// The error of a part that is damaged; `why` is a phrase.
 pub(super) fn damaged(path: &Path, why: impl std::fmt::Display) -> Error {
     Error::file(
         path,
@@ -23,7 +23,7 @@ pub(super) fn damaged(path: &Path, why: impl std::fmt::Display) -> Error {
     )
 }
 
-/// The error of a file that is in the way.
+/// The error of a file in the folder that is no part of any dataset.
 pub(super) fn foreign(path: &Path) -> Error {
     Error::file(
         path,
@@ -31,7 +31,10 @@ pub(super) fn foreign(path: &Path) -> Error {
     )
 }
 
-/// Compares what a part says of its dataset to what is known.
+/// Compares `text`, the description of the dataset in the part at `path`, with `meta`.
+///
+/// # Errors
+/// Names the file if it has no description, or that of another dataset.
 pub(super) fn check_meta(path: &Path, text: Option<&str>, meta: &DatasetMeta) -> Result<()> {
     let text = text.ok_or_else(|| foreign(path))?;
     let own = DatasetMeta::parse(text).map_err(|why| Error::file(path, why))?;
@@ -44,7 +47,10 @@ pub(super) fn check_meta(path: &Path, text: Option<&str>, meta: &DatasetMeta) ->
     }
 }
 
-/// The error of rows that bear another dataset's mark.
+/// Compares `mark`, the dataset id in a row of the part at `path`, with that of `meta`.
+///
+/// # Errors
+/// Names the file if the row is of another dataset.
 pub(super) fn check_dataset_id(path: &Path, mark: &str, meta: &DatasetMeta) -> Result<()> {
     match mark == meta.dataset_id() {
         true => Ok(()),

@@ -1,4 +1,4 @@
-//! TODO
+//! Identity of a part file while it is open in parts, and reads of byte ranges from it.
 
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use super::checks::damaged;
 use crate::error::{Error, Result};
 
-/// What tells whether a file was replaced since.
+/// Size, modification time and inode of a file, by which a replaced file is noticed. It has no digest, unlike
+/// [`FileStamp`](crate::system::files::FileStamp).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::io::features) struct FileStat {
     pub(super) bytes: u64,
@@ -18,33 +19,41 @@ pub(in crate::io::features) struct FileStat {
 }
 
 impl FileStat {
-    fn of(met: &Metadata) -> Self {
+    fn of(metadata: &Metadata) -> Self {
         FileStat {
-            bytes: met.len(),
-            modified: met.modified().ok(),
+            bytes: metadata.len(),
+            modified: metadata.modified().ok(),
             #[cfg(unix)]
-            inode: std::os::unix::fs::MetadataExt::ino(met),
+            inode: std::os::unix::fs::MetadataExt::ino(metadata),
         }
     }
 
-    /// What is at `path`, if anything is.
+    /// That of the file at `path`; none if it is missing.
     pub(in crate::io::features) fn at(path: &Path) -> Option<Self> {
-        std::fs::metadata(path).ok().map(|met| Self::of(&met))
+        std::fs::metadata(path)
+            .ok()
+            .map(|metadata| Self::of(&metadata))
     }
 
-    /// Opens `path`; with what it is now.
+    /// Opens `path`, with its stat.
+    ///
+    /// # Errors
+    /// Names the file.
     pub(super) fn open(path: &Path) -> Result<(File, Self)> {
         let opened = File::open(path).and_then(|file| {
-            let seen = Self::of(&file.metadata()?);
-            Ok((file, seen))
+            let stat = Self::of(&file.metadata()?);
+            Ok((file, stat))
         });
         opened.map_err(|error| Error::io(path, &error))
     }
 
-    /// Opens `path`, which is to be what was seen.
+    /// Opens `path` again.
+    ///
+    /// # Errors
+    /// Names the file if it cannot be opened, or was replaced.
     pub(super) fn reopen(&self, path: &Path) -> Result<File> {
-        let (file, seen) = Self::open(path)?;
-        match seen == *self {
+        let (file, stat) = Self::open(path)?;
+        match stat == *self {
             true => Ok(file),
             false => Err(Error::file(
                 path,
@@ -54,7 +63,7 @@ impl FileStat {
     }
 }
 
-/// A file of which pieces are read; it is open only while they are.
+/// Reads byte ranges of a file, which is open only during a read.
 #[derive(Debug)]
 pub(super) struct FileRangeReader {
     pub(super) path: PathBuf,
@@ -62,6 +71,10 @@ pub(super) struct FileRangeReader {
 }
 
 impl FileRangeReader {
+    /// Reads `bytes` bytes from offset `start`.
+    ///
+    /// # Errors
+    /// Names the file if it cannot be read, is too short, or was replaced since it was opened.
     pub(super) fn read(&self, start: u64, bytes: usize) -> Result<Vec<u8>> {
         let failed = |error| Error::io(&self.path, &error);
         let mut file = self.stat.reopen(&self.path)?;

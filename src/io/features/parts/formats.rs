@@ -1,4 +1,4 @@
-//! TODO
+//! Dispatch over the formats: begins, opens, rewrites and removes parts.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub(in crate::io::features) fn begin(
     })
 }
 
-/// Opens the part at `path` of the dataset of `meta`; with what is known of its rows.
+/// Opens the part at `path` of the dataset of `meta`, and reads its rows without the numbers.
 ///
 /// # Errors
 /// Names the file that cannot be read, is damaged, or is of another dataset or none.
@@ -49,7 +49,7 @@ pub(in crate::io::features) fn open(
     })
 }
 
-/// Rewrites the part at `path` with the rows that are kept of it, or removes it if there are none.
+/// Rewrites the part at `path` with the rows `kept`, or removes it if there are none.
 ///
 /// # Errors
 /// Names the file that cannot be read or written.
@@ -84,7 +84,7 @@ pub(in crate::io::features) fn remove(format: DatasetFormat, path: &Path) -> Res
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(path, &error)),
         _ => Ok(()),
     };
-    // First what makes it be there.
+    // The file that makes the part exist first, so that a crash leaves no half of it.
     delete(path)?;
     match format {
         DatasetFormat::Npy => npy::array_paths(path).try_for_each(|path| delete(&path)),
@@ -92,10 +92,10 @@ pub(in crate::io::features) fn remove(format: DatasetFormat, path: &Path) -> Res
     }
 }
 
-/// Removes what killed programs left of parts of a prefix.
+/// Removes files that killed programs left in `folder` of parts of `prefix`.
 ///
 /// # Errors
-/// Names the folder or file.
+/// Names the folder that cannot be read, or the file that cannot be removed.
 pub(in crate::io::features) fn sweep(
     format: DatasetFormat,
     folder: &Path,
@@ -107,7 +107,7 @@ pub(in crate::io::features) fn sweep(
     }
 }
 
-/// Refuses rows that the format cannot hold.
+/// Refuses a row that is too large for the format.
 ///
 /// # Errors
 /// Names the photo.

@@ -1,4 +1,4 @@
-//! TODO
+//! The interface of a part format: [`PartWriter`] and [`PartReader`].
 
 use std::path::PathBuf;
 
@@ -10,30 +10,31 @@ use crate::system::files::FileStamp;
 /// The files of a part, with the stamps of those that were written.
 pub(in crate::io::features) type PartFiles = Vec<(PathBuf, Option<FileStamp>)>;
 
-/// A part that is written.
+/// Writes one part.
 pub(in crate::io::features) trait PartWriter: Send {
-    /// Adds a row.
+    /// Appends a row.
     ///
     /// # Errors
     /// Names the file that cannot be written; the part is lost then.
     fn push(&mut self, row: EncodedRow) -> Result<()>;
 
-    /// Puts the part in its place. Returns its files, with the stamps of those that were written.
+    /// Completes the part, which appears at its path. Returns its files.
     ///
     /// # Errors
-    /// Names the file that cannot be written; what was there before is there still.
+    /// Names the file that cannot be written; a former part at the path is unchanged then.
     fn finish(self: Box<Self>) -> Result<PartFiles>;
 }
 
-/// A part that is read.
+/// Reads rows of one part; threads may share it.
 pub(in crate::io::features) trait PartReader: Send + Sync {
-    /// The bytes of a row's arrays, in the order of [`Array::stored`](super::array_paths::Array::stored).
+    /// Little-endian bytes of the arrays of the row `info`, in the order of
+    /// [`FeatureArray::stored`](crate::io::features::arrays::FeatureArray::stored).
     ///
     /// # Errors
     /// Names the file that cannot be read, is damaged, or was replaced since it was opened.
     fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>>;
 
-    /// Whether the part can be continued: nothing in its files is of rows that it has no more.
+    /// Whether rows can be appended: its files have no bytes of rows that were removed.
     fn is_compact(&self) -> bool {
         true
     }

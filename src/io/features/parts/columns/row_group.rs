@@ -1,4 +1,4 @@
-//! TODO
+//! Gathers encoded rows into record batches.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, SchemaRef};
 use half::f16;
 
-use super::schema::{block_field, element_field, is_vector, length, metadata_columns};
+use super::schema::{block_field, element_field, is_vector, metadata_columns, vector_length};
 use crate::error::Result;
 use crate::io::features::arrays::{EncodedRow, FeatureArray};
 use crate::io::features::{DatasetMeta, Precision, RowInfo};
 use crate::model::input::Grid;
 
-/// Bytes of numbers that are written together.
+/// Bytes of arrays at which a row group is written.
 const GROUP_BYTES: u64 = 16 << 20;
 
-/// Rows that are written together, at most: Parquet takes several times their size for lists while it encodes them.
+/// The most rows in a row group: Parquet takes several times their size for lists while it encodes them.
 const GROUP_ROWS: usize = 4096;
 
-/// Rows that are gathered until they are written together.
+/// Gathers rows until they are written as one row group or record batch.
 #[derive(Debug, Default)]
 pub(in crate::io::features::parts) struct RowGroupBuffer {
     rows: Vec<EncodedRow>,
@@ -31,14 +31,14 @@ pub(in crate::io::features::parts) struct RowGroupBuffer {
 }
 
 impl RowGroupBuffer {
-    /// Adds a row; whether the group is to be written now.
+    /// Adds a row, and returns whether the group is full.
     pub(in crate::io::features::parts) fn push(&mut self, row: EncodedRow) -> bool {
         self.bytes += row.arrays.iter().map(|a| a.len() as u64).sum::<u64>();
         self.rows.push(row);
         self.bytes >= GROUP_BYTES || self.rows.len() >= GROUP_ROWS
     }
 
-    /// The rows, which are gathered anew; none if there are none.
+    /// Empties the buffer into a batch; none if it has no rows.
     pub(in crate::io::features::parts) fn take(
         &mut self,
         meta: &DatasetMeta,
@@ -52,10 +52,10 @@ impl RowGroupBuffer {
     }
 }
 
-/// Rows as columns of `schema`.
+/// `rows` as columns of `schema`.
 ///
 /// # Errors
-/// What Arrow says.
+/// Those of Arrow, such as a value beyond 32 bits.
 fn batch(
     rows: &[EncodedRow],
     meta: &DatasetMeta,
@@ -116,6 +116,7 @@ fn batch(
     RecordBatch::try_new(schema, columns)
 }
 
+/// A fixed-size list column of the little-endian bytes of each row.
 fn vectors<'a>(
     rows: impl Iterator<Item = &'a [u8]>,
     meta: &DatasetMeta,
@@ -142,7 +143,7 @@ fn vectors<'a>(
     };
     Ok(Arc::new(FixedSizeListArray::try_new(
         element_field(meta),
-        length(meta),
+        vector_length(meta),
         values,
         None,
     )?))

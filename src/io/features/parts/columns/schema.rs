@@ -1,4 +1,4 @@
-//! TODO
+//! The columns of a dataset: names, types, and the description in the metadata.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,26 +10,26 @@ use crate::io::features::arrays::{EncodedRow, FeatureArray};
 use crate::io::features::parts::checks::META_KEY;
 use crate::io::features::{DatasetMeta, Precision};
 
-/// The name of the numbers in a list, as Parquet prescribes it.
+/// The name of the element field of a list, as Parquet prescribes it.
 const LIST_ELEMENT: &str = "element";
 
-/// Columns that tell of a row without its numbers.
+/// The metadata columns of every dataset.
 const METADATA_COLUMNS: [&str; 9] = [
     "key", "path", "page", "sha256", "blake3", "width", "height", "grid_h", "grid_w",
 ];
 
-/// The rows and columns of the coarser look's grid.
+/// The metadata columns for the rows and columns of the coarse scale's grid.
 pub(super) const COARSE_GRID_COLUMNS: [&str; 2] = ["coarse_grid_h", "coarse_grid_w"];
 
-/// How many pixels features are stored at.
+/// The metadata column for the number of pixels at which features are stored.
 pub(super) const POINT_COUNT_COLUMN: &str = "n_points";
 
-/// Whether an array is one vector for each photo.
+/// Whether an array is one vector for each photo, and stored as a fixed-size list.
 pub(in crate::io::features::parts) fn is_vector(array: FeatureArray) -> bool {
     matches!(array, FeatureArray::Cls | FeatureArray::CoarseCls)
 }
 
-/// The names of the columns without numbers.
+/// The names of the metadata columns of a dataset.
 pub(in crate::io::features::parts) fn metadata_columns(meta: &DatasetMeta) -> Vec<&'static str> {
     let mut names = METADATA_COLUMNS.to_vec();
     if meta.coarse.is_some() {
@@ -41,7 +41,7 @@ pub(in crate::io::features::parts) fn metadata_columns(meta: &DatasetMeta) -> Ve
     names
 }
 
-/// The columns of a dataset.
+/// The schema of a dataset: metadata columns, `model`, `blocks`, and a column for each array.
 pub(in crate::io::features::parts) fn dataset_schema(meta: &DatasetMeta) -> Schema {
     let text = ["key", "path", "sha256", "blake3"];
     let mut fields: Vec<Field> = metadata_columns(meta)
@@ -55,7 +55,7 @@ pub(in crate::io::features::parts) fn dataset_schema(meta: &DatasetMeta) -> Sche
     fields.push(Field::new("blocks", DataType::List(block_field()), false));
     for array in FeatureArray::stored(meta) {
         let kind = match is_vector(array) {
-            true => DataType::FixedSizeList(element_field(meta), length(meta)),
+            true => DataType::FixedSizeList(element_field(meta), vector_length(meta)),
             false => DataType::Binary,
         };
         fields.push(Field::new(array.name(), kind, false));
@@ -63,10 +63,10 @@ pub(in crate::io::features::parts) fn dataset_schema(meta: &DatasetMeta) -> Sche
     Schema::new(fields)
 }
 
-/// The same, with what is said of the dataset.
+/// As [`dataset_schema`], with the description of the dataset in its metadata.
 pub(in crate::io::features::parts) fn schema_with_meta(meta: &DatasetMeta) -> Schema {
-    let said = (META_KEY.to_owned(), meta.to_json().to_string());
-    dataset_schema(meta).with_metadata(HashMap::from([said]))
+    let description = (META_KEY.to_owned(), meta.to_json().to_string());
+    dataset_schema(meta).with_metadata(HashMap::from([description]))
 }
 
 pub(super) fn block_field() -> Arc<Field> {
@@ -81,12 +81,12 @@ pub(super) fn element_field(meta: &DatasetMeta) -> Arc<Field> {
     Arc::new(Field::new(LIST_ELEMENT, kind, false))
 }
 
-/// Numbers of a vector.
-pub(super) fn length(meta: &DatasetMeta) -> i32 {
+/// Length of a vector column: layers times width.
+pub(super) fn vector_length(meta: &DatasetMeta) -> i32 {
     i32::try_from(meta.layers.len() * meta.dim).unwrap_or(i32::MAX)
 }
 
-/// Whether rows fit into columns, whose values have less than 2 GiB.
+/// Refuses a row with an array that does not fit into a value, which is limited to 2 GiB.
 ///
 /// # Errors
 /// Names the photo.
