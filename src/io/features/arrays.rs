@@ -215,7 +215,7 @@ impl FeatureRow {
             patches,
             registers,
             coarse,
-            point_features: point_features,
+            point_features,
             ..
         } = self;
         let (coarse_cls, coarse_patches) = match coarse {

@@ -1,4 +1,4 @@
-//! TODO
+//! How the existing outputs of a job compare to what a run would make.
 
 use std::path::{Path, PathBuf};
 
@@ -8,50 +8,53 @@ use crate::io::manifest::{ExpectedOrigin, Ledger, OutputFreshness, TaskDigests};
 use crate::io::output::OutputJob;
 use crate::system::files::FileStamp;
 
-/// The outputs of a job that are there.
+/// The existing outputs of a job (one photo of a plan).
 pub(super) struct JobInspection {
     pub outputs: Vec<InspectedOutput>,
-    /// Of the photo, where anything is there and it can be read.
+    /// Stamp of the photo, if an output exists and the photo can be read.
     pub photo: Option<FileStamp>,
-    /// What stands in its way.
+    /// The error of the first output that is foreign.
     pub refusal: Option<Error>,
 }
 
-/// An output that is there.
+/// An existing output.
 pub(super) struct InspectedOutput {
     pub extension: &'static str,
     pub path: PathBuf,
     pub freshness: OutputFreshness,
-    /// Whether it is noted as done as it is.
+    /// Whether its last `done` line has its present stamp.
     pub is_noted: bool,
 }
 
 impl Ledger {
-    /// How the outputs of a job stand that are there, and what stands in its way.
+    /// Inspects the existing outputs of a job. At most `max_bytes` are read of a photo that is not a regular file.
+    ///
+    /// # Errors
+    /// As [`Ledger::inspect_output`].
     pub(super) fn inspect_job(
         &self,
         job: &OutputJob,
-        making: &TaskDigests,
-        most: u64,
+        digests: &TaskDigests,
+        max_bytes: u64,
     ) -> Result<JobInspection> {
         let mut outputs = Vec::new();
         let mut refusal = None;
-        let kept: Vec<(&'static str, &Path)> = job.existing_files().collect();
-        let photo = match kept.is_empty() || self.is_empty() {
+        let existing: Vec<(&'static str, &Path)> = job.existing_files().collect();
+        let photo = match existing.is_empty() || self.is_empty() {
             true => None,
-            // That of a photo that cannot be read is told when it is decoded.
-            false => self.stamp_of(&job.source, most).ok(),
+            // The error of a photo that cannot be read comes when it is decoded.
+            false => self.stamp_of(&job.source, max_bytes).ok(),
         };
-        for (extension, path) in kept {
-            let (standing, is_noted) =
-                self.inspect_output(path, extension, &job.source, photo.as_ref(), making)?;
-            if standing == OutputFreshness::Foreign {
+        for (extension, path) in existing {
+            let (freshness, is_noted) =
+                self.inspect_output(path, extension, &job.source, photo.as_ref(), digests)?;
+            if freshness == OutputFreshness::Foreign {
                 refusal.get_or_insert_with(|| foreign(path));
             }
             outputs.push(InspectedOutput {
                 extension,
                 path: path.to_owned(),
-                freshness: standing,
+                freshness,
                 is_noted,
             });
         }
@@ -62,14 +65,18 @@ impl Ledger {
         })
     }
 
-    /// How an output that is there stands, and whether it is noted as done as it is.
+    /// How an existing output compares to what would be made of `photo`, and whether its last `done` line has its present
+    /// stamp.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there is no manifest, so that only `--force` replaces it; names the output that cannot be read.
     pub(super) fn inspect_output(
         &self,
         path: &Path,
         extension: &str,
         source: &Source,
         photo: Option<&FileStamp>,
-        making: &TaskDigests,
+        digests: &TaskDigests,
     ) -> Result<(OutputFreshness, bool)> {
         let Some(manifest) = &self.manifest else {
             if self.target.is_none() {
@@ -89,18 +96,19 @@ impl Ledger {
                 path.display()
             )));
         };
-        // Whether anything is known of it does not depend on the photo.
-        let nothing = FileStamp::of_bytes(b"");
+        // Without the photo's stamp, only known and foreign outputs are told apart.
+        let unknown_photo = FileStamp::of_bytes(b"");
         manifest.inspect_output(
             path,
             &ExpectedOrigin {
-                photo: photo.unwrap_or(&nothing),
-                recipe: &making.recipe(extension, source),
-                fit: making.fit.as_ref(),
+                photo: photo.unwrap_or(&unknown_photo),
+                recipe: &digests.recipe(extension, source),
+                fit: digests.fit.as_ref(),
             },
         )
     }
 
+    /// Whether no output is known.
     fn is_empty(&self) -> bool {
         self.manifest
             .as_ref()
@@ -108,7 +116,7 @@ impl Ledger {
     }
 }
 
-/// Why a file is neither kept nor replaced.
+/// The error of an output that is neither kept nor replaced.
 fn foreign(path: &Path) -> Error {
     Error::file(
         path,

@@ -1,11 +1,11 @@
-//! TODO
+//! How the manifest identifies photos.
 
 use crate::io::inputs::Source;
 
-/// The bytes of a photo's absolute path, and which page of it is meant, 0 where it has one.
+/// Identifies a photo in the manifest: the bytes of its absolute path, and the page number, 0 if it has one page.
 pub type PhotoName = (Vec<u8>, u32);
 
-/// By which a photo is known in the record.
+/// The name of `source` in the manifest.
 pub(super) fn photo_name(source: &Source) -> PhotoName {
     let path = source.absolute();
     let page = source.page_number();

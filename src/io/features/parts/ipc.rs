@@ -108,7 +108,7 @@ impl ArrowPartReader {
         }
         let path = path.to_owned();
         let part = ArrowPartReader {
-            range_reader: FileRangeReader { path, stat: stat },
+            range_reader: FileRangeReader { path, stat },
             rows,
         };
         Ok((infos, Box::new(part)))

@@ -135,7 +135,7 @@ impl ParquetPartReader {
         }
         let part = ParquetPartReader {
             path: path.to_owned(),
-            stat: stat,
+            stat,
             meta: Arc::clone(meta),
             metadata,
             starts,

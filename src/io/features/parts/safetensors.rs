@@ -158,7 +158,7 @@ impl SafetensorsPartReader {
         }
         let path = path.to_owned();
         let part = SafetensorsPartReader {
-            range_reader: FileRangeReader { path, stat: stat },
+            range_reader: FileRangeReader { path, stat },
             file,
             stored,
             names,

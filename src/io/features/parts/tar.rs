@@ -47,17 +47,17 @@ impl TarPartWriter {
         })
     }
 
-    /// Appends the member `name`, with the bytes of `header` and then `bytes`; its times and owner are 0.
-    fn add(&mut self, name: &str, header: &[u8], bytes: &[u8]) -> Result<()> {
+    /// Appends the member `name`, with the bytes of `prefix` and then `bytes`; its times and owner are 0.
+    fn add(&mut self, name: &str, prefix: &[u8], bytes: &[u8]) -> Result<()> {
         let mut header = Header::new_gnu();
         header.set_entry_type(EntryType::Regular);
-        header.set_size((header.len() + bytes.len()) as u64);
+        header.set_size((prefix.len() + bytes.len()) as u64);
         header.set_mode(0o644);
         header.set_mtime(0);
         header.set_uid(0);
         header.set_gid(0);
         self.builder
-            .append_data(&mut header, name, header.chain(bytes))
+            .append_data(&mut header, name, prefix.chain(bytes))
             .map_err(|error| Error::io(&self.path, &error))
     }
 }
@@ -202,7 +202,7 @@ impl TarPartReader {
         }
         let path = path.to_owned();
         let part = TarPartReader {
-            range_reader: FileRangeReader { path, stat: stat },
+            range_reader: FileRangeReader { path, stat },
             meta: Arc::clone(meta),
             stored,
             rows,

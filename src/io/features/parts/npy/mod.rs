@@ -190,7 +190,7 @@ impl NpyPartReader {
                     ));
                 }
             }
-            arrays.push((array, FileRangeReader { path, stat: stat }, start));
+            arrays.push((array, FileRangeReader { path, stat }, start));
         }
         let mut expected = ArrayOffsets::default();
         let is_compact = rows.iter().zip(&offsets).all(|(info, offset)| {
@@ -201,7 +201,7 @@ impl NpyPartReader {
         let part = NpyPartReader {
             path: path.to_owned(),
             meta: Arc::clone(meta),
-            offsets: offsets,
+            offsets,
             arrays,
             is_compact,
         };
