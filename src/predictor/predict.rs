@@ -28,8 +28,8 @@ use crate::vision::postprocess::rows::{InMemoryRows, RowSource};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let dino = dino::Predictor::builder().depth("indoor").build()?;
 /// let image = image::open("room.jpg")?.to_rgb8();
-/// let found = dino.predict(&image)?;
-/// let depth = found.depth()?;
+/// let prediction = dino.predict(&image)?;
+/// let depth = prediction.depth()?;
 /// println!("{:.2} {} in the corner", depth.values()[0], depth.unit());
 /// # Ok(())
 /// # }

@@ -107,7 +107,7 @@ impl DatasetFolder {
             let is_compact = part.is_compact();
             let found = PartInfo {
                 path,
-                stat: stat,
+                stat,
                 is_compact,
             };
             Ok((found, rows))

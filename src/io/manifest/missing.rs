@@ -33,7 +33,7 @@ struct PhotoWork {
     /// Names below the folder of all outputs of this state of the photo.
     outputs: BTreeSet<Box<[u8]>>,
     /// Stamp of the photo and time of the latest lasting failure.
-    broken: Option<(FileStamp, u64)>,
+    lasting_failure: Option<(FileStamp, u64)>,
 }
 
 impl PhotoWork {
@@ -52,11 +52,11 @@ impl PhotoWork {
             }
             EntryState::Failed if line.error.as_ref().is_some_and(|e| e.kind.is_lasting()) => {
                 if self
-                    .broken
+                    .lasting_failure
                     .as_ref()
                     .is_none_or(|(_, time)| *time <= line.time)
                 {
-                    self.broken = Some((photo.clone(), line.time));
+                    self.lasting_failure = Some((photo.clone(), line.time));
                 }
             }
             EntryState::Done | EntryState::Begun | EntryState::Failed => {}
@@ -84,7 +84,12 @@ impl PhotoWork {
         };
         let is_done =
             self.done.as_ref().is_some_and(is) && self.outputs.iter().all(|name| is_there(name));
-        is_done || rule.excludes_broken && self.broken.as_ref().is_some_and(|(stamp, _)| is(stamp))
+        is_done
+            || rule.excludes_broken
+                && self
+                    .lasting_failure
+                    .as_ref()
+                    .is_some_and(|(stamp, _)| is(stamp))
     }
 }
 
