@@ -5,11 +5,11 @@
 //! # One photo, stage by stage
 //!
 //! ```text
-//!  Source | frame of a clip       feed.rs, batch_size.rs: what a run is given
+//!  Source | frame of a clip       feed.rs: what a run is given
 //!    |  feeder thread             feeder.rs: one photo after the other, in their order
 //!    |    wait for a queue slot   queue_slots.rs: bounds the number of photos that are decoded but not computed
 //!    |    read the header         decode.rs: size, planned bytes, size check of the runner
-//!    |    wait for memory         system/memory.rs: MemoryGate gives a MemoryPermit, held until the photo is finished
+//!    |    wait for memory         MemoryGate (room `system`) gives a MemoryPermit, held until the photo is finished
 //!    v
 //!  AdmittedPhoto
 //!    |  worker pool               decode.rs: decode upright, crop, PassRunner::prepare (resize, pad, normalise)
@@ -34,7 +34,8 @@
 //!
 //! Host memory is bounded by bytes: each photo acquires a permit for [`PassRunner::memory`], or for what its decoder takes if
 //! that is more, before its pixels are decoded, and drops it after `finish`. [`DecodeStage::gate`] keeps the sum of all permits
-//! within its limit; a photo that alone exceeds it is refused. The queue is bounded by number too: at most
+//! within its limit; a photo that alone exceeds it is refused. A photo whose header does not tell its size has no permit: it
+//! is compared with the limit once it is decoded. The queue is bounded by number too: at most
 //! `batch size * devices + worker threads` photos are decoded and not computed, and no batch starts while at least
 //! `2 * worker threads + batch size` photos are being finished, so that a slow stage holds up the ones before it.
 //!
