@@ -92,7 +92,7 @@ impl Predictor {
         )
     }
 
-    /// Runs all heads on each of `sources`, such as [`Source::named`] makes of paths: some are decoded while others are
+    /// Runs all heads on each of `sources`, such as [`Source::from_path`] makes: some are decoded while others are
     /// computed, on all devices, and in batches on a GPU. `each` gets the index and result of each, in their order, on this
     /// thread; a photo that cannot be decoded is an error and does not stop the others.
     ///
