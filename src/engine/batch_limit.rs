@@ -1,4 +1,4 @@
-//! How much runs on a device at once, and that less does from when its memory did not suffice.
+//! The number of items that a device computes at once, halved whenever its memory did not suffice.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::device::is_out_of_memory;
 use crate::terminal::console::Console;
 
-/// The most that runs on one device at once; it shrinks, and never grows again.
+/// The largest number of items (photos, windows) that run on one device at once; it shrinks, and never grows.
 #[derive(Debug)]
 pub struct BatchLimit {
     max_items: AtomicUsize,
@@ -17,8 +17,8 @@ pub struct BatchLimit {
 }
 
 impl BatchLimit {
-    /// Up to `most` of `things`, such as photos, on what is called `device`; that they become fewer is said on
-    /// `console`.
+    /// At most `most` items, called `item_noun` in messages (`photos`), on the device of this name; `console` gets a note
+    /// each time that the limit is halved.
     pub fn new(
         most: usize,
         item_noun: &'static str,
@@ -33,15 +33,16 @@ impl BatchLimit {
         }
     }
 
-    /// How many may run at once now.
+    /// The limit now; at least 1.
     pub fn max_items(&self) -> usize {
         self.max_items.load(Ordering::Relaxed)
     }
 
-    /// Has `run` work on `count` things, as many at a time as may be; where memory runs out, on half as many from then on.
+    /// Calls `run` on consecutive ranges of `0..count`, each as long as the limit allows, and concatenates the results. A
+    /// range that runs out of memory is tried again with half the limit, which stays halved.
     ///
     /// # Errors
-    /// That of `run`; a lack of memory only for one thing alone.
+    /// That of `run`; out of memory only if one item alone does not fit.
     pub fn run_chunked<T>(
         &self,
         count: usize,
@@ -64,7 +65,7 @@ impl BatchLimit {
         Ok(results)
     }
 
-    /// Lets half as many run as `failed` for lack of memory, and says so.
+    /// Sets the limit to half of `failed`, the number of items that ran out of memory, and prints a note.
     fn halve(&self, failed: usize) {
         let half = (failed / 2).max(1);
         self.max_items.fetch_min(half, Ordering::Relaxed);
@@ -75,10 +76,10 @@ impl BatchLimit {
     }
 }
 
-/// Says of a lack of the memory of `device` for one photo alone what helps; other errors stay as they are.
+/// Turns the out-of-memory error of `device` for a single photo into advice; other errors stay as they are.
 pub fn explain_out_of_memory(error: Error, device: &str) -> Error {
     match error {
-        // What the host lacks says so itself.
+        // Errors about host memory give their own advice.
         Error::Tensor(_) if is_out_of_memory(&error) => Error::Memory(format!(
             "{device} has too little memory left for this photo alone: give a smaller --size, close what else uses the \
              device, or compute with --device cpu"

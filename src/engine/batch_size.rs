@@ -1,26 +1,26 @@
-//! How many photos go through the network at once: as many as were asked for, or as the device has memory for.
+//! The batch size: the number that the user asked for, or as many photos as the device has memory for.
 
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-/// Photos that go through the network at once if their number is up to the device: more hardly run faster.
+/// The largest automatic batch: larger ones are hardly faster.
 const MAX_AUTO_BATCH: usize = 128;
 
-/// The part of a device's free memory that is planned with, in percent: heads, what kernels take for themselves and
-/// what falls between allocations have the rest.
+/// Percent of a device's free memory that batches are planned with; the rest is for heads, workspaces of kernels and
+/// fragmentation.
 const PLANNED_PERCENT: u64 = 70;
 
-/// Beyond this many, batches are multiples of it.
+/// Automatic batches above this size are multiples of it.
 const BATCH_STEP: usize = 8;
 
-/// How many photos of one size go through the network at once.
+/// The number of photos of one padded size that are computed as one batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BatchSize {
-    /// One on a CPU, and as many as its memory allows on a GPU that tells how much is free.
+    /// 1 on a CPU; on a GPU that reports its free memory, as many as fit, up to 128.
     #[default]
     Auto,
-    /// This many.
+    /// This number, as far as the device has memory for it.
     Fixed(NonZeroUsize),
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for BatchSize {
 }
 
 impl BatchSize {
-    /// The number, where one was given, else 1.
+    /// The fixed number; 1 for [`BatchSize::Auto`].
     pub fn or_one(self) -> usize {
         match self {
             BatchSize::Auto => 1,
@@ -57,8 +57,8 @@ impl BatchSize {
         }
     }
 
-    /// The number for photos that each take `bytes` of the device, of which `free` are free. Where the one is not
-    /// known, or nothing is gained by the other, auto is 1.
+    /// The batch size for photos that each take `bytes` of device memory, of which `free` bytes are free. Auto is 1 if
+    /// either is unknown (`bytes` is none where photos are not computed together).
     pub fn resolve(self, free: Option<u64>, bytes: Option<u64>) -> usize {
         match (self, free, bytes) {
             (BatchSize::Auto, Some(free), Some(bytes)) => {
@@ -69,8 +69,8 @@ impl BatchSize {
     }
 }
 
-/// How many photos of `bytes_per_photo` a device with `free_bytes` takes at once, `most` at most: one always, and
-/// above 8 a multiple of 8.
+/// How many photos of `bytes_per_photo` fit into 70 % of `free_bytes`: between 1 and `most`, and above 8 a multiple
+/// of 8.
 pub fn auto_batch_size(free_bytes: u64, bytes_per_photo: u64, most: usize) -> usize {
     let planned = free_bytes / 100 * PLANNED_PERCENT;
     let count = usize::try_from(planned / bytes_per_photo.max(1)).unwrap_or(usize::MAX);

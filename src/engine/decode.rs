@@ -1,103 +1,57 @@
-//! From a source to a photo that is ready for the network: opened and let in by its memory one after the other, decoded and
-//! prepared by several workers.
+//! The stage before the device: from a source to a [`ReadyPhoto`].
+//!
+//! The feeder admits photos one after the other (open, header, memory permit); the workers decode and prepare them side by
+//! side.
 
-use std::collections::BTreeMap;
 use std::fs::Metadata;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
+use super::failed_stamps::FailedStamps;
 use super::feed::FrameFeed;
 use super::pass_runner::PassRunner;
+use super::ready_photo::ReadyPhoto;
 use crate::engine::stopwatch::Stopwatch;
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::{OpenedPhoto, PhotoDecoder, PhotoHeader, Source};
-use crate::io::manifest::FailureKind;
-use crate::model::input::Geometry;
 use crate::model::weights::digest;
 use crate::system::files::{Digest, FileStamp};
 use crate::system::memory::{self, MemoryGate, MemoryPermit};
-use crate::vision::preprocess::PreparedImage;
 
-/// Left, top, width and height of the part that is looked at of a photo of (width, height).
+/// The crop of a photo of (width, height) pixels: left, top, width and height.
 pub type PhotoCrop = fn((u32, u32)) -> (u32, u32, u32, u32);
 
-/// What is known of a photo whose features were stored.
+/// A photo whose features are read from a dataset.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredPhoto {
-    /// Width and height, upright.
+    /// Width and height in pixels, upright.
     pub size: (u32, u32),
-    /// Of its bytes.
+    /// BLAKE3 digest of its bytes when the features were computed.
     pub digest: Digest,
-    /// Whether its pixels are wanted; if not, it need not be there.
+    /// Whether its pixels are decoded; if not, the file may be absent.
     pub needs_pixels: bool,
 }
 
-/// The stamps of photos whose own bytes were at fault, by their numbers.
-#[derive(Debug, Clone, Default)]
-pub struct FailedStamps(Arc<Mutex<BTreeMap<usize, FileStamp>>>);
-
-impl FailedStamps {
-    /// Takes the stamp of a photo with which `error` came up, and of which `met` was asked before it was read.
-    fn record(&self, (index, source): (usize, &Source), met: Option<&Metadata>, error: &Error) {
-        let is_lasting = FailureKind::of(error, source.path()).is_lasting();
-        let Some(met) = met.filter(|met| met.is_file() && is_lasting) else {
-            return;
-        };
-        // What was changed meanwhile is not what failed.
-        let stamp = FileStamp::of_file(source.path()).ok();
-        if let Some(stamp) = stamp.filter(|stamp| stamp.matches_metadata(met)) {
-            let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            stamps.insert(index, stamp);
-        }
-    }
-
-    /// The stamp of the photo `index`, if it is known; it is asked once.
-    pub fn take(&self, index: usize) -> Option<FileStamp> {
-        let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stamps.remove(&index)
-    }
-}
-
-/// How photos are decoded.
+/// How photos are admitted, decoded and prepared.
 #[derive(Clone)]
 pub struct DecodeStage {
-    /// By what.
+    /// Reads headers and pixels.
     pub decoder: PhotoDecoder,
-    /// What photos may take together.
+    /// Bounds the host memory of all photos under way.
     pub gate: MemoryGate,
-    /// The part of every photo that is looked at, if not all of it.
+    /// Cuts every photo before it is prepared; none to use all of it.
     pub crop: Option<PhotoCrop>,
-    /// Whether the stamps of photos are taken.
+    /// Whether [`ReadyPhoto::stamp`] is set, for the manifest.
     pub takes_stamps: bool,
-    /// Whether the SHA-256 of their bytes is.
+    /// Whether [`ReadyPhoto::sha256`] is set, for stored features.
     pub takes_sha256: bool,
-    /// By number, what is known of photos whose features were stored; empty where none were.
+    /// By photo index, the photos whose features are stored; empty if none are.
     pub stored: Vec<Option<StoredPhoto>>,
-    /// Those of photos that failed.
+    /// Gets the stamps of photos that cannot be decoded.
     pub failed_stamps: FailedStamps,
 }
 
-/// A photo that is ready for the network.
-#[derive(Debug)]
-pub struct ReadyPhoto {
-    /// Which of the sources it is.
-    pub index: usize,
-    /// Upright.
-    pub photo: RgbImage,
-    /// What the backbone sees of it, by [`PassRunner::layouts`].
-    pub prepared: Vec<PreparedImage>,
-    /// Of the bytes that it was decoded from, if that is asked for.
-    pub stamp: Option<FileStamp>,
-    /// SHA-256 of them, lower-case hexadecimal, if that is asked for.
-    pub sha256: Option<String>,
-    /// Where the time went.
-    pub watch: Stopwatch,
-    /// For the memory of all that becomes of it.
-    pub permit: MemoryPermit,
-}
-
-/// A photo that is let in, but not decoded.
+/// A photo that has its memory permit, but is not decoded.
 pub(super) struct AdmittedPhoto<'s> {
     index: usize,
     source: &'s Source,
@@ -110,28 +64,16 @@ pub(super) struct AdmittedPhoto<'s> {
 
 /// Where the pixels of a photo come from.
 enum PixelSource<'s> {
-    /// They are decoded.
+    /// From an opened file, to be decoded.
     Opened(OpenedPhoto<'s>),
-    /// They are not wanted.
+    /// Nowhere: black pixels of this (width, height) stand for them, since only features are used.
     Blank((u32, u32)),
-    /// They are there.
+    /// From a frame that was decoded already.
     Decoded(RgbImage),
 }
 
-impl ReadyPhoto {
-    /// How the photo lay in the only input.
-    ///
-    /// # Errors
-    /// If there was none.
-    pub fn geometry(&self) -> Result<Geometry> {
-        let prepared = self.prepared.first();
-        let missing = || Error::Model("a photo lacks a layout".into());
-        Ok(prepared.ok_or_else(missing)?.geometry)
-    }
-}
-
 impl DecodeStage {
-    /// As `decoder` says, and within its memory.
+    /// With the memory limit of `decoder`, no crop, no stamps and no stored features.
     pub fn new(decoder: PhotoDecoder) -> Self {
         DecodeStage {
             gate: MemoryGate::new(decoder.options.max_memory),
@@ -144,39 +86,48 @@ impl DecodeStage {
         }
     }
 
-    /// Reads enough of a photo to know what it will take, and waits until there is that much; `crowded` is called where
-    /// there is not.
+    /// Opens a photo and reads its header, which tells its size, then waits for the memory that it will take;
+    /// `on_memory_wait` is called before it blocks.
+    ///
+    /// # Errors
+    /// If the photo cannot be opened, is refused for its size or changed since its features were stored, or needs more
+    /// memory than the limit.
     pub(super) fn admit<'s>(
         &'s self,
         (index, source): (usize, &'s Source),
-        network: &impl PassRunner,
-        crowded: impl FnOnce(),
+        runner: &impl PassRunner,
+        on_memory_wait: impl FnOnce(),
     ) -> Result<AdmittedPhoto<'s>> {
         let stored = self.stored.get(index).copied().flatten();
         if let Some(stored) = stored.filter(|stored| !stored.needs_pixels) {
-            return self.admit_without_pixels((index, source), stored, network, crowded);
+            return self.admit_without_pixels((index, source), stored, runner, on_memory_wait);
         }
-        // Asked before it is read: whatever is written meanwhile has a later time.
-        let met = self.takes_stamps.then(|| source.metadata());
-        let admitted =
-            self.open_and_admit((index, source), (met.as_ref(), stored), network, crowded);
+        // Before the bytes are read: a later write gives a later time, and the stamp no longer matches.
+        let metadata = self.takes_stamps.then(|| source.metadata());
+        let admitted = self.open_and_admit(
+            (index, source),
+            (metadata.as_ref(), stored),
+            runner,
+            on_memory_wait,
+        );
         admitted.inspect_err(|error| {
             self.failed_stamps
-                .record((index, source), met.flatten().as_ref(), error)
+                .record((index, source), metadata.flatten().as_ref(), error)
         })
     }
 
     fn open_and_admit<'s>(
         &'s self,
         (index, source): (usize, &'s Source),
-        (met, stored): (Option<&Option<Metadata>>, Option<StoredPhoto>),
-        network: &impl PassRunner,
-        crowded: impl FnOnce(),
+        (metadata, stored): (Option<&Option<Metadata>>, Option<StoredPhoto>),
+        runner: &impl PassRunner,
+        on_memory_wait: impl FnOnce(),
     ) -> Result<AdmittedPhoto<'s>> {
         let mut watch = Stopwatch::default();
         let opened = watch.time("decode", || self.decoder.open(source))?;
-        let of_bytes = |met: &Option<Metadata>| source.stamp(opened.bytes(), met.as_ref());
-        let stamp = met.map(of_bytes);
+        let of_bytes =
+            |metadata: &Option<Metadata>| source.stamp(opened.bytes(), metadata.as_ref());
+        let stamp = metadata.map(of_bytes);
         if let Some(stored) = stored {
             let digest = stamp.as_ref().map(|stamp| stamp.digest);
             let digest = digest.unwrap_or_else(|| Digest::of_bytes(opened.bytes()));
@@ -187,9 +138,9 @@ impl DecodeStage {
                 size,
                 decode_bytes: bytes,
             }) => {
-                check_photo_size(network, (index, source), size)?;
-                let bytes = bytes.max(self.planned_bytes(network, index, size));
-                let entered = self.gate.acquire(bytes, crowded);
+                check_photo_size(runner, (index, source), size)?;
+                let bytes = bytes.max(self.planned_bytes(runner, index, size));
+                let entered = self.gate.acquire(bytes, on_memory_wait);
                 entered.map_err(|error| name_source_in_error(source, error))?
             }
             None => MemoryPermit::uncounted(),
@@ -198,35 +149,35 @@ impl DecodeStage {
             index,
             source,
             stamp,
-            metadata: met.cloned().flatten(),
+            metadata: metadata.cloned().flatten(),
             content: PixelSource::Opened(opened),
             watch,
             permit,
         })
     }
 
-    /// As [`DecodeStage::admit`], of a photo whose pixels nobody wants: where it is there, it must be what it was.
+    /// As [`DecodeStage::admit`], for a photo whose pixels are not needed. If its file exists, it must be unchanged.
     fn admit_without_pixels<'s>(
         &'s self,
         (index, source): (usize, &'s Source),
         stored: StoredPhoto,
-        network: &impl PassRunner,
-        crowded: impl FnOnce(),
+        runner: &impl PassRunner,
+        on_memory_wait: impl FnOnce(),
     ) -> Result<AdmittedPhoto<'s>> {
         let StoredPhoto { size, digest, .. } = stored;
         let mut watch = Stopwatch::default();
-        let met = source.metadata();
+        let metadata = source.metadata();
         let mut stamp = FileStamp::of_digest(digest);
-        if met.is_some() {
+        if metadata.is_some() {
             let most = self.decoder.options.max_memory;
             let bytes = watch.time("decode", || source.read(most))?;
-            stamp = source.stamp(&bytes, met.as_ref());
+            stamp = source.stamp(&bytes, metadata.as_ref());
             check_stored(source, stamp.digest, &stored)?;
         }
-        check_photo_size(network, (index, source), size)?;
+        check_photo_size(runner, (index, source), size)?;
         let entered = self
             .gate
-            .acquire(self.planned_bytes(network, index, size), crowded);
+            .acquire(self.planned_bytes(runner, index, size), on_memory_wait);
         Ok(AdmittedPhoto {
             index,
             source,
@@ -238,18 +189,18 @@ impl DecodeStage {
         })
     }
 
-    /// Waits until there is memory for the next of `frames`, and takes it; none after the last.
+    /// Waits for the memory of the next of `frames`, then takes it; none after the last. `index` is that of the frame.
     pub(super) fn admit_frame<'s>(
         &'s self,
         (index, clip): (usize, &'s Source),
         frames: &dyn FrameFeed,
-        network: &impl PassRunner,
-        crowded: impl FnOnce(),
+        runner: &impl PassRunner,
+        on_memory_wait: impl FnOnce(),
     ) -> Result<Option<AdmittedPhoto<'s>>> {
         let size = frames.size();
         let entered = self
             .gate
-            .acquire(self.planned_bytes(network, index, size), crowded);
+            .acquire(self.planned_bytes(runner, index, size), on_memory_wait);
         let permit = entered.map_err(|error| name_source_in_error(clip, error))?;
         let mut watch = Stopwatch::default();
         let Some(frame) = watch.time("decode", || frames.next_frame())? else {
@@ -266,24 +217,25 @@ impl DecodeStage {
         }))
     }
 
-    /// Decodes and prepares a photo.
+    /// Decodes a photo upright, crops it, and makes its inputs ([`PassRunner::prepare`]); runs on a worker.
     pub(super) fn prepare(
         &self,
         admitted: AdmittedPhoto<'_>,
-        network: &impl PassRunner,
+        runner: &impl PassRunner,
     ) -> Result<ReadyPhoto> {
-        let (index, source, met) = (admitted.index, admitted.source, admitted.metadata.clone());
-        let ready = self.decode_and_prepare(admitted, network);
+        let (index, source, metadata) =
+            (admitted.index, admitted.source, admitted.metadata.clone());
+        let ready = self.decode_and_prepare(admitted, runner);
         ready.inspect_err(|error| {
             self.failed_stamps
-                .record((index, source), met.as_ref(), error)
+                .record((index, source), metadata.as_ref(), error)
         })
     }
 
     fn decode_and_prepare(
         &self,
         admitted: AdmittedPhoto<'_>,
-        network: &impl PassRunner,
+        runner: &impl PassRunner,
     ) -> Result<ReadyPhoto> {
         let AdmittedPhoto {
             index,
@@ -307,16 +259,16 @@ impl DecodeStage {
         };
         if permit.bytes() == 0 {
             let size = photo.dimensions();
-            check_photo_size(network, (index, source), size)?;
-            let planned = self.planned_bytes(network, index, size);
+            check_photo_size(runner, (index, source), size)?;
+            let planned = self.planned_bytes(runner, index, size);
             memory::check(planned, self.gate.limit())
                 .map_err(|error| name_source_in_error(source, error))?;
         }
-        if let Some(cut) = self.crop {
-            let (x, y, width, height) = cut(photo.dimensions());
+        if let Some(crop) = self.crop {
+            let (x, y, width, height) = crop(photo.dimensions());
             photo = image::imageops::crop_imm(&photo, x, y, width, height).to_image();
         }
-        let prepared = watch.time("preprocess", || network.prepare(index, &photo))?;
+        let prepared = watch.time("preprocess", || runner.prepare(index, &photo))?;
         Ok(ReadyPhoto {
             index,
             photo,
@@ -328,17 +280,17 @@ impl DecodeStage {
         })
     }
 
-    /// Bytes that a photo of this size takes once it is decoded.
-    fn planned_bytes(&self, network: &impl PassRunner, index: usize, size: (u32, u32)) -> u64 {
-        let seen = self.crop.map_or(size, |cut| {
-            let (_, _, width, height) = cut(size);
+    /// Host memory in bytes that a photo of this (width, height) takes once it is decoded and cropped.
+    fn planned_bytes(&self, runner: &impl PassRunner, index: usize, size: (u32, u32)) -> u64 {
+        let cropped = self.crop.map_or(size, |crop| {
+            let (_, _, width, height) = crop(size);
             (width, height)
         });
-        network.memory(index, seen)
+        runner.memory(index, cropped)
     }
 }
 
-/// Refuses a photo that is another one than its features are of.
+/// Refuses a photo whose bytes are not those that its features were computed of.
 fn check_stored(source: &Source, digest: Digest, stored: &StoredPhoto) -> Result<()> {
     match digest == stored.digest {
         true => Ok(()),
@@ -351,15 +303,15 @@ fn check_stored(source: &Source, digest: Digest, stored: &StoredPhoto) -> Result
 }
 
 fn check_photo_size(
-    network: &impl PassRunner,
+    runner: &impl PassRunner,
     (index, source): (usize, &Source),
     size: (u32, u32),
 ) -> Result<()> {
-    let accepted = network.check_photo_size(index, size);
+    let accepted = runner.check_photo_size(index, size);
     accepted.map_err(|why| Error::file_with_fault(source.path(), why, FileFault::Option))
 }
 
-/// Says of which photo it is that there is too little memory.
+/// Adds the path of the photo to an error about memory.
 fn name_source_in_error(source: &Source, error: Error) -> Error {
     match error {
         Error::Memory(why) => Error::file_with_fault(source.path(), why, FileFault::Memory),

@@ -1,25 +1,28 @@
-//! A device: what it does with a batch, and how it takes one after the other where there are several.
+//! One device: how it computes a batch ([`PassRunner::run_batch`], with retries), and the threads of several devices.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, Scope as Threads};
 
 use super::batch_limit::{BatchLimit, explain_out_of_memory};
-use super::decode::ReadyPhoto;
+use super::event::PipelineEvent;
 use super::pass_runner::PassRunner;
-use super::pipeline::PipelineEvent;
+use super::ready_photo::ReadyPhoto;
 use crate::error::{Error, Result};
 use crate::model::device::is_out_of_memory;
 
-/// A device.
+/// One device, or one batch slot of it.
 pub(super) struct DeviceWorker<'l, N> {
-    /// What runs on it.
-    pub network: &'l N,
-    /// How much it has memory for.
+    /// What it computes of a batch.
+    pub runner: &'l N,
+    /// How many photos it has memory for at once.
     pub batch_limit: &'l BatchLimit,
 }
 
 impl<N: PassRunner> DeviceWorker<'_, N> {
-    /// Computes the `batches` that come to the lane of this `number`, until no more do.
+    /// Loop of the thread of device `number`: computes each batch received and sends [`PipelineEvent::Computed`], until the
+    /// channel closes.
     pub fn serve<T>(
         &self,
         number: usize,
@@ -29,51 +32,93 @@ impl<N: PassRunner> DeviceWorker<'_, N> {
         for photos in batches {
             let event = match catch_unwind(AssertUnwindSafe(|| self.compute_batch(photos))) {
                 Ok(computed) => PipelineEvent::Computed(number, computed),
-                Err(fault) => PipelineEvent::Panicked(fault),
+                Err(panic) => PipelineEvent::Panicked(panic),
             };
-            // Whoever does not listen any more sends nothing either.
+            // Without a receiver, the run has ended.
             let _ = sender.send(event);
         }
     }
 
-    /// What the network finds in each of `photos`, of which no more run together than the device has memory for.
+    /// Runs a batch, in parts if the device has no memory for all of it. A part that fails for another reason runs again
+    /// photo by photo, so that only the photo at fault gets the error.
     pub fn compute_batch(
         &self,
         mut photos: Vec<ReadyPhoto>,
     ) -> Vec<(ReadyPhoto, Result<N::Output>)> {
         let DeviceWorker {
-            network,
-            batch_limit: at_once,
+            runner,
+            batch_limit,
         } = self;
         let run = |photos: &mut [ReadyPhoto]| {
-            let found = network.run_batch(photos)?;
-            match found.len() == photos.len() {
-                true => Ok(found.into_iter().map(Ok).collect()),
+            let outputs = runner.run_batch(photos)?;
+            match outputs.len() == photos.len() {
+                true => Ok(outputs.into_iter().map(Ok).collect()),
                 false => Err(Error::Model("photos were lost in the network".into())),
             }
         };
         let alone = |photo: &mut [ReadyPhoto]| {
             run(photo).unwrap_or_else(|error| {
-                vec![Err(explain_out_of_memory(error, &network.device_name()))]
+                vec![Err(explain_out_of_memory(error, &runner.device_name()))]
             })
         };
-        let found = at_once.run_chunked(photos.len(), |part| {
+        let outputs = batch_limit.run_chunked(photos.len(), |part| {
             let photos = &mut photos[part];
             match photos.len() {
                 1 => Ok(alone(photos)),
                 _ => match run(photos) {
                     Err(error) if !is_out_of_memory(&error) => {
-                        // One of them may be at fault, and does not take the others with it.
+                        // One of them may be at fault, and the others must not fail with it.
                         Ok(photos.chunks_mut(1).flat_map(alone).collect())
                     }
-                    found => found,
+                    outputs => outputs,
                 },
             }
         });
-        // Whatever fails is one photo's own.
+        // `alone` catches the error of a single photo, so that none is left for the whole.
         photos
             .into_iter()
-            .zip(found.into_iter().flatten())
+            .zip(outputs.into_iter().flatten())
             .collect()
     }
+}
+
+/// Where batches are computed.
+pub(super) enum DeviceWorkers<'s, N> {
+    /// The only device: on the caller's thread.
+    Inline(&'s DeviceWorker<'s, N>),
+    /// Several devices: each on a thread of its own, one batch at a time.
+    Threads {
+        /// By device, the channel of its batches.
+        batches: Vec<Sender<Vec<ReadyPhoto>>>,
+        /// Devices without a batch, the one that waits longest first.
+        idle: VecDeque<usize>,
+    },
+}
+
+/// Starts a thread for each of several `devices`; a single one computes on the caller's thread.
+///
+/// # Errors
+/// [`Error::Usage`] if the system starts no more threads.
+pub(super) fn spawn_device_workers<'t, 's: 't, N: PassRunner, T: Send + 's>(
+    devices: &'s [DeviceWorker<'s, N>],
+    threads: &'t Threads<'t, '_>,
+    sender: &Sender<PipelineEvent<T, N::Output>>,
+) -> Result<DeviceWorkers<'s, N>> {
+    if let [device] = devices {
+        return Ok(DeviceWorkers::Inline(device));
+    }
+    let mut batches = Vec::new();
+    for (number, device) in devices.iter().enumerate() {
+        let (to_device, received) = channel();
+        let sender = sender.clone();
+        thread::Builder::new()
+            .name(format!("device-{number}"))
+            .spawn_scoped(threads, move || device.serve(number, received, &sender))
+            .map_err(|error| Error::Usage(format!("no threads can be started: {error}")))?;
+        batches.push(to_device);
+    }
+    Ok(DeviceWorkers::Threads {
+        idle: (0..batches.len()).collect(),
+        batches,
+    })
 }

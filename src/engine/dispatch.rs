@@ -1,4 +1,5 @@
-//! The caller's thread of a run: it says which photos are computed when, and tells what became of them, in order.
+//! The caller's thread of a run: receives events, gathers batches for the devices, spawns `finish` on the workers, and reports
+//! the results in the order of the photos.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -6,59 +7,48 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use rayon::Scope;
 
-use super::decode::ReadyPhoto;
-use super::device_worker::DeviceWorker;
+use super::device_worker::DeviceWorkers;
+use super::event::PipelineEvent;
 use super::pass_runner::PassRunner;
-use super::pipeline::{PhotoPipeline, PipelineEvent};
+use super::pipeline::PhotoPipeline;
 use super::queue_slots::QueueSlots;
+use super::ready_photo::ReadyPhoto;
 use super::reorder_buffer::ReorderBuffer;
 use crate::error::{Error, Result};
 use crate::model::input::Geometry;
 use crate::system::interrupt;
 
-/// A photo whose turn it is.
+/// A photo that is next in order to be computed.
 struct QueuedPhoto {
     ready: ReadyPhoto,
-    /// How many of its kind make a batch.
+    /// The batch size for photos of its layouts.
     batch: usize,
 }
 
-/// Where batches are computed.
-pub(super) enum DeviceWorkers<'s, N> {
-    /// On the caller's thread.
-    Inline(&'s DeviceWorker<'s, N>),
-    /// Each on a thread of its own, which takes a batch at a time.
-    Threads {
-        /// To each of them.
-        batches: Vec<Sender<Vec<ReadyPhoto>>>,
-        /// Those that have none, who waits longest first.
-        idle: VecDeque<usize>,
-    },
-}
-
-/// What the caller's thread knows of a run.
+/// State of a run on the caller's thread.
 pub(super) struct Dispatcher<'d, 's, N: PassRunner, F, T, B, R> {
-    flow: &'s PhotoPipeline<'s, N, F>,
+    pipeline: &'s PhotoPipeline<'s, N, F>,
     scope: &'d Scope<'s>,
     slots: &'d QueueSlots,
     devices: DeviceWorkers<'s, N>,
     sender: Sender<PipelineEvent<T, N::Output>>,
     on_start: B,
     on_result: R,
-    /// Photos that are ready before their turn.
+    /// Photos that were decoded before their predecessors.
     arrived: ReorderBuffer<Result<ReadyPhoto>>,
-    /// Photos whose turn it is to be computed.
+    /// Photos in order, to be computed.
     queue: VecDeque<QueuedPhoto>,
-    /// The photo that waits for memory.
+    /// Index of the photo for which the feeder waits for memory.
     waiting_for_memory: Option<usize>,
-    /// How many photos there are, once that is known.
+    /// The number of photos, once it is known.
     total: Option<usize>,
-    /// How many batches are with lanes that have threads.
+    /// Batches that device threads have.
     computing: usize,
-    /// How many photos are computed, but not finished.
+    /// Photos that are computed, but not finished.
     finishing: usize,
+    /// Results that wait to be reported in order.
     finished: ReorderBuffer<Result<T>>,
-    /// Why no more photos are computed.
+    /// Why the run ends early, and no more photos are computed.
     abort_error: Option<Error>,
 }
 
@@ -70,17 +60,17 @@ where
     B: Fn(usize, &[Geometry], u64),
     R: FnMut(usize, Result<T>) -> Result<()>,
 {
-    /// Hands photos of `flow` from one to the next: those that are ready to `lanes`, what these find to workers of
-    /// `scope`, what becomes of that to `report`.
+    /// A dispatcher for the photos of `pipeline`: batches go to `devices`, outputs to the workers of `scope`, results to
+    /// `on_result`. `on_start` gets the index, layouts and planned bytes of a photo before it is computed.
     pub fn new(
-        flow: &'s PhotoPipeline<'s, N, F>,
+        pipeline: &'s PhotoPipeline<'s, N, F>,
         (scope, slots): (&'d Scope<'s>, &'d QueueSlots),
         devices: DeviceWorkers<'s, N>,
         sender: Sender<PipelineEvent<T, N::Output>>,
         (on_start, on_result): (B, R),
     ) -> Self {
         Dispatcher {
-            flow,
+            pipeline,
             scope,
             slots,
             devices,
@@ -90,7 +80,7 @@ where
             arrived: ReorderBuffer::default(),
             queue: VecDeque::new(),
             waiting_for_memory: None,
-            total: flow.feed.count(),
+            total: pipeline.feed.count(),
             computing: 0,
             finishing: 0,
             finished: ReorderBuffer::default(),
@@ -98,8 +88,11 @@ where
         }
     }
 
-    /// Until all photos are told, or no more are. What is left of `events` goes with it: photos there hold memory that
-    /// others wait for.
+    /// Handles `events` until all photos are reported or the run is aborted. It owns and drops `events`: photos that are
+    /// left there hold memory that the feeder waits for.
+    ///
+    /// # Errors
+    /// Why the run was aborted: the error of `on_result`, or [`Error::Interrupted`].
     pub fn run(mut self, events: Receiver<PipelineEvent<T, N::Output>>) -> Result<()> {
         loop {
             while let Ok(event) = events.try_recv() {
@@ -113,7 +106,7 @@ where
             }
             match self.due_batch_len() {
                 Some(count) => self.compute_batch(count),
-                // There is a sender here, so that this ends with an event.
+                // `self.sender` keeps the channel open, so that this blocks until an event.
                 None => match events.recv() {
                     Ok(event) => self.handle_event(event),
                     Err(_) => break,
@@ -126,7 +119,7 @@ where
     fn handle_event(&mut self, event: PipelineEvent<T, N::Output>) {
         match event {
             PipelineEvent::Ready(_, Err(Error::Interrupted)) => self.abort(Error::Interrupted),
-            // Who ends needs none of those that were still on their way.
+            // An aborted run drops the photos that were still being decoded.
             PipelineEvent::Ready(..) if self.abort_error.is_some() => {}
             PipelineEvent::Ready(index, ready) => {
                 self.arrived.insert(index, ready);
@@ -147,22 +140,25 @@ where
                 self.finishing -= 1;
                 self.finished.insert(index, result);
             }
-            PipelineEvent::Panicked(fault) => resume_unwind(fault),
+            PipelineEvent::Panicked(panic) => resume_unwind(panic),
         }
     }
 
-    /// Takes a photo whose turn it is.
+    /// Queues the photo that is next in order, and plans its batch size; an error goes straight to the results.
     fn enqueue(&mut self, index: usize, ready: Result<ReadyPhoto>) {
         match ready {
             Ok(ready) => {
-                let (network, photo) = (self.flow.network, ready.photo.dimensions());
+                let (runner, photo) = (self.pipeline.runner, ready.photo.dimensions());
                 let layouts: Vec<Geometry> =
                     ready.prepared.iter().map(|one| one.geometry).collect();
-                let planned = network.memory(index, photo).max(ready.permit.bytes());
+                let planned = runner.memory(index, photo).max(ready.permit.bytes());
                 (self.on_start)(index, &layouts, planned);
-                let bytes = network.device_memory(index, &layouts);
-                let batch = self.flow.batch_size.resolve(self.flow.free_bytes, bytes);
-                self.slots.grow_to(self.flow.queue_capacity(batch));
+                let bytes = runner.device_memory(index, &layouts);
+                let batch = self
+                    .pipeline
+                    .batch_size
+                    .resolve(self.pipeline.free_bytes, bytes);
+                self.slots.grow_to(self.pipeline.queue_capacity(batch));
                 self.queue.push_back(QueuedPhoto { ready, batch });
             }
             Err(error) => {
@@ -172,7 +168,7 @@ where
         }
     }
 
-    /// Tells what is finished, in order.
+    /// Reports results in order, as far as they are complete, and checks for Ctrl-C.
     fn report_finished(&mut self) {
         while let Some((index, result)) = self.finished.pop_next() {
             if let Err(error) = (self.on_result)(index, result) {
@@ -186,90 +182,91 @@ where
         }
     }
 
-    /// Computes no more; what is computed is finished and told.
+    /// Stops computing; photos that are already computed are still finished and reported.
     fn abort(&mut self, why: Error) {
         self.abort_error.get_or_insert(why);
         self.queue.clear();
         self.slots.close();
     }
 
-    /// How many photos at the front of the queue are to be computed now, if any.
+    /// How many photos at the front of the queue are to be computed now, if any: a full batch, or fewer if the next photo
+    /// cannot join them (another size, the last one, or one that waits for the memory that they hold).
     fn due_batch_len(&self) -> Option<usize> {
         if matches!(&self.devices, DeviceWorkers::Threads { idle, .. } if idle.is_empty()) {
             return None;
         }
-        let flow = self.flow;
+        let pipeline = self.pipeline;
         let front = self.queue.front()?;
         let batch = front.batch;
-        if self.finishing >= 2 * flow.workers.current_num_threads() + batch {
+        if self.finishing >= 2 * pipeline.workers.current_num_threads() + batch {
             return None;
         }
         let alike = self
             .queue
             .iter()
-            .take_while(|one| may_share_batch(flow.network, &one.ready, &front.ready));
+            .take_while(|one| may_share_batch(pipeline.runner, &one.ready, &front.ready));
         let count = alike.take(batch).count();
         let next = self.arrived.next_index();
-        // Those that wait for company hold the memory that the next one waits for.
-        let nobody_comes =
+        // Photos that wait for a full batch hold the memory that the next one waits for.
+        let none_follows =
             Some(next) == self.total || self.waiting_for_memory.is_some_and(|index| index == next);
-        let is_due = count == batch || count < self.queue.len() || nobody_comes;
+        let is_due = count == batch || count < self.queue.len() || none_follows;
         is_due.then_some(count)
     }
 
-    /// Computes the first `count` photos of the queue, or has them computed.
+    /// Computes the first `count` photos of the queue here, or sends them to the device that is idle for longest.
     fn compute_batch(&mut self, count: usize) {
         let photos: Vec<ReadyPhoto> = self.queue.drain(..count).map(|one| one.ready).collect();
         self.slots.release(photos.len());
         match &mut self.devices {
-            DeviceWorkers::Inline(lane) => {
-                let computed = lane.compute_batch(photos);
+            DeviceWorkers::Inline(device) => {
+                let computed = device.compute_batch(photos);
                 self.spawn_finish(computed);
             }
             DeviceWorkers::Threads { batches, idle } => {
-                let lane = idle.pop_front().and_then(|number| batches.get(number));
-                // One that is gone has a fault, of which an event tells.
-                if lane.is_some_and(|lane| lane.send(photos).is_ok()) {
+                let device = idle.pop_front().and_then(|number| batches.get(number));
+                // A device thread that is gone has panicked, and has sent that event.
+                if device.is_some_and(|device| device.send(photos).is_ok()) {
                     self.computing += 1;
                 }
             }
         }
     }
 
-    /// Has finished what was computed.
+    /// Spawns `finish` on the workers for each photo that was computed; errors go straight to the results.
     fn spawn_finish(&mut self, computed: Vec<(ReadyPhoto, Result<N::Output>)>) {
-        for (mut ready, found) in computed {
+        for (mut ready, output) in computed {
             let index = ready.index;
-            // How it lay is wanted on, what the network saw is not.
+            // `finish` needs the geometry, not the pixels that the backbone has read.
             ready
                 .prepared
                 .iter_mut()
                 .for_each(|one| one.pixels = Vec::new());
-            let found = match found {
-                Ok(found) => found,
+            let output = match output {
+                Ok(output) => output,
                 Err(error) => {
                     self.finished.insert(index, Err(error));
                     continue;
                 }
             };
             self.finishing += 1;
-            let (flow, sender) = (self.flow, self.sender.clone());
+            let (pipeline, sender) = (self.pipeline, self.sender.clone());
             self.scope.spawn(move |_| {
-                let finish = || (flow.finish)(ready, found);
+                let finish = || (pipeline.finish)(ready, output);
                 let _ = sender.send(match catch_unwind(AssertUnwindSafe(finish)) {
                     Ok(result) => PipelineEvent::Finished(index, result),
-                    Err(fault) => PipelineEvent::Panicked(fault),
+                    Err(panic) => PipelineEvent::Panicked(panic),
                 });
             });
         }
     }
 }
 
-/// Whether two photos can go through the network together.
-fn may_share_batch(network: &impl PassRunner, one: &ReadyPhoto, other: &ReadyPhoto) -> bool {
+/// Whether two photos may be in one batch: the same key, and the same padded size in each layout.
+fn may_share_batch(runner: &impl PassRunner, one: &ReadyPhoto, other: &ReadyPhoto) -> bool {
     let sizes = |ready: &ReadyPhoto| -> Vec<(u32, u32)> {
         let layouts = ready.prepared.iter();
         layouts.map(|layout| layout.geometry.padded).collect()
     };
-    network.batch_key(one.index) == network.batch_key(other.index) && sizes(one) == sizes(other)
+    runner.batch_key(one.index) == runner.batch_key(other.index) && sizes(one) == sizes(other)
 }

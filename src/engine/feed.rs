@@ -1,33 +1,33 @@
-//! Where the photos of a run come from: from sources that are opened one after the other, or as the frames of a clip,
-//! which are decoded already and of which nobody knows how many there are before the last one came.
+//! Input of a run: sources that are opened one after the other, or the frames of a clip, which come decoded and whose number
+//! is not known before the last one.
 
 use image::RgbImage;
 
 use crate::error::Result;
 use crate::io::inputs::Source;
 
-/// The frames of a clip, in order; one thread alone asks for them.
+/// The decoded frames of a clip, in order; only one thread calls it.
 pub trait FrameFeed: Sync {
-    /// Width and height of all of them.
+    /// Width and height in pixels, the same for all frames.
     fn size(&self) -> (u32, u32);
 
-    /// The next one; none after the last.
+    /// The next frame, RGB and upright; none after the last.
     ///
     /// # Errors
-    /// If it cannot be read, after which there are no more.
+    /// If the frame cannot be read; no frame follows it then.
     fn next_frame(&self) -> Result<Option<RgbImage>>;
 }
 
-/// Where photos come from.
+/// What a run takes its photos from.
 pub(super) enum PhotoFeed<'f> {
-    /// From these.
+    /// Photos to open and decode, by index.
     Sources(&'f [&'f Source]),
-    /// From a clip.
+    /// A clip, for messages, and its frames.
     Frames(&'f Source, &'f dyn FrameFeed),
 }
 
 impl PhotoFeed<'_> {
-    /// How many there are, where that is known before the last one came.
+    /// The number of photos; none for a clip, where it is known only after the last frame.
     pub fn count(&self) -> Option<usize> {
         match self {
             PhotoFeed::Sources(sources) => Some(sources.len()),

@@ -1,4 +1,5 @@
-//! One pass of the backbone over a photo: what it sees of it, and which layers are wanted.
+//! One pass of the backbone over photos: which layers, views and scales are computed, what they take of memory, and the
+//! features that come out.
 
 use std::cell::Cell;
 
@@ -10,38 +11,38 @@ use crate::model::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
 use crate::model::input::{CoarseScale, Geometry, Grid};
 use crate::vision::preprocess::{PreparedImage, Preprocessor, resize, shrink_input};
 
-/// How photos go through the backbone.
+/// How photos go through the backbone: what is computed of each photo.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BackbonePass {
-    /// What it sees of a photo.
+    /// Makes the input: size, padding, normalisation.
     pub preprocessor: Preprocessor,
-    /// Which layers are wanted.
+    /// The blocks whose tokens are returned.
     pub requests: Vec<LayerRequest>,
-    /// Which views of a photo run.
+    /// The photo, its mirror image, or both.
     pub views: FlipViews,
-    /// At which sizes they do.
+    /// The sizes at which each view runs.
     pub scales: InputScales,
 }
 
-/// The photo and its mirror image.
+/// Which of the photo and its horizontal mirror image run (test-time augmentation).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlipViews {
     /// The photo alone.
     Plain,
     /// Both.
     Both,
-    /// The mirror image alone; its features stand in the photo's place.
+    /// The mirror image alone; its features are returned as those of the photo.
     Mirrored,
 }
 
-/// The sizes at which a photo is seen.
+/// The sizes at which a photo goes through the backbone (multi-scale features).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputScales {
-    /// As it was prepared.
+    /// The prepared size alone.
     Full,
-    /// Coarser too.
+    /// The prepared size, and a coarser one, whose features are [`Features::coarse`].
     FullAndCoarse(CoarseScale),
-    /// Coarser alone; those features stand in the others' place.
+    /// The coarser size alone; its features are returned as those of the prepared size.
     Coarse(CoarseScale),
 }
 
@@ -51,28 +52,29 @@ impl From<Option<CoarseScale>> for InputScales {
     }
 }
 
-/// What the backbone gives for a photo.
+/// Features of one photo.
 #[derive(Debug)]
 pub struct BackboneOutput {
-    /// Of batch size 1.
+    /// Tokens by layer, with batch size 1.
     pub features: Features,
-    /// Those of the mirrored photo, where they were asked for.
+    /// Features of the mirrored photo, not mirrored back; only for [`FlipViews::Both`].
     pub mirrored: Option<Features>,
 }
 
-/// What the backbone gives for a batch of photos.
+/// Features of a batch of photos.
 #[derive(Debug)]
 pub struct BackboneBatchOutput {
-    /// How many photos there are.
+    /// Batch size.
     pub photos: usize,
-    /// Of all of them.
+    /// Tokens by layer, with batch size `photos`.
     pub features: Features,
-    /// Those of the mirrored photos, where they were asked for.
+    /// Features of the mirrored photos; only for [`FlipViews::Both`].
     pub mirrored: Option<Features>,
 }
 
 impl BackboneBatchOutput {
-    /// The same in the host's memory: of a part of a tensor on a GPU, all of it crosses, so that it does once.
+    /// Copies it to host memory. It is called before [`BackboneBatchOutput::split`], since copying a row of a tensor from
+    /// a GPU copies the whole tensor.
     ///
     /// # Errors
     /// If the device fails.
@@ -84,7 +86,7 @@ impl BackboneBatchOutput {
         })
     }
 
-    /// What the backbone gives for each photo.
+    /// One output for each photo, which share the tensors of the batch.
     ///
     /// # Errors
     /// If the device fails.
@@ -103,16 +105,16 @@ impl BackboneBatchOutput {
 }
 
 impl BackbonePass {
-    /// How often a photo goes through the backbone.
+    /// Forward passes for a photo: views times scales.
     fn forward_count(&self) -> usize {
-        let looks = match self.scales {
+        let scale_count = match self.scales {
             InputScales::FullAndCoarse(_) => 2,
             InputScales::Full | InputScales::Coarse(_) => 1,
         };
-        self.view_count() * looks
+        self.view_count() * scale_count
     }
 
-    /// How often it does at each size.
+    /// Forward passes at each scale.
     fn view_count(&self) -> usize {
         match self.views {
             FlipViews::Both => 2,
@@ -120,45 +122,46 @@ impl BackbonePass {
         }
     }
 
-    /// Patches that a photo of this layout has in all that the backbone sees of it.
+    /// Patches of a photo of this layout, summed over views and scales.
     pub fn patch_count(&self, geometry: &Geometry) -> usize {
         let grid = geometry.grid();
-        let of_looks = match self.scales {
+        let patches = match self.scales {
             InputScales::Full => grid.len(),
-            InputScales::FullAndCoarse(how) => grid.len() + how.grid(grid).len(),
-            InputScales::Coarse(how) => how.grid(grid).len(),
+            InputScales::FullAndCoarse(scale) => grid.len() + scale.grid(grid).len(),
+            InputScales::Coarse(scale) => scale.grid(grid).len(),
         };
-        self.view_count() * of_looks
+        self.view_count() * patches
     }
 
-    /// Bytes that a photo of this layout takes before and in the backbone, itself not counted. `window` are the
-    /// patches that are seen at once, where those are not all.
+    /// Host memory in bytes that a photo of this layout takes until its features are there, beside its own pixels.
+    /// `window` is the number of patches that run at once, if the photo is computed in windows.
     pub fn memory(&self, backbone: &Backbone, geometry: &Geometry, window: Option<usize>) -> u64 {
         let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
-        // As floats: prepared, and stacked twice.
+        // f32 RGB: the prepared photo; stacked windows below count twice.
         let pixels = 3 * 4 * area(geometry.padded);
         let (whole, layers) = (geometry.grid(), self.requests.len());
-        let seen = match window {
+        let computed = match window {
             Some(cols) if cols < whole.len() => Grid { rows: 1, cols },
             _ => whole,
         };
         let patch = 3 * 4 * self.preprocessor.patch_size.pow(2) as u64;
-        let stacked = 2 * patch * seen.len() as u64;
-        let features = backbone.feature_memory(seen, layers) * (self.forward_count() as u64 - 1);
-        let network = backbone.planned_memory(seen, layers).unwrap_or(0);
+        let stacked = 2 * patch * computed.len() as u64;
+        let features =
+            backbone.feature_memory(computed, layers) * (self.forward_count() as u64 - 1);
+        let network = backbone.planned_memory(computed, layers).unwrap_or(0);
         let resized =
             resize::scratch_bytes(geometry.photo, geometry.resized) + 3 * area(geometry.resized);
         pixels + (stacked + features + network).max(resized)
     }
 
-    /// Bytes of what the backbone gives for a photo of this layout.
+    /// Bytes of the features of a photo of this layout, an upper bound.
     pub fn feature_memory(&self, backbone: &Backbone, geometry: &Geometry) -> u64 {
-        // No look is larger than the photo as it was prepared.
+        // No scale is larger than the prepared one.
         backbone.feature_memory(geometry.grid(), self.requests.len()) * self.forward_count() as u64
     }
 
-    /// Bytes of the device that a photo of this layout takes in the backbone, and what that gives until the head has
-    /// read it.
+    /// Device memory in bytes that a photo of this layout takes: the forward pass, and its features until the head has
+    /// read them.
     pub fn device_memory(&self, backbone: &Backbone, geometry: &Geometry) -> u64 {
         self.grid_device_memory(backbone, geometry.grid())
     }
@@ -166,13 +169,13 @@ impl BackbonePass {
     /// As [`BackbonePass::device_memory`], for a photo or a window of this many patches.
     pub fn grid_device_memory(&self, backbone: &Backbone, grid: Grid) -> u64 {
         let layers = self.requests.len();
-        // No look is larger than the photo as it was prepared.
+        // No scale is larger than the prepared one.
         let others = backbone.feature_memory(grid, layers) * (self.forward_count() as u64 - 1);
         backbone.device_memory(grid, layers) + others
     }
 
-    /// What the backbone gives for each of `photos`, which go through it as one batch and must have one padded size. `tick`
-    /// is told how many of the [`BackbonePass::patch_count`] of a photo are through.
+    /// Computes the features of `photos`, one batch of one padded size. `tick` gets how many of a photo's
+    /// [`BackbonePass::patch_count`] patches are done.
     ///
     /// # Errors
     /// If the device fails, for lack of memory above all.
@@ -182,7 +185,7 @@ impl BackbonePass {
         photos: &[&PreparedImage],
         tick: &dyn Fn(usize),
     ) -> Result<BackboneBatchOutput> {
-        // A coarser look is less work than a finer one: patches are counted, not blocks.
+        // Progress counts patches, not blocks, since a coarser scale is less work.
         let before = Cell::new(0);
         let fine = |photos: &[&PreparedImage]| {
             let size = photos.first().map_or((0, 0), |photo| photo.geometry.padded);
@@ -199,17 +202,17 @@ impl BackbonePass {
             backbone.forward_with_progress(&pixels, &self.requests, &tick)
         };
         let coarse = |photos: &[&PreparedImage], coarse: CoarseScale| {
-            let looks = photos.par_iter().map(|photo| shrink_input(coarse, photo));
-            let looks = looks.collect::<Result<Vec<_>>>()?;
-            fine(&looks.iter().collect::<Vec<_>>())
+            let inputs = photos.par_iter().map(|photo| shrink_input(coarse, photo));
+            let inputs = inputs.collect::<Result<Vec<_>>>()?;
+            fine(&inputs.iter().collect::<Vec<_>>())
         };
         let run = |photos: &[&PreparedImage]| match self.scales {
             InputScales::Full => fine(photos),
-            InputScales::FullAndCoarse(how) => Ok(Features {
-                coarse: Some(Box::new(coarse(photos, how)?)),
+            InputScales::FullAndCoarse(scale) => Ok(Features {
+                coarse: Some(Box::new(coarse(photos, scale)?)),
                 ..fine(photos)?
             }),
-            InputScales::Coarse(how) => coarse(photos, how),
+            InputScales::Coarse(scale) => coarse(photos, scale),
         };
         let mirror = || {
             let mirrored: Vec<PreparedImage> =
@@ -229,17 +232,17 @@ impl BackbonePass {
     }
 }
 
-/// In the host's memory.
+/// Copies all tensors to host memory.
 fn to_host(features: &Features) -> Result<Features> {
     map_tensors(features, &|tensor| tensor.to_device(&Device::Cpu))
 }
 
-/// One photo's row of a batch.
+/// The features of the photo at index `row` of a batch, with batch size 1.
 fn select_row(features: &Features, row: usize) -> Result<Features> {
     map_tensors(features, &|tensor| tensor.narrow(0, row, 1))
 }
 
-/// With what `change` makes of every tensor.
+/// Applies `change` to every tensor, those of the coarse scale too.
 fn map_tensors(
     features: &Features,
     change: &dyn Fn(&Tensor) -> candle_core::Result<Tensor>,

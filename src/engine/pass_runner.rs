@@ -1,76 +1,79 @@
-//! What the device does with photos that are ready.
+//! [`PassRunner`], the interface between the engine and what a device computes of a batch, and the runners that need no head.
 
 use image::RgbImage;
 
-use super::decode::ReadyPhoto;
 use super::pass::{BackboneOutput, BackbonePass};
+use super::ready_photo::ReadyPhoto;
 use crate::error::{Error, Result};
 use crate::model::backbone::{Backbone, ClsAttention};
 use crate::model::device;
 use crate::model::input::Geometry;
 use crate::vision::preprocess::PreparedImage;
 
-/// Whatever runs on the thread that has the device.
+/// What a device computes of photos. The methods but [`PassRunner::run_batch`] are called from other threads, to plan and
+/// prepare.
 pub trait PassRunner: Sync {
-    /// What it finds in a photo.
+    /// What it computes of one photo, such as features or head outputs.
     type Output: Send;
 
-    /// What the device is called that it runs on.
+    /// Name of its device for messages, such as `cuda:0`.
     fn device_name(&self) -> String;
 
-    /// Photos of another key do not run together.
+    /// Photos of different keys do not share a batch; `index` is that of the photo in the run.
     fn batch_key(&self, _index: usize) -> u64 {
         0
     }
 
-    /// How a photo of this (width, height) is laid out, for each pass of the backbone over it as a whole.
+    /// The layout of a photo of `photo` (width, height) pixels in the input of each backbone pass over the whole photo.
     fn layouts(&self, index: usize, photo: (u32, u32)) -> Vec<Geometry>;
 
-    /// What the backbone sees of a photo, by [`PassRunner::layouts`].
+    /// The resized, padded and normalised inputs of a photo, one for each of its [`PassRunner::layouts`].
     ///
     /// # Errors
-    /// If there is no memory for it.
+    /// If there is not enough memory.
     fn prepare(&self, index: usize, photo: &RgbImage) -> Result<Vec<PreparedImage>>;
 
-    /// Bytes that a photo of this (width, height) takes once it is decoded, to the end.
+    /// Host memory in bytes that a photo of (width, height) takes from its decoded pixels until it is finished, pixels
+    /// included.
     fn memory(&self, index: usize, photo: (u32, u32)) -> u64;
 
-    /// Bytes of the device that a photo of these `layouts` takes while it is computed with others; nothing where
-    /// photos are not computed together. An estimate, by which batches are chosen.
+    /// Device memory in bytes that a photo of these `layouts` takes in a batch, an estimate for the choice of the batch
+    /// size; none where photos are not computed together.
     fn device_memory(&self, _index: usize, _layouts: &[Geometry]) -> Option<u64> {
         None
     }
 
-    /// Refuses a photo by its (width, height) before it is decoded.
+    /// Refuses a photo by its (width, height) before its pixels are decoded.
     ///
     /// # Errors
-    /// A part of a sentence about it.
+    /// The reason, as the end of a sentence that begins with the photo's path.
     fn check_photo_size(&self, _index: usize, _photo: (u32, u32)) -> Result<(), String> {
         Ok(())
     }
 
-    /// Finds one thing in each of `photos`, which have one layout; the time goes to their watches.
+    /// Computes the output of each of `photos`, which have one padded size and batch key, in their order. The time is added
+    /// to their stopwatches.
     ///
     /// # Errors
-    /// If the device fails. Photos that were several are tried again then: fewer at once if it lacked memory
+    /// If the device fails. The engine tries a batch of several photos again: in smaller parts if memory ran out
     /// ([`is_out_of_memory`](crate::model::device::is_out_of_memory)), else one by one.
     fn run_batch(&self, photos: &mut [ReadyPhoto]) -> Result<Vec<Self::Output>>;
 }
 
-/// Bytes of a photo of this (width, height) as it was decoded.
+/// Bytes of the decoded pixels (8-bit RGB) of a photo of (width, height).
 pub fn decoded_bytes((width, height): (u32, u32)) -> u64 {
     3 * u64::from(width) * u64::from(height)
 }
 
-/// One pass, for what is made of features alone.
+/// A [`PassRunner`] that returns the features of one pass, in host memory.
 pub struct FeaturePass<'a> {
     /// The backbone.
     pub backbone: &'a Backbone,
     /// The pass.
     pub pass: BackbonePass,
-    /// Bytes that a photo of a layout takes after the backbone, itself not counted.
+    /// Host memory in bytes that a photo of a layout takes after the backbone, its own pixels not counted.
     pub bytes_after: &'a (dyn Fn(&Geometry) -> u64 + Sync),
-    /// Is told how many percent of the network a photo, or a batch of them, has gone through.
+    /// Gets the progress of the batch that is being computed, in percent.
     pub on_progress: &'a (dyn Fn(usize) + Sync),
 }
 
@@ -104,7 +107,7 @@ impl PassRunner for FeaturePass<'_> {
 
     fn device_memory(&self, _: usize, layouts: &[Geometry]) -> Option<u64> {
         let layout = layouts.first()?;
-        // The features are there until they are finished, beside those of the next batch.
+        // Features stay until they are copied, beside those of the next batch.
         let kept = self
             .backbone
             .feature_memory(layout.grid(), self.pass.requests.len());
@@ -116,17 +119,17 @@ impl PassRunner for FeaturePass<'_> {
         let all = patches.map_or(1, |one| self.pass.patch_count(&one.geometry).max(1));
         let tick = |done: usize| (self.on_progress)(100 * done / all);
         time_stage(photos, 0, "backbone", |prepared| {
-            let seen = self.pass.forward(self.backbone, prepared, &tick)?;
-            seen.to_host()?.split()
+            let output = self.pass.forward(self.backbone, prepared, &tick)?;
+            output.to_host()?.split()
         })
     }
 }
 
-/// What the cls token attends to in a block.
+/// A [`PassRunner`] that returns what the cls token attends to in one block.
 pub struct AttentionPass<'a> {
-    /// How photos are prepared; its layers are not looked at.
+    /// How photos are prepared; the layers of its pass are not used.
     pub pass: FeaturePass<'a>,
-    /// The block.
+    /// 0-based index of the block.
     pub block: usize,
 }
 
@@ -161,10 +164,11 @@ impl PassRunner for AttentionPass<'_> {
     }
 }
 
-/// Runs `work` over the layout of this number of `photos`, whose watches share the time under `stage`.
+/// Calls `work` with the inputs of `photos` for the layout of this index, and adds an equal share of the time to `stage` of
+/// each photo.
 ///
 /// # Errors
-/// That of `work`.
+/// That of `work`; [`Error::Model`] if a photo lacks the layout.
 pub fn time_stage<T>(
     photos: &mut [ReadyPhoto],
     layout: usize,
@@ -177,10 +181,10 @@ pub fn time_stage<T>(
         .map(|photo| photo.prepared.get(layout))
         .collect();
     let prepared = prepared.ok_or_else(|| Error::Model("a photo lacks a layout".into()))?;
-    let found = work(&prepared)?;
+    let result = work(&prepared)?;
     let share = start.elapsed() / photos.len().max(1) as u32;
     photos
         .iter_mut()
         .for_each(|photo| photo.watch.add(stage, share));
-    Ok(found)
+    Ok(result)
 }

@@ -1,33 +1,34 @@
-//! How many photos wait for a device.
+//! Bounds how many photos wait, decoded, for a device.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How many photos may be decoded, but not computed.
+/// Counting semaphore for photos that are decoded but not computed; it can grow, and be closed.
 pub(super) struct QueueSlots {
     state: Mutex<QueueSlotsState>,
     changed: Condvar,
 }
 
 struct QueueSlotsState {
-    /// With those that are taken.
+    /// All slots, those in use included.
     capacity: usize,
     free: usize,
     closed: bool,
 }
 
 impl QueueSlots {
-    pub fn new(all: usize) -> Self {
+    /// With `capacity` free slots.
+    pub fn new(capacity: usize) -> Self {
         QueueSlots {
             state: Mutex::new(QueueSlotsState {
-                capacity: all,
-                free: all,
+                capacity,
+                free: capacity,
                 closed: false,
             }),
             changed: Condvar::new(),
         }
     }
 
-    /// Waits for room for one more; false if none is to come any more.
+    /// Takes a slot, and waits until there is one; false if they are closed.
     pub fn acquire(&self) -> bool {
         let full = |state: &mut QueueSlotsState| state.free == 0 && !state.closed;
         let waited = self.changed.wait_while(self.lock(), full);
@@ -39,22 +40,22 @@ impl QueueSlots {
         is_open
     }
 
-    /// Makes room for as many as left it.
+    /// Gives `count` slots back.
     pub fn release(&self, count: usize) {
         self.lock().free += count;
         self.changed.notify_all();
     }
 
-    /// Makes it one for `all`, if it was for less.
-    pub fn grow_to(&self, all: usize) {
+    /// Raises the capacity to `capacity`; it never shrinks.
+    pub fn grow_to(&self, capacity: usize) {
         let mut state = self.lock();
-        let more = all.saturating_sub(state.capacity);
+        let more = capacity.saturating_sub(state.capacity);
         state.capacity += more;
         state.free += more;
         self.changed.notify_all();
     }
 
-    /// Lets nobody in any more, nor wait.
+    /// Ends all waiting: every [`QueueSlots::acquire`] returns false from now on.
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
@@ -65,7 +66,7 @@ impl QueueSlots {
     }
 }
 
-/// Closes a room when dropped, so that nobody waits there for what a fault keeps from coming.
+/// Closes the slots when dropped, so that the feeder does not wait forever if the dispatcher ends or panics.
 pub(super) struct CloseOnDrop<'r>(pub &'r QueueSlots);
 
 impl Drop for CloseOnDrop<'_> {

@@ -1,8 +1,8 @@
-//! Results in the order of the inputs, though they come as they are ready.
+//! Puts results that arrive in any order into the order of the inputs.
 
 use std::collections::BTreeMap;
 
-/// Gives back what was put in by the order of indices, without gaps, from 0.
+/// Returns values in the order of their indices, from 0 and without gaps, in whatever order they were inserted.
 #[derive(Debug)]
 pub struct ReorderBuffer<T> {
     next: usize,
@@ -19,19 +19,19 @@ impl<T> Default for ReorderBuffer<T> {
 }
 
 impl<T> ReorderBuffer<T> {
-    /// Keeps `value` until its turn.
+    /// Stores `value` until all before it were taken.
     pub fn insert(&mut self, index: usize, value: T) {
         self.pending.insert(index, value);
     }
 
-    /// The next one with its index, if it is there.
+    /// Takes the next value with its index, if it has been inserted.
     pub fn pop_next(&mut self) -> Option<(usize, T)> {
         let value = self.pending.remove(&self.next)?;
         self.next += 1;
         Some((self.next - 1, value))
     }
 
-    /// The index whose turn it is.
+    /// The index that [`ReorderBuffer::pop_next`] returns next.
     pub fn next_index(&self) -> usize {
         self.next
     }

@@ -1,5 +1,5 @@
-//! The manners of a run over many inputs: one bad input never stops the others, Ctrl-C stops between two, and at the
-//! end every failure is named and skipped work is counted.
+//! The result of a run over many inputs. One bad input never stops the others, Ctrl-C stops between two inputs, and at the end
+//! every failure is named and skipped inputs are counted.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::io::inputs::{InputFailure, PLURAL_KINDS, SearchSummary, SkipSeverity}
 use crate::system::interrupt;
 use crate::terminal::console::Console;
 
-/// How one input ended well.
+/// How an input that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Its outputs were written.
@@ -26,18 +26,18 @@ pub struct RunReport {
     pub skipped: usize,
     /// Inputs that failed, by name, in the order in which they did.
     pub failed: Vec<(String, Error)>,
-    /// How many more failed, and were named then.
+    /// Further failures, which were printed when they were merged.
     pub reported_failures: usize,
-    /// What is wrong with the run as a whole.
+    /// Errors of the run as a whole, which belong to no input.
     pub faults: Vec<Error>,
-    /// What a search through folders came across.
+    /// What a search through folders found and skipped, if there was one.
     pub summary: Option<SearchSummary>,
-    /// Whether the summary is an object on stdout, behind those of the photos.
+    /// Whether the summary is also printed to stdout as a JSON object, after those of the photos.
     pub json: bool,
 }
 
 impl RunReport {
-    /// Starts with what failed before the run, such as unreadable folders.
+    /// A report with the failures from before the run, such as unreadable folders: (input name, error).
     pub fn new(failed: Vec<(String, Error)>) -> Self {
         RunReport {
             failed,
@@ -45,7 +45,7 @@ impl RunReport {
         }
     }
 
-    /// Starts with what a search for inputs found: their failures and its summary.
+    /// A report with the failures and the summary of a search for inputs.
     pub fn from_search(
         failures: Vec<InputFailure>,
         summary: Option<SearchSummary>,
@@ -62,9 +62,9 @@ impl RunReport {
         }
     }
 
-    /// Works through `items` with a progress bar, and returns the results of those that succeeded.
+    /// Calls `work` on `items` one after the other, with a progress bar, and returns the results of those that succeeded.
     ///
-    /// `name` says what an item is called. Failures are recorded and the rest goes on.
+    /// `name` gives the name of an item for messages. Failures are recorded, and the next item follows.
     ///
     /// # Errors
     /// Only what concerns the whole run: [`Error::Interrupted`] and [`Error::Usage`].
@@ -88,7 +88,7 @@ impl RunReport {
         Ok(results)
     }
 
-    /// Takes down the failure of the input `name`, or gives its result back.
+    /// Records the failure of the input `name`, or returns its result.
     ///
     /// # Errors
     /// Only what concerns the whole run: [`Error::Interrupted`] and [`Error::Usage`].
@@ -103,7 +103,7 @@ impl RunReport {
         }
     }
 
-    /// Hands `result` on; of a run that was interrupted, tells first what failed before it was.
+    /// Returns `result`; if it is [`Error::Interrupted`], prints the summary first.
     ///
     /// # Errors
     /// That of `result`.
@@ -114,7 +114,7 @@ impl RunReport {
         result
     }
 
-    /// Counts how an input ended.
+    /// Counts an input that did not fail.
     pub fn record_outcome(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Done => self.done += 1,
@@ -122,12 +122,12 @@ impl RunReport {
         }
     }
 
-    /// 0 if nothing failed, else 1.
+    /// Exit code of the program: 0 if nothing failed, else 1.
     pub fn exit_code(&self) -> u8 {
         u8::from(self.failed_count() > 0 || !self.faults.is_empty())
     }
 
-    /// Takes up how some more inputs ended, and names those that failed, which are not named again at the end.
+    /// Adds the report of further inputs, and prints their failures now rather than at the end.
     pub fn merge(&mut self, other: RunReport, console: &Console) {
         other.print_failures(console);
         self.done += other.done;
@@ -154,7 +154,7 @@ impl RunReport {
         }
     }
 
-    /// Says what was skipped, counts warnings and names everything that failed.
+    /// Prints the search summary, the number of skipped inputs, warnings, and every failure.
     pub fn print_summary(&self, console: &Console) {
         if let Some(summary) = &self.summary {
             self.print_search_summary(summary, console);
@@ -177,7 +177,7 @@ impl RunReport {
 }
 
 impl RunReport {
-    /// Tells what a search found, and how it ended.
+    /// Prints what a search found and skipped, as text and, if asked for, as JSON.
     fn print_search_summary(&self, summary: &SearchSummary, console: &Console) {
         for (kind, of_kind) in &summary.skipped {
             if of_kind.severity == SkipSeverity::MaybeWanted {
@@ -201,7 +201,7 @@ impl RunReport {
             object["already_there"] = self.skipped.into();
             object["failed"] = self.failed_count().into();
             object["warnings"] = json!(console.warnings().counts());
-            // Whoever reads stdout no more has seen enough.
+            // A reader that closed stdout is no failure.
             let _ = console.out(&json!({"summary": object}).to_string());
         }
     }

@@ -1,18 +1,18 @@
-//! Where the time of one piece of work went, stage by stage, for `-v` and `--json`.
+//! Wall time of one photo by stage (`decode`, `preprocess`, `backbone`, …), for `-v` and `--json`.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// Named stages in the order in which they first ran; a stage that runs again adds up.
+/// Time by named stage, in the order in which the stages first ran; a stage that runs again adds up.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stopwatch {
     stages: Vec<(&'static str, Duration)>,
 }
 
 impl Stopwatch {
-    /// Runs `work` and books its time to `stage`.
+    /// Runs `work` and adds its wall time to `stage`.
     pub fn time<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
@@ -20,7 +20,7 @@ impl Stopwatch {
         result
     }
 
-    /// Books `time` to `stage`.
+    /// Adds `time` to `stage`.
     pub fn add(&mut self, stage: &'static str, time: Duration) {
         match self.stages.iter_mut().find(|(name, _)| *name == stage) {
             Some((_, total)) => *total += time,
@@ -28,12 +28,12 @@ impl Stopwatch {
         }
     }
 
-    /// All stages together.
+    /// The sum of all stages.
     pub fn total(&self) -> Duration {
         self.stages.iter().map(|(_, time)| *time).sum()
     }
 
-    /// All stages together, in seconds, to a tenth of a millisecond.
+    /// The sum of all stages in seconds, rounded to a tenth of a millisecond.
     pub fn seconds(&self) -> f64 {
         (self.total().as_secs_f64() * 1e4).round() / 1e4
     }

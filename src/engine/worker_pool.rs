@@ -1,17 +1,17 @@
-//! The threads that decode and finish photos while the device has its own.
+//! The threads that decode and finish photos beside the device.
 //!
-//! Where the network runs on the processor, it gets the cores, and these fill the gaps: they give way wherever both could
-//! run. Beside a GPU they are all that the processor does.
+//! Where the backbone runs on the CPU it needs the cores, so these threads have a lower priority and fill the gaps. Beside a
+//! GPU they have the processor to themselves.
 
 use candle_core::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 
-/// As many as the program may use, for work beside a network on `device`.
+/// As many threads as the global pool has, for work beside a backbone on `device`.
 ///
 /// # Errors
-/// If the system starts no more threads.
+/// [`Error::Usage`] if the system starts no more threads.
 pub fn build_worker_pool(device: &Device) -> Result<ThreadPool> {
     let gives_way = matches!(device, Device::Cpu);
     ThreadPoolBuilder::new()
@@ -26,15 +26,15 @@ pub fn build_worker_pool(device: &Device) -> Result<ThreadPool> {
         .map_err(|error| Error::Usage(format!("no threads can be started: {error}")))
 }
 
-/// Lets other threads of the program go first. On Linux, niceness is that of a thread.
+/// Lets other threads of the program go first. On Linux, niceness is per thread.
 #[cfg(target_os = "linux")]
 fn lower_priority() {
-    // Where that is refused, the work is done all the same.
+    // If it is refused, the work is merely not deprioritised.
     let thread = rustix::thread::gettid();
     let _ = rustix::process::setpriority_process(Some(thread), NICENESS);
 }
 
-/// Of threads in the background: a tenth of the time where others want to run too.
+/// Niceness of the workers: about a tenth of the time of a thread with niceness 0.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 

@@ -1,8 +1,8 @@
-//! What a predictor is to be made of, and the making.
+//! [`PredictorBuilder`]: which heads, backbone, devices and sizes a [`Predictor`] has, and how it is loaded.
 
 use std::path::PathBuf;
 
-use super::Predictor;
+use super::predict::Predictor;
 use crate::engine::BatchSize;
 use crate::error::{Error, Result};
 use crate::model::backbone::{Backbone, BackboneConfig};
@@ -19,7 +19,7 @@ use crate::tasks::segment::LabelPredictor;
 use crate::tasks::{InferenceMode, TaskPredictor};
 use crate::terminal::console::Console;
 
-/// What a [`Predictor`] is to be made of: one head at least. Whatever is not said is as the commands have it.
+/// Settings of a [`Predictor`], with at least one head. The defaults are those of the commands.
 #[derive(Debug, Clone, Default)]
 pub struct PredictorBuilder {
     depth: Option<PathBuf>,
@@ -38,97 +38,107 @@ pub struct PredictorBuilder {
     no_calibration: bool,
 }
 
+impl Predictor {
+    /// A builder with the defaults of the commands, and no head yet.
+    pub fn builder() -> PredictorBuilder {
+        PredictorBuilder::default()
+    }
+}
+
 impl PredictorBuilder {
-    /// Finds depths, with the head of this name (`dino heads list` shows them) or in this `.safetensors` file.
+    /// Predicts depth with a head: its name (`dino heads list` shows them), or the path of its `.safetensors` file.
     pub fn depth(mut self, head: impl Into<PathBuf>) -> Self {
         self.depth = Some(head.into());
         self
     }
 
-    /// Finds labels, with the head of this name or in this file.
+    /// Predicts a class for each pixel with a head, given by name or path as in [`PredictorBuilder::depth`].
     pub fn segment(mut self, head: impl Into<PathBuf>) -> Self {
         self.segment = Some(head.into());
         self
     }
 
-    /// Another backbone than the heads name; they refuse one that they were not trained on.
+    /// The name of a backbone, in place of the one that the first head names. Heads refuse one that they were not trained
+    /// on.
     pub fn model(mut self, name: impl Into<String>) -> Self {
         self.model = Some(name.into());
         self
     }
 
-    /// The folder of models and heads, in place of `$DINO_HOME` or else the platform's data folder.
+    /// The folder of models and heads. Default: `$DINO_HOME`, or else the platform's data folder.
     pub fn store(mut self, folder: impl Into<PathBuf>) -> Self {
         self.store = Some(folder.into());
         self
     }
 
-    /// Whether nothing is ever fetched.
+    /// Whether fetching a missing backbone is forbidden. Default: false, unless the environment forbids it.
     pub fn offline(mut self, offline: bool) -> Self {
         self.offline = offline;
         self
     }
 
-    /// Where to compute. Several GPUs share what [`Predictor::predict_each`] is given.
+    /// Where to compute. Several GPUs share the photos of [`Predictor::predict_each`].
     pub fn device(mut self, device: DeviceChoice) -> Self {
         self.device = device;
         self
     }
 
-    /// The number type of the backbone.
+    /// The number type that the backbone computes in.
     pub fn dtype(mut self, dtype: DtypeChoice) -> Self {
         self.dtype = dtype;
         self
     }
 
-    /// How many photos of one size [`Predictor::predict_each`] computes at once.
+    /// How many photos of one padded size [`Predictor::predict_each`] computes as one batch.
     pub fn batch_size(mut self, photos: BatchSize) -> Self {
         self.batch_size = photos;
         self
     }
 
-    /// Bytes of memory that photos may take, together in [`Predictor::predict_each`]; else four fifths of what is free.
+    /// The most bytes of host memory that photos may take, those of [`Predictor::predict_each`] together. Default: four
+    /// fifths of what is free.
     pub fn max_memory(mut self, bytes: u64) -> Self {
         self.max_memory = Some(bytes);
         self
     }
 
-    /// What the backbone sees of an image, in place of the size that a head was trained for.
+    /// The size at which an image goes through the backbone. Default: the size that a head was trained for.
     pub fn size(mut self, size: SizeRule) -> Self {
         self.size = Some(size);
         self
     }
 
-    /// Whether the mirrored image is averaged in, for twice the time.
+    /// Whether the scores of the mirrored image are averaged in, which takes twice the time. Default: false.
     pub fn flip(mut self, flip: bool) -> Self {
         self.flip = flip;
         self
     }
 
-    /// Whether borders are fitted to the image's own edges; if nothing is said, those of labels are, and depths are not.
+    /// Whether borders are refined along the image's own edges. Default: for labels, not for depths.
     pub fn refine(mut self, refine: bool) -> Self {
         self.refine = Some(refine);
         self
     }
 
-    /// Whether depths come with their standard deviations.
+    /// Whether depths come with their standard deviations ([`DepthPrediction::deviation`](super::DepthPrediction::deviation)).
+    /// Default: false.
     pub fn uncertainty(mut self, uncertainty: bool) -> Self {
         self.uncertainty = uncertainty;
         self
     }
 
-    /// Whether depths are converted as `dino calibrate depth` fitted it for the head, if it did; they are if nothing is said.
+    /// Whether depths are scaled and shifted as `dino calibrate depth` fitted it for the head, if it did. Default: true.
     pub fn calibration(mut self, calibration: bool) -> Self {
         self.no_calibration = !calibration;
         self
     }
 
-    /// Finds the heads and loads the backbone, on every device. `vits14-focus`, which the heads that come with the program
-    /// read, is fetched into the store if it is not there; other backbones are not.
+    /// Finds the heads, and loads the backbone on every device. `vits14-focus`, the backbone of the heads that come with the
+    /// program, is fetched into the store if it is missing; other backbones are not.
     ///
     /// # Errors
-    /// [`Error::Usage`] if no head is asked for, or a wish cannot be fulfilled; [`Error::Model`] if there is no such head or
-    /// backbone, or they do not fit each other; if a device fails, or a download.
+    /// [`Error::Usage`] if there is no head, or a setting is not possible with it or on the device; [`Error::Model`] if there
+    /// is no such head or backbone, or they do not fit each other; if a device or a download fails.
     pub fn build(self) -> Result<Predictor> {
         let store = match &self.store {
             Some(folder) => Store::at(folder),
@@ -142,36 +152,37 @@ impl PredictorBuilder {
         let mut notes = Vec::new();
         let depth = choose("depth", &self.depth)?;
         let calibration = match depth.as_ref().filter(|_| !self.no_calibration) {
-            Some(found) => heads.calibration(found, &mut |why| notes.push(why))?,
+            Some(located) => heads.calibration(located, &mut |why| notes.push(why))?,
             None => None,
         };
-        let depth = depth.map(|found| found.head);
-        let labels = choose("segment", &self.segment)?.map(|found| found.head);
+        let depth = depth.map(|located| located.head);
+        let labels = choose("segment", &self.segment)?.map(|located| located.head);
         if let Some(head) = depth.as_ref().filter(|_| self.uncertainty) {
             notes.extend(note_on_deviation(head)?);
         }
         let heads: Vec<&Head> = depth.iter().chain(&labels).collect();
         let (backbones, config) = self.load_backbones(&store, &heads, &mut notes)?;
-        // Shows nothing, and what it is told comes to nothing: what matters of that is in the notes.
+        // Prints nothing; what matters of its messages is in the notes.
         let console = Console::new(true, false).recorder();
         let (recipe, patch_size) = (self.head_recipe(), config.patch_size);
         let depth = depth.map(|head| -> Result<DepthPredictor> {
             let deviation = self.uncertainty;
-            let mut reader = DepthPredictor::new(&recipe, head, deviation, patch_size, &console)?;
-            reader.attach_backbones(&backbones)?;
+            let mut predictor =
+                DepthPredictor::new(&recipe, head, deviation, patch_size, &console)?;
+            predictor.attach_backbones(&backbones)?;
             let Some(calibration) = &calibration else {
-                return Ok(reader);
+                return Ok(predictor);
             };
             notes.push(calibration.summary());
-            notes.extend(calibration.input_mismatch(&reader.describe_input()));
-            reader.with_conversion(calibration.scale, calibration.shift)
+            notes.extend(calibration.input_mismatch(&predictor.describe_input()));
+            predictor.with_conversion(calibration.scale, calibration.shift)
         });
         let depth = depth.transpose()?;
         let labels = labels.map(|head| -> Result<LabelPredictor> {
-            let mut reader = LabelPredictor::new(&recipe, head, patch_size, &console)?;
-            reader.attach_backbones(&backbones)?;
-            notes.extend(note_on_protocol(&reader));
-            Ok(reader)
+            let mut predictor = LabelPredictor::new(&recipe, head, patch_size, &console)?;
+            predictor.attach_backbones(&backbones)?;
+            notes.extend(note_on_protocol(&predictor));
+            Ok(predictor)
         });
         let labels = labels.transpose()?;
         Ok(Predictor {
@@ -189,7 +200,7 @@ impl PredictorBuilder {
         })
     }
 
-    /// How all heads are used.
+    /// The settings that all heads share.
     fn head_recipe(&self) -> HeadRecipe {
         HeadRecipe {
             size: self.size,
@@ -199,7 +210,7 @@ impl PredictorBuilder {
         }
     }
 
-    /// The backbone that `heads` read, on each device, and what it is.
+    /// The backbone of `heads`, once on each device, and its shape.
     fn load_backbones(
         &self,
         store: &Store,
@@ -211,7 +222,7 @@ impl PredictorBuilder {
                 "no head is asked for; call .depth(NAME), .segment(NAME) or both on the builder";
             return Err(Error::Usage(why.into()));
         };
-        // Wrong wishes are found before anything is fetched.
+        // Settings are checked before anything is fetched.
         let devices = self.device.open_all(&mut |note| notes.push(note))?;
         let dtypes = devices.iter().map(|device| self.dtype.resolve(device));
         let dtypes: Vec<_> = dtypes.collect::<Result<_>>()?;
@@ -240,10 +251,10 @@ impl PredictorBuilder {
     }
 }
 
-/// What is to be said of the standard deviations of `head`.
+/// A note where the standard deviations of `head` are not calibrated.
 ///
 /// # Errors
-/// [`Error::Usage`] if it gives none.
+/// [`Error::Usage`] if the head gives no standard deviations.
 fn note_on_deviation(head: &Head) -> Result<Option<String>> {
     let name = &head.meta.name;
     match (readout_of(&head.meta)?, &head.meta.calibration) {
@@ -263,11 +274,11 @@ fn note_on_deviation(head: &Head) -> Result<Option<String>> {
     }
 }
 
-/// Says where a head is run in another way than its publisher does.
-fn note_on_protocol(reader: &LabelPredictor) -> Option<String> {
-    let meta = &reader.head().meta;
+/// A note where settings replace the evaluation protocol of the head.
+fn note_on_protocol(predictor: &LabelPredictor) -> Option<String> {
+    let meta = &predictor.head().meta;
     let protocol = meta.protocol?;
-    let follows = matches!(reader.mode(), InferenceMode::Protocol(..));
+    let follows = matches!(predictor.mode(), InferenceMode::Protocol(..));
     (!follows).then(|| {
         format!(
             "the size, the mirrored image or the borders that were asked for take the place of the protocol {} of the head {}",

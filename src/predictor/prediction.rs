@@ -1,4 +1,4 @@
-//! What was found in an image, with its units.
+//! [`Prediction`]: depths and labels of one image at its own size, with their units and classes.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::model::input::Geometry;
 use crate::tasks::depth::METRE;
 use crate::vision::postprocess::{DepthMap, LabelMap};
 
-/// What was found in an image, by what was asked of the [`PredictorBuilder`](super::PredictorBuilder).
+/// The maps of one image, one for each head that was given to the [`PredictorBuilder`](super::PredictorBuilder).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Prediction {
     pub(super) depth: Option<DepthPrediction>,
@@ -17,29 +17,29 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// How far away everything is.
+    /// The depth map.
     ///
     /// # Errors
-    /// [`Error::Usage`] if no head for depth was asked for.
+    /// [`Error::Usage`] if the predictor has no depth head.
     pub fn depth(&self) -> Result<&DepthPrediction> {
         self.depth.as_ref().ok_or_else(|| no_head_error("depth"))
     }
 
-    /// What everything is.
+    /// The label map.
     ///
     /// # Errors
-    /// [`Error::Usage`] if no head for classes was asked for.
+    /// [`Error::Usage`] if the predictor has no label head.
     pub fn labels(&self) -> Result<&LabelPrediction> {
         self.labels.as_ref().ok_or_else(|| no_head_error("segment"))
     }
 
-    /// What may not be as it was meant, in sentences: what a decoder made of an odd file, an image that was seen smaller
-    /// than asked for, a head for streets that looks at a room.
+    /// Warnings in sentences: what a decoder made of an odd file, an image that was computed at a smaller size than asked
+    /// for, a head for streets on a photo of a room.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Notes that the image was made smaller than it was asked for.
+    /// Adds a warning if the image was computed at a smaller size than asked for.
     pub(super) fn note_reduced(&mut self, geometry: &Geometry) {
         let (width, height) = geometry.resized;
         let note =
@@ -56,7 +56,7 @@ fn no_head_error(method: &str) -> Error {
     ))
 }
 
-/// Depth along the viewing axis, at every pixel of the image.
+/// Depth along the viewing axis (not distance from the camera), at every pixel of the image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DepthPrediction {
     map: DepthMap,
@@ -76,7 +76,7 @@ impl DepthPrediction {
         (self.map.width as u32, self.map.height as u32)
     }
 
-    /// `[height, width]` by rows, in the [`DepthPrediction::unit`] of the head.
+    /// `[height, width]`, row by row, in the [`DepthPrediction::unit`] of the head.
     pub fn values(&self) -> &[f32] {
         &self.map.depth
     }
@@ -86,7 +86,7 @@ impl DepthPrediction {
         &self.unit
     }
 
-    /// The values if they are metres, as those of all heads that come with the program and of Meta's.
+    /// [`DepthPrediction::values`] if they are metres, as those of all heads that come with the program and of Meta's.
     ///
     /// # Errors
     /// [`Error::Model`] if the head gives another unit.
@@ -100,20 +100,20 @@ impl DepthPrediction {
         }
     }
 
-    /// The standard deviation of each value, likewise, if [`PredictorBuilder::uncertainty`](super::PredictorBuilder::uncertainty) asked for
-    /// it.
+    /// `[height, width]`, the standard deviation of each value in the same unit; none unless
+    /// [`PredictorBuilder::uncertainty`](super::PredictorBuilder::uncertainty) is set.
     pub fn deviation(&self) -> Option<&[f32]> {
         (!self.map.deviation.is_empty()).then_some(&self.map.deviation)
     }
 
-    /// The value at column `x` of row `y`; none beyond the image.
+    /// The value at column `x` of row `y`; none outside the image.
     pub fn at(&self, x: u32, y: u32) -> Option<f32> {
         let index = pixel_index(self.size(), (x, y))?;
         self.values().get(index).copied()
     }
 }
 
-/// A class at every pixel of the image.
+/// A class for every pixel of the image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelPrediction {
     map: LabelMap,
@@ -130,29 +130,29 @@ impl LabelPrediction {
         (self.map.width as u32, self.map.height as u32)
     }
 
-    /// `[height, width]` by rows, indices of [`LabelPrediction::classes`].
+    /// `[height, width]`, row by row, indices into [`LabelPrediction::classes`].
     pub fn ids(&self) -> &[u16] {
         &self.map.ids
     }
 
-    /// `[height, width]`, the probability that the head gives each label, from 0 to 1.
+    /// `[height, width]`, the probability of each label, from 0 to 1.
     pub fn confidence(&self) -> &[f32] {
         &self.map.confidence
     }
 
-    /// Names and colours, by id.
+    /// Name and colour of each class, by id.
     pub fn classes(&self) -> &[Class] {
         &self.classes
     }
 
-    /// The class at column `x` of row `y`; none beyond the image.
+    /// The class at column `x` of row `y`; none outside the image.
     pub fn at(&self, x: u32, y: u32) -> Option<&Class> {
         let id = self.ids().get(pixel_index(self.size(), (x, y))?)?;
         self.classes.get(usize::from(*id))
     }
 }
 
-/// Where a pixel is in a map of (width, height).
+/// Index of pixel (x, y) in a row-major map of (width, height); none outside.
 fn pixel_index((width, height): (u32, u32), (x, y): (u32, u32)) -> Option<usize> {
     (x < width && y < height).then_some(y as usize * width as usize + x as usize)
 }

@@ -1,4 +1,4 @@
-//! The arrays that a row consists of: which are stored, their shapes, and their bytes.
+//! The arrays of a row: which of them a dataset stores, their shapes, and their encoding as little-endian bytes.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -7,27 +7,27 @@ use crate::error::{Error, Result};
 use crate::io::features::{DatasetMeta, FeatureRow, Precision, RowInfo};
 use crate::model::input::Grid;
 
-/// A kind of array.
+/// An array of a row. L layers, D width of a token, R register tokens, `width` as [`DatasetMeta::patch_width`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FeatureArray {
-    /// `[L, D]`.
+    /// Cls tokens, `[L, D]`.
     Cls,
-    /// `[L, rows, cols, width]`.
+    /// Patch tokens, `[L, rows, cols, width]`.
     Patches,
-    /// `[L, R, D]`.
+    /// Register tokens, `[L, R, D]`.
     Registers,
-    /// As `Cls`, of the coarser look.
+    /// Cls tokens of the coarse scale, `[L, D]`.
     CoarseCls,
-    /// `[L, rows, cols, D]`, of the coarser look.
+    /// Patch tokens of the coarse scale, `[L, rows, cols, D]`.
     CoarsePatches,
-    /// `[points, 2]`: x and y in pixels, always in single precision.
+    /// Coordinates `[points, 2]`: x and y in pixels of the photo, always f32.
     Points,
-    /// `[points, L, D]`.
+    /// Features at those pixels, `[points, L, D]`.
     PointFeatures,
 }
 
 impl FeatureArray {
-    /// All kinds.
+    /// All arrays, in the order in which they are stored.
     pub(super) const ALL: [FeatureArray; 7] = [
         FeatureArray::Cls,
         FeatureArray::Patches,
@@ -53,7 +53,7 @@ impl FeatureArray {
         FeatureArray::ALL.into_iter().filter(is_stored).collect()
     }
 
-    /// What columns, tensors and files are called.
+    /// The name in columns, tensors and files.
     pub(super) fn name(self) -> &'static str {
         match self {
             FeatureArray::Cls => "cls",
@@ -66,7 +66,7 @@ impl FeatureArray {
         }
     }
 
-    /// The number type of its numbers.
+    /// The number type in which it is stored.
     pub(super) fn precision(self, meta: &DatasetMeta) -> Precision {
         match self {
             FeatureArray::Points => Precision::F32,
@@ -74,7 +74,7 @@ impl FeatureArray {
         }
     }
 
-    /// Its shape in a row.
+    /// Its shape for the row `info`.
     pub(super) fn shape(self, meta: &DatasetMeta, info: &RowInfo) -> Vec<usize> {
         let (layers, dim) = (meta.layers.len(), meta.dim);
         let of_grid = |grid: Grid, width| vec![layers, grid.rows, grid.cols, width];
@@ -90,13 +90,13 @@ impl FeatureArray {
         }
     }
 
-    /// Its bytes in a row.
+    /// Its bytes for the row `info`.
     pub(super) fn size_in_bytes(self, meta: &DatasetMeta, info: &RowInfo) -> usize {
         let numbers = self.shape(meta, info).iter().product::<usize>();
         numbers * self.precision(meta).size_in_bytes()
     }
 
-    /// The numbers that a row has of it.
+    /// Copies its numbers out of `row`, flat; empty if there are none.
     fn numbers(self, row: &FeatureRow) -> Vec<f32> {
         let coarse = row.coarse.as_ref();
         match self {
@@ -112,7 +112,7 @@ impl FeatureArray {
         }
     }
 
-    /// Gives `row` its numbers.
+    /// Puts its numbers into `row`.
     fn fill(self, row: &mut FeatureRow, numbers: Vec<f32>) {
         match self {
             FeatureArray::Cls => row.cls = numbers,
@@ -136,20 +136,21 @@ impl FeatureArray {
     }
 }
 
-/// A row as it is stored.
+/// A row as it is stored: its arrays as bytes.
 #[derive(Debug, Clone)]
 pub(super) struct EncodedRow {
-    /// What is known of it.
+    /// The row without its numbers.
     pub(super) info: RowInfo,
-    /// The bytes of its arrays, in the order of [`FeatureArray::stored`], little-endian.
+    /// Little-endian bytes of its arrays, in the order of [`FeatureArray::stored`].
     pub(super) arrays: Vec<Vec<u8>>,
 }
 
 impl EncodedRow {
-    /// Turns a row into bytes.
+    /// Encodes `row` in the precision of `meta`.
     ///
     /// # Errors
-    /// Names the photo if an array has not the shape that it is to have, or numbers that the precision does not hold.
+    /// Names the photo if an array has not the shape that `meta` implies, or has numbers that are not finite or beyond the
+    /// range of the precision.
     pub(super) fn of(row: &FeatureRow, meta: &DatasetMeta) -> Result<Self> {
         let info = RowInfo::of(row);
         if meta.coarse.is_some() != info.coarse_grid.is_some() {
@@ -179,7 +180,7 @@ impl EncodedRow {
         })
     }
 
-    /// Turns the bytes into a row, whose arrays have the lengths that they are to have.
+    /// Decodes the row; the lengths of its arrays must have been checked.
     pub(super) fn decode(self, meta: &DatasetMeta) -> FeatureRow {
         let info = self.info;
         let mut row = FeatureRow {
@@ -204,17 +205,17 @@ impl EncodedRow {
 }
 
 impl FeatureRow {
-    /// Rounds features to what `precision` holds, as they are stored.
+    /// Rounds features to `precision`, as they are stored.
     ///
     /// # Errors
-    /// Names the photo if it has features that `precision` does not hold.
+    /// Names the photo if it has features that are not finite or beyond the range of `precision`.
     pub fn round(&mut self, precision: Precision) -> Result<()> {
         let FeatureRow {
             cls,
             patches,
             registers,
             coarse,
-            point_features: at,
+            point_features,
             ..
         } = self;
         let (coarse_cls, coarse_patches) = match coarse {
@@ -227,7 +228,7 @@ impl FeatureRow {
             Some(registers),
             coarse_cls,
             coarse_patches,
-            Some(at),
+            Some(point_features),
         ];
         for numbers in arrays.into_iter().flatten() {
             let bytes =
@@ -238,7 +239,10 @@ impl FeatureRow {
     }
 }
 
-/// Little-endian bytes of `numbers`; why there are none where one of them is not finite, or not as `precision`.
+/// Little-endian bytes of `numbers`.
+///
+/// # Errors
+/// The reason, as the end of a sentence, if a number is not finite or beyond the range of `precision`.
 fn encode(numbers: &[f32], precision: Precision) -> Result<Vec<u8>, String> {
     if !numbers.iter().all(|number| number.is_finite()) {
         return Err("has features that are no finite numbers; there is something wrong with the backbone's weights, or with the photo".into());

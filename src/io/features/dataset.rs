@@ -1,4 +1,4 @@
-//! Datasets that are there, read.
+//! [`Dataset`]: a dataset that is read.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -11,13 +11,13 @@ use crate::io::features::folder::{DatasetFolder, META_FILE, PartInfo, check_uniq
 use crate::io::features::parts::{self, FileStat, PartReader};
 use crate::io::features::{DatasetFormat, DatasetMeta, FeatureRow, RowInfo};
 
-/// Parts that are kept open; none of them has an open file.
+/// Parts whose readers are cached; none of them holds an open file.
 const MAX_OPEN_PARTS: usize = 4;
 
-/// A dataset that is there, opened for reading.
+/// A dataset that is opened for reading.
 ///
-/// What is known of the rows is in memory, about 500 bytes for each; numbers are read when they are asked for, and at most
-/// a few groups of rows of 16 MiB are kept. Threads may share it.
+/// The [`RowInfo`]s are in memory, about 500 bytes for each; numbers are read when they are asked for, and at most a few
+/// groups of rows of 16 MiB are cached. Threads may share it.
 pub struct Dataset {
     folder: DatasetFolder,
     meta: Arc<DatasetMeta>,
@@ -30,7 +30,7 @@ impl Dataset {
     /// Opens the dataset in `folder`.
     ///
     /// # Errors
-    /// Names the folder if it is none, or not that of a dataset; and the file in it that cannot be read, was written by a
+    /// Names the folder if it is missing, or not that of a dataset; and the file in it that cannot be read, was written by a
     /// newer dino, is damaged, or belongs to another dataset.
     pub fn open(folder: &Path) -> Result<Dataset> {
         match fs::metadata(folder) {
@@ -62,52 +62,52 @@ impl Dataset {
         })
     }
 
-    /// Whether `folder` says that it is a dataset.
+    /// Whether `folder` has the description of a dataset.
     pub fn is_at(folder: &Path) -> bool {
         folder.join(META_FILE).is_file()
     }
 
-    /// What holds for all rows.
+    /// The description that all rows share.
     pub fn meta(&self) -> &DatasetMeta {
         &self.meta
     }
 
-    /// Where it is.
+    /// Its folder.
     pub fn folder(&self) -> &Path {
         &self.folder.path
     }
 
-    /// Which files it consists of.
+    /// The format of its parts.
     pub fn format(&self) -> DatasetFormat {
         self.folder.format
     }
 
-    /// The file that makes a part be there: for arrays of NumPy's, the table beside them.
+    /// The file of the part of this index; for NumPy arrays, the table beside them.
     pub fn part_path(&self, part: usize) -> Option<&Path> {
         self.parts.get(part).map(|found| found.path.as_path())
     }
 
-    /// The files that make parts be there, see [`Dataset::part_path`].
+    /// The files of all parts, see [`Dataset::part_path`].
     pub fn part_paths(&self) -> impl Iterator<Item = &Path> {
         self.parts.iter().map(|found| found.path.as_path())
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there is no row at all.
+    /// Whether it has no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// What is known of the rows, in the order of parts, then rows. A photo may be there twice, with the same content.
+    /// The rows without their numbers, in the order of parts, then rows. A photo may occur twice with the same content.
     pub fn rows(&self) -> &[RowInfo] {
         &self.rows
     }
 
-    /// Reads a row. Rows that follow each other are read fastest.
+    /// Reads the row at `index` of [`Dataset::rows`]. Reading consecutive rows is fastest.
     ///
     /// # Errors
     /// Names the part that cannot be read, is damaged, or was replaced since the dataset was opened.
@@ -179,21 +179,21 @@ impl fmt::Debug for Dataset {
     }
 }
 
-/// The folder with its format: by its ending, or, where it was renamed, by what is in it.
+/// The folder with its format: by its extension, or, if it was renamed, by the parts in it.
 fn detect_folder(path: &Path) -> Result<DatasetFolder> {
     let with = |format| DatasetFolder {
         path: path.to_owned(),
         format,
     };
-    let mut there = Vec::new();
+    let mut present = Vec::new();
     for format in DatasetFormat::ALL {
         if !with(format).part_files()?.is_empty() {
-            there.push(format);
+            present.push(format);
         }
     }
-    match (DatasetFormat::from_path(path), there.as_slice()) {
+    match (DatasetFormat::from_path(path), present.as_slice()) {
         (Some(format), []) => Ok(with(format)),
-        (Some(format), there) if there.contains(&format) => Ok(with(format)),
+        (Some(format), present) if present.contains(&format) => Ok(with(format)),
         (None, [format]) => Ok(with(*format)),
         (Some(format), [other, ..]) => Err(Error::file(
             path,

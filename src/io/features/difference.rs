@@ -1,11 +1,12 @@
-//! How two datasets differ, in words.
+//! How the descriptions of two datasets differ, in words for error messages.
 
 use serde_json::{Map, Value};
 
 use crate::io::features::DatasetMeta;
 
 impl DatasetMeta {
-    /// The first difference of a dataset to what is `wanted`, as what is said of it; none if they are the same.
+    /// The first difference from `wanted`, as the end of a sentence about this dataset (`was made with …, not …`); none if
+    /// they are the same.
     pub fn difference(&self, wanted: &DatasetMeta) -> Option<String> {
         let is = self;
         if is.model != wanted.model {
@@ -57,8 +58,8 @@ impl DatasetMeta {
             None => "patch tokens that are not pooled".into(),
         };
         let basis = |basis: &Option<(String, usize)>| match basis {
-            Some((digest, shown)) => format!(
-                "{shown} components of the basis {}",
+            Some((digest, components)) => format!(
+                "{components} components of the basis {}",
                 digest.get(..8).unwrap_or(digest)
             ),
             None => "patch tokens themselves".into(),
@@ -105,7 +106,7 @@ fn blocks(blocks: &[usize]) -> String {
     }
 }
 
-/// The first place in which two values differ, and what they have there.
+/// The first key, dotted, at which two JSON values differ, with both values there.
 fn first_difference(key: &str, is: &Value, wanted: &Value) -> Option<(String, Value, Value)> {
     if let (Value::Object(is), Value::Object(wanted)) = (is, wanted) {
         let mut keys: Vec<&String> = is.keys().collect();

@@ -1,47 +1,45 @@
-//! The folder of a dataset: what it says of itself, and which files are its parts.
+//! The folder of a dataset: its description `_dataset.json`, and its part files.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::io::features::part_name::{parse_part_name, part_file_name};
 use crate::io::features::parts::{self, FileStat};
 use crate::io::features::{DatasetFormat, DatasetMeta, RowInfo};
 use crate::system::files::write_atomic;
 
-/// The file with the [`DatasetMeta`]; readers of folders of Parquet pass over names that begin so.
+/// The file with the [`DatasetMeta`]. Readers of folders of Parquet skip names that begin with an underscore.
 pub(super) const META_FILE: &str = "_dataset.json";
 
-/// Digits of a part's number, at least.
-const DIGITS: usize = 5;
-
-/// A folder with files of a format.
+/// The folder of a dataset, and the format of its parts.
 #[derive(Debug, Clone)]
 pub(super) struct DatasetFolder {
     pub(super) path: PathBuf,
     pub(super) format: DatasetFormat,
 }
 
-/// A part that is there.
+/// A part on disk.
 #[derive(Debug, Clone)]
 pub(super) struct PartInfo {
-    /// The file that makes it be there.
+    /// Its file; for NumPy arrays, the table.
     pub(super) path: PathBuf,
-    /// As it was when it was opened.
+    /// The state of that file when it was opened.
     pub(super) stat: Option<FileStat>,
-    /// Whether it can be continued.
+    /// Whether rows can be appended to it, see [`PartReader::is_compact`](parts::PartReader::is_compact).
     pub(super) is_compact: bool,
 }
 
 impl DatasetFolder {
-    /// What the folder says of itself; none if it says nothing.
+    /// Reads the description; none if the file is missing.
     ///
     /// # Errors
-    /// Names the file that cannot be read or is not understood.
+    /// Names the file if it cannot be read, or is no description that this version knows.
     pub(super) fn read_meta(&self) -> Result<Option<DatasetMeta>> {
         let path = self.path.join(META_FILE);
         match fs::read_to_string(&path) {
@@ -53,24 +51,23 @@ impl DatasetFolder {
         }
     }
 
-    /// Writes what it says of itself.
+    /// Writes the description.
     ///
     /// # Errors
-    /// Names the file.
+    /// Names the file if it cannot be written.
     pub(super) fn write_meta(&self, meta: &DatasetMeta) -> Result<()> {
         write_atomic(&self.path.join(META_FILE), |writer| {
             writeln!(writer, "{:#}", meta.to_json())
         })
     }
 
-    /// The path of a part.
+    /// The path of the part `number` of `prefix`.
     pub(super) fn part_path(&self, prefix: &str, number: usize) -> PathBuf {
-        let ending = self.format.part_extension();
         self.path
-            .join(format!("{prefix}-{number:0DIGITS$}.{ending}"))
+            .join(part_file_name(prefix, number, self.format.part_extension()))
     }
 
-    /// The files that make parts be there, by prefix and number.
+    /// The files of all parts, sorted by prefix and number.
     ///
     /// # Errors
     /// Names the folder that cannot be read.
@@ -83,7 +80,7 @@ impl DatasetFolder {
             let is_part = path
                 .extension()
                 .is_some_and(|ending| ending == self.format.part_extension());
-            // As readers of Parquet do it; unfinished files are hidden.
+            // As readers of Parquet do; unfinished files begin with a dot.
             if is_part && !name.starts_with(['.', '_']) && path.is_file() {
                 files.push(path);
             }
@@ -95,7 +92,7 @@ impl DatasetFolder {
         Ok(files)
     }
 
-    /// Opens all parts, for what is known of their rows.
+    /// Opens all parts, and reads their rows without the numbers.
     ///
     /// # Errors
     /// Names a file that cannot be read, is damaged, or is of another dataset or none.
@@ -104,13 +101,13 @@ impl DatasetFolder {
         meta: &Arc<DatasetMeta>,
     ) -> Result<(Vec<PartInfo>, Vec<RowInfo>)> {
         let opened = self.part_files()?.into_par_iter().map(|path| {
-            // Before it is opened: what is replaced meanwhile is not what was seen.
-            let seen = FileStat::at(&path);
+            // Before it is opened, so that a replacement meanwhile is noticed.
+            let stat = FileStat::at(&path);
             let (rows, part) = parts::open(self.format, &path, meta)?;
             let is_compact = part.is_compact();
             let found = PartInfo {
                 path,
-                stat: seen,
+                stat,
                 is_compact,
             };
             Ok((found, rows))
@@ -125,17 +122,7 @@ impl DatasetFolder {
     }
 }
 
-/// The prefix and the number that a part is named by.
-pub(super) fn parse_part_name(path: &Path) -> Option<(String, usize)> {
-    let (prefix, number) = path.file_stem()?.to_str()?.rsplit_once('-')?;
-    let is_number = number.len() >= DIGITS && number.bytes().all(|digit| digit.is_ascii_digit());
-    match is_number {
-        true => Some((prefix.to_owned(), number.parse().ok()?)),
-        false => None,
-    }
-}
-
-/// Refuses a photo that is in a dataset twice with different contents.
+/// Refuses a photo that occurs in a dataset twice with different contents.
 ///
 /// # Errors
 /// Names the photo and the files.

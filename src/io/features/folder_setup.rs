@@ -1,17 +1,18 @@
-//! What is in a folder before a dataset is written there.
+//! Prepares the folder of a dataset for writing: checks what is in it, and removes what is to be replaced.
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::FeatureArray;
-use crate::io::features::folder::{DatasetFolder, META_FILE, parse_part_name};
-use crate::io::features::writer::DEFAULT_PREFIX;
-use crate::io::features::{DatasetMeta, WriterOptions, parts};
+use crate::io::features::folder::{DatasetFolder, META_FILE};
+use crate::io::features::part_name::parse_part_name;
+use crate::io::features::writer_options::{DEFAULT_PREFIX, WriterOptions};
+use crate::io::features::{DatasetMeta, parts};
 
-/// Refuses what cannot be a dataset.
+/// Refuses a description under which nothing could be stored.
 ///
 /// # Errors
-/// Says why.
+/// [`Error::Model`] with the reason.
 pub(super) fn validate_meta(meta: &DatasetMeta) -> Result<()> {
     let why = match meta {
         _ if meta.format != DatasetMeta::FORMAT => "its format is not the current one",
@@ -22,11 +23,12 @@ pub(super) fn validate_meta(meta: &DatasetMeta) -> Result<()> {
     Err(Error::Model(format!("no dataset of features: {why}")))
 }
 
-/// Makes the folder that of a dataset of `meta`; what it says of itself then.
+/// Makes `folder` that of a dataset of `meta`, and removes the parts that are to be replaced. Returns the description in the
+/// folder.
 ///
 /// # Errors
-/// [`Error::Usage`] if what is there was made otherwise; names the folder if it is no dataset's, and the file that cannot be
-/// read, written or removed.
+/// [`Error::Usage`] if the dataset in the folder differs from `meta` and is not to be replaced; names the folder if it has
+/// files but is no dataset, and the file that cannot be read, written or removed.
 pub(super) fn prepare_folder(
     folder: &DatasetFolder,
     meta: DatasetMeta,
@@ -34,7 +36,7 @@ pub(super) fn prepare_folder(
 ) -> Result<DatasetMeta> {
     let difference = match folder.read_meta() {
         Ok(None) => {
-            // Not even replaced: nobody's work but a dataset is.
+            // Never replaced, even if asked for: only a dataset is.
             if let Some(file) = folder.part_files()?.first() {
                 return Err(Error::file(
                     &folder.path,
@@ -50,7 +52,7 @@ pub(super) fn prepare_folder(
         Ok(Some(is)) => match is.difference(&meta) {
             None => {
                 remove_replaced_parts(folder, &is, options)?;
-                // As it was first written, so that the bytes stay the same.
+                // The description as first written, so that its bytes stay the same.
                 return Ok(is);
             }
             Some(why) => Error::Usage(format!(
@@ -68,7 +70,7 @@ pub(super) fn prepare_folder(
     Ok(meta)
 }
 
-/// Removes the parts that are to be replaced.
+/// If replacing is asked for, removes the parts of this prefix and those that are not of this dataset.
 fn remove_replaced_parts(
     folder: &DatasetFolder,
     meta: &DatasetMeta,
@@ -80,7 +82,7 @@ fn remove_replaced_parts(
     let meta = Arc::new(meta.clone());
     for path in folder.part_files()? {
         let Some((prefix, _)) = parse_part_name(&path) else {
-            // It is none that was written here, and opening it tells what it is.
+            // Not written by dino: opening it later gives the error.
             continue;
         };
         let is_own = options.prefix == DEFAULT_PREFIX || prefix == options.prefix;

@@ -1,24 +1,24 @@
-//! Which files a dataset consists of.
+//! The file formats of datasets, by their extensions.
 
 use std::path::Path;
 
-/// Which files a dataset consists of.
+/// The file format of a dataset's parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DatasetFormat {
-    /// Parquet, uncompressed.
+    /// Parquet, uncompressed: a row for each photo.
     Parquet,
     /// Arrow's IPC files (Feather 2), which can be mapped into memory.
     Arrow,
-    /// A tensor of each kind for each photo.
+    /// safetensors: a tensor of each kind for each photo.
     Safetensors,
-    /// NumPy's arrays, with a table in CSV that tells whose they are.
+    /// NumPy arrays, one file for each kind, and a CSV table of the photos.
     Npy,
-    /// WebDataset: NumPy's arrays and JSON in tar files.
+    /// WebDataset: NumPy arrays and JSON in tar files.
     Tar,
 }
 
 impl DatasetFormat {
-    /// All of them.
+    /// All formats.
     pub const ALL: [DatasetFormat; 5] = [
         DatasetFormat::Parquet,
         DatasetFormat::Arrow,
@@ -27,10 +27,10 @@ impl DatasetFormat {
         DatasetFormat::Tar,
     ];
 
-    /// The endings that name a format, for messages.
+    /// The file extensions that name a format, for messages.
     pub const ENDINGS: &str = ".parquet, .arrow, .safetensors, .npy or .tar";
 
-    /// That of a dataset called so, by its ending, however that is cased.
+    /// The format of a dataset at `path`, by its extension in any case; none if there is no such format.
     pub fn from_path(path: &Path) -> Option<DatasetFormat> {
         let ending = path.extension()?.to_str()?;
         DatasetFormat::ALL
@@ -38,7 +38,7 @@ impl DatasetFormat {
             .find(|format| format.extension().eq_ignore_ascii_case(ending))
     }
 
-    /// How the folder of a dataset ends, without the dot.
+    /// The extension of a dataset's folder, without the dot.
     pub fn extension(self) -> &'static str {
         match self {
             DatasetFormat::Parquet => "parquet",
@@ -49,7 +49,8 @@ impl DatasetFormat {
         }
     }
 
-    /// How the file ends that makes a part be there: of arrays of NumPy's the table beside them, which is written last.
+    /// The extension of the file whose presence makes a part complete: for NumPy arrays that of the table, which is written
+    /// last.
     pub(super) fn part_extension(self) -> &'static str {
         match self {
             DatasetFormat::Npy => "csv",

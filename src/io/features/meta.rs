@@ -1,4 +1,4 @@
-//! What holds for all rows of a dataset.
+//! [`DatasetMeta`]: the model, layers, input and precision that all rows of a dataset share.
 
 use std::fmt;
 
@@ -8,26 +8,26 @@ use serde_json::Value;
 use crate::model::backbone::LayerRequest;
 use crate::system::files::Digest;
 
-/// What holds for all rows of a dataset; rows of another one do not belong into it.
+/// How all rows of a dataset were computed, as `_dataset.json` has it. Rows that differ in any of it are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatasetMeta {
-    /// Version of this description.
+    /// Version of this description, [`DatasetMeta::FORMAT`].
     pub format: u32,
-    /// What the backbone is called.
+    /// Name of the backbone.
     pub model: String,
-    /// The row of the table whose shape it has.
+    /// Name of the variant whose shape it has, such as `vits14`.
     pub variant: String,
-    /// Of its weights.
+    /// Fingerprint of its weights.
     pub fingerprint: String,
     /// Width of a token (D).
     pub dim: usize,
-    /// Number type of the backbone while it ran, such as `f32`.
+    /// Number type in which the backbone computed, such as `f32`.
     pub computed: String,
     /// Blocks whose tokens are stored (L), with whether the backbone's final norm was applied, in the order of storage.
     pub layers: Vec<StoredLayer>,
-    /// How photos were prepared; compared as it is.
+    /// How photos were resized, padded and normalised; compared as JSON.
     pub input: Value,
-    /// Which share of the sides, in percent, a second, coarser look had, whose tokens are stored too.
+    /// The sides of the coarse scale in percent of the full one, if its tokens are stored too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coarse: Option<u32>,
     /// Whether the cls token is stored.
@@ -36,26 +36,26 @@ pub struct DatasetMeta {
     pub patches: bool,
     /// How many register tokens are stored (R), 0 for none.
     pub registers: usize,
-    /// The columns and rows that patch tokens were pooled to, if they were.
+    /// Side of the square grid to which patch tokens were pooled, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<u32>,
-    /// Digest of the basis that patch tokens were projected on, if they were, and how many components it has: their width
-    /// then.
+    /// Digest of the basis on which patch tokens were projected, if they were, and the number of its components, which is
+    /// then the width of a patch token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<(String, usize)>,
     /// Digest of the list of pixels at which features are stored, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub points: Option<String>,
-    /// Of stored numbers.
+    /// Number type of the stored features.
     pub precision: Precision,
 }
 
-/// A block, and whether the backbone's final norm was applied to its tokens.
+/// A block whose tokens are stored, as [`LayerRequest`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredLayer {
     /// 0-based index of the block.
     pub block: usize,
-    /// Whether the norm was applied.
+    /// Whether the backbone's final LayerNorm was applied to its tokens.
     pub norm: bool,
 }
 
@@ -104,24 +104,26 @@ impl DatasetMeta {
     /// The version of this description that this program writes, and the newest that it reads.
     pub const FORMAT: u32 = 1;
 
-    /// Width of a stored patch token: D, or the components of the basis.
+    /// Width of a stored patch token: D, or the number of components of the basis.
     pub fn patch_width(&self) -> usize {
-        self.basis.as_ref().map_or(self.dim, |(_, shown)| *shown)
+        self.basis
+            .as_ref()
+            .map_or(self.dim, |(_, components)| *components)
     }
 
-    /// The blocks whose tokens are stored.
+    /// 0-based indices of the blocks whose tokens are stored.
     pub fn blocks(&self) -> Vec<usize> {
         self.layers.iter().map(|layer| layer.block).collect()
     }
 
-    /// What tells datasets apart: the start of a digest of all that is said here.
+    /// Identifies the dataset in each row: the first 16 hex digits of the digest of this description.
     pub(super) fn dataset_id(&self) -> String {
         let mut digest = Digest::of_json(&self.to_json()).to_string();
         digest.truncate(DATASET_ID_DIGITS);
         digest
     }
 
-    /// As parts have it in them.
+    /// The JSON of `_dataset.json` and of the metadata of parts.
     pub(super) fn to_json(&self) -> Value {
         // Nothing in here can fail to be JSON: no maps with other keys than text.
         serde_json::to_value(self).unwrap_or_default()
@@ -130,7 +132,7 @@ impl DatasetMeta {
     /// Reads what [`DatasetMeta::to_json`] wrote.
     ///
     /// # Errors
-    /// Why it is not understood, as what is said of a file.
+    /// The reason, as the end of a sentence that begins with the file's path.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text)
             .map_err(|error| format!("is no description of a dataset ({error})"))?;
@@ -146,7 +148,7 @@ impl DatasetMeta {
     }
 }
 
-/// Hex digits of a mark.
+/// Hex digits of [`DatasetMeta::dataset_id`].
 const DATASET_ID_DIGITS: usize = 16;
 
 #[cfg(test)]

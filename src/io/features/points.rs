@@ -1,4 +1,4 @@
-//! The pixels at which features are wanted, as a CSV file names them.
+//! A list of pixels at which features are sampled, read from CSV.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,24 +6,25 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::system::files::Digest;
 
-/// Pixels (x, y), the first of a photo with its centre at (0, 0): of every photo, or of each its own.
+/// Pixels (x, y) at which features are sampled: the same for all photos, or a list for each. The centre of the first pixel
+/// is (0, 0).
 #[derive(Debug, Clone, PartialEq)]
 pub struct PointList {
-    /// Of every photo.
+    /// Pixels of every photo; empty if each has its own.
     all: Vec<(f32, f32)>,
-    /// By what the list calls a photo.
+    /// By the name that the file has for a photo.
     by_photo: HashMap<String, Vec<(f32, f32)>>,
-    /// Whether there is a column for photos.
+    /// Whether the file has a column for photos.
     is_per_photo: bool,
-    /// Of the file.
+    /// BLAKE3 digest of the file.
     digest: Digest,
 }
 
 impl PointList {
-    /// Reads a CSV file with the columns `x` and `y`, and `photo` where each photo has its own.
+    /// Reads a CSV file with the columns `x` and `y`, and `photo` (or `path`, `key`) if each photo has its own pixels.
     ///
     /// # Errors
-    /// Names the file, and the line that is not understood.
+    /// Names the file that cannot be read, or its line that is not understood.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|error| Error::io(path, &error))?;
         Self::parse(&bytes).map_err(|why| Error::file(path, why))
@@ -80,12 +81,12 @@ impl PointList {
         }
     }
 
-    /// Of the file.
+    /// BLAKE3 digest of the file.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// The pixels of a photo that the list may call by any of `names`.
+    /// The pixels of the photo that has any of these `names` in the list; the first that occurs counts.
     pub fn points_for<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> &[(f32, f32)] {
         match self.is_per_photo {
             false => &self.all,
@@ -96,7 +97,7 @@ impl PointList {
         }
     }
 
-    /// Whether the list may have pixels of some photos alone.
+    /// Whether each photo has its own pixels, so that some may have none.
     pub fn is_per_photo(&self) -> bool {
         self.is_per_photo
     }

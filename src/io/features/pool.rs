@@ -1,8 +1,8 @@
-//! Patch tokens on a grid of another size, and at pixels.
+//! Patch tokens pooled to a grid of another size, and sampled at pixels.
 
 use crate::model::input::{Geometry, Grid};
 
-/// The means of `tokens` `[rows * cols, width]` over `side` x `side` parts of their `grid`, `[side * side, width]`: part
+/// Pools `tokens` `[rows * cols, width]` of a `grid` to `[side * side, width]`, the means over `side` x `side` parts: part
 /// `i` of `n` along a side of `s` patches is from `floor(i * s / n)` up to `ceil((i + 1) * s / n)`, as in PyTorch's
 /// `adaptive_avg_pool2d`.
 pub fn adaptive_avg_pool(tokens: &[f32], width: usize, grid: Grid, side: usize) -> Vec<f32> {
@@ -30,8 +30,8 @@ pub fn adaptive_avg_pool(tokens: &[f32], width: usize, grid: Grid, side: usize) 
     pooled
 }
 
-/// The `tokens` `[rows * cols, width]` of a photo that lies as `geometry` says, at a pixel (x, y) of it, the first of
-/// which has its centre at (0, 0): bilinear between the centres of patches, and as the outermost beyond them.
+/// Samples `tokens` `[rows * cols, width]` of a photo with the layout `geometry` at the pixel (x, y) of the photo, where the
+/// centre of the first pixel is (0, 0): `[width]`, bilinear between the centres of patches, clamped beyond the outermost.
 pub fn sample_bilinear(
     tokens: &[f32],
     width: usize,

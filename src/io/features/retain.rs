@@ -1,4 +1,4 @@
-//! Rows that leave a dataset.
+//! Removes rows from a dataset by rewriting their parts.
 
 use std::sync::Arc;
 
@@ -6,22 +6,22 @@ use crate::error::Result;
 use crate::io::features::folder::{DatasetFolder, PartInfo};
 use crate::io::features::{DatasetMeta, FinishedPart, RowInfo, parts};
 
-/// Rewrites the parts of a dataset, of which these were `found`, without the rows that `keep` refuses; a part with none left
-/// is removed. Each is replaced at once, the others stay as they are. Returns those that were rewritten.
+/// Rewrites those of a dataset's parts that have rows for which `keep` is false, without these rows; a part without rows is
+/// removed. Each part is replaced atomically. Returns the parts that were rewritten.
 ///
 /// # Errors
 /// Names the file that cannot be read or written.
 pub(super) fn retain(
     folder: &DatasetFolder,
     meta: &Arc<DatasetMeta>,
-    found: &[PartInfo],
+    parts_on_disk: &[PartInfo],
     rows: &[RowInfo],
     keep: impl Fn(&RowInfo) -> bool,
 ) -> Result<Vec<FinishedPart>> {
     let mut rewritten = Vec::new();
     // Rows are in the order of parts.
     for of_part in rows.chunk_by(|a, b| a.part == b.part) {
-        let Some(path) = of_part.first().map(|row| &found[row.part].path) else {
+        let Some(path) = of_part.first().map(|row| &parts_on_disk[row.part].path) else {
             continue;
         };
         let kept: Vec<&RowInfo> = of_part.iter().filter(|row| keep(row)).collect();

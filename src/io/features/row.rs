@@ -1,75 +1,77 @@
-//! One photo's features.
+//! One row of a dataset: the features of a photo or page, with and without the numbers.
 
 use crate::model::input::Grid;
 use crate::system::files::Digest;
 
-/// Which photo a row is of.
+/// The photo that a row is of; unique in a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RowName {
     /// The photo's absolute path, `TAR/MEMBER` or URL.
     pub path: String,
-    /// Which page of it, counted from 1; 0 where it has one.
+    /// Page number from 1; 0 if the file has one image.
     pub page: u32,
 }
 
-/// One photo's features. Numbers are as they will be stored: f16 values that are exact in f32 where that is the
-/// precision.
+/// The features of one photo or page: L layers, D the width of a token, R register tokens. For precision f16, the numbers
+/// are f32 values that f16 holds exactly.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureRow {
-    /// Which photo.
+    /// The photo.
     pub name: RowName,
-    /// Its path below the folder that was searched, without its ending, with `.p001` for pages; unique among the photos
-    /// of a run, and WebDataset's key.
+    /// Its path below the folder that was searched, without its extension, with `.p001` for pages; unique among the
+    /// photos of a run, and the key of WebDataset.
     pub key: String,
-    /// Of the photo's bytes, lowercase hexadecimal.
+    /// SHA-256 of the photo's bytes, lowercase hexadecimal.
     pub sha256: String,
-    /// Of the photo's bytes (BLAKE3).
+    /// BLAKE3 digest of the photo's bytes.
     pub digest: Digest,
     /// Width and height of the photo in pixels, upright.
     pub photo_size: (u32, u32),
     /// The grid of the stored patch tokens (the pooled one where they are pooled).
     pub grid: Grid,
-    /// `[L, D]`; empty where it is not stored.
+    /// Cls tokens, `[L, D]`; empty if they are not stored.
     pub cls: Vec<f32>,
-    /// `[L, rows * cols, width]`, row-major, or empty.
+    /// Patch tokens, `[L, rows * cols, width]`, row-major; `width` is D, or the number of components of a basis. Empty if
+    /// they are not stored.
     pub patches: Vec<f32>,
-    /// `[L, R, D]`, or empty.
+    /// Register tokens, `[L, R, D]`; empty if they are not stored.
     pub registers: Vec<f32>,
-    /// Of the coarser look: its grid, `[L, D]` and `[L, rows * cols, D]`; none where there is none.
+    /// The coarse scale: its grid, cls tokens `[L, D]` and patch tokens `[L, rows * cols, D]`; none without that scale.
     pub coarse: Option<(Grid, Vec<f32>, Vec<f32>)>,
-    /// Pixels (x, y) of the photo, and the features there: `[points, L, D]`; empty where none are stored.
+    /// Pixels (x, y) of the photo at which features are stored; the centre of the first pixel is (0, 0). Empty if there are
+    /// none.
     pub points: Vec<(f32, f32)>,
-    /// See `points`.
+    /// The features at `points`, `[points, L, D]`.
     pub point_features: Vec<f32>,
 }
 
-/// What is known of a row without its numbers.
+/// A row without its numbers, and its place in the dataset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowInfo {
-    /// Which photo.
+    /// The photo.
     pub name: RowName,
     /// See [`FeatureRow::key`].
     pub key: String,
-    /// Of the photo's bytes, lowercase hexadecimal.
+    /// SHA-256 of the photo's bytes, lowercase hexadecimal.
     pub sha256: String,
-    /// Of the photo's bytes (BLAKE3).
+    /// BLAKE3 digest of the photo's bytes.
     pub digest: Digest,
     /// Width and height of the photo in pixels, upright.
     pub photo_size: (u32, u32),
     /// The grid of the stored patch tokens.
     pub grid: Grid,
-    /// The grid of the coarser look, if there is one.
+    /// The patch grid of the coarse scale, if there is one.
     pub coarse_grid: Option<Grid>,
-    /// At how many pixels features are stored.
+    /// The number of pixels at which features are stored.
     pub point_count: usize,
-    /// In which of the dataset's parts it is.
+    /// Index of its part in the dataset.
     pub part: usize,
-    /// Which of that part's rows it is.
+    /// Index of the row in that part.
     pub row: usize,
 }
 
 impl RowInfo {
-    /// Of a row that is in no part yet.
+    /// Describes `row`, which is in no part yet: part and row are 0.
     pub(super) fn of(row: &FeatureRow) -> Self {
         RowInfo {
             name: row.name.clone(),

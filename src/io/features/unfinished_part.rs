@@ -1,4 +1,4 @@
-//! A part that is being written, and when it is full.
+//! The part that a writer is filling, and when it is full.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,24 +8,24 @@ use crate::io::features::arrays::{EncodedRow, FeatureArray};
 use crate::io::features::parts::{self, FileStat, PartWriter};
 use crate::io::features::{DatasetFormat, DatasetMeta, FinishedPart, RowInfo, RowName};
 
-/// Bytes of what is known of rows besides their numbers, at most: headers of safetensors end at 100 MB.
+/// The most bytes of row metadata in a part: headers of safetensors are limited to 100 MB.
 const MAX_METADATA_BYTES: u64 = 16 << 20;
 
-/// A part that is being written.
+/// A part that is being written, until it is full.
 pub(super) struct UnfinishedPart {
     path: PathBuf,
     writer: Box<dyn PartWriter>,
-    /// What was at its path before.
+    /// The state of the file at its path when it was begun.
     before: Option<FileStat>,
     rows: Vec<RowName>,
     size: PartSize,
 }
 
 impl UnfinishedPart {
-    /// Begins the part at `path`, where there is what was seen `before`, if anything.
+    /// Begins the part at `path`, where the file is in the state `before`, or missing.
     ///
     /// # Errors
-    /// Names the path that cannot be written, or where there is something else by now.
+    /// Names the path if it cannot be written, or if another program has written there meanwhile.
     pub(super) fn new(
         format: DatasetFormat,
         path: PathBuf,
@@ -42,7 +42,7 @@ impl UnfinishedPart {
         })
     }
 
-    /// How much is in it.
+    /// Its size so far.
     pub(super) fn size(&self) -> PartSize {
         self.size
     }
@@ -57,10 +57,10 @@ impl UnfinishedPart {
         self.writer.push(row)
     }
 
-    /// Puts the part in its place.
+    /// Completes the part, which appears at its path.
     ///
     /// # Errors
-    /// Names the file that cannot be written, or that another program wrote meanwhile.
+    /// Names the file if it cannot be written, or if another program has written it meanwhile.
     pub(super) fn finish(self) -> Result<FinishedPart> {
         check_untouched(&self.path, &self.before)?;
         Ok(FinishedPart {
@@ -71,7 +71,7 @@ impl UnfinishedPart {
     }
 }
 
-/// Refuses to replace what another program put at `path` meanwhile.
+/// Refuses to replace a file that another program has written at `path` meanwhile.
 fn check_untouched(path: &Path, before: &Option<FileStat>) -> Result<()> {
     match FileStat::at(path) == *before {
         true => Ok(()),
@@ -82,7 +82,7 @@ fn check_untouched(path: &Path, before: &Option<FileStat>) -> Result<()> {
     }
 }
 
-/// How much is in a part.
+/// Bytes in a part, of arrays and of row metadata.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PartSize {
     array_bytes: u64,
@@ -97,7 +97,7 @@ impl PartSize {
             .iter()
             .map(|array| array.size_in_bytes(meta, info) as u64);
         self.array_bytes += numbers.sum::<u64>();
-        // As a header has them, with the key once for each tensor.
+        // An estimate for a header of safetensors, which has the key once for each tensor.
         let texts = stored.len() * (info.key.len() + 80) + info.key.len() + info.name.path.len();
         self.metadata_bytes += texts as u64 + 400;
     }

@@ -1,95 +1,55 @@
-//! Datasets that are written.
+//! [`DatasetWriter`]: appends rows to a dataset, part by part.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, fs};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::EncodedRow;
-use crate::io::features::folder::{DatasetFolder, PartInfo, parse_part_name};
+use crate::io::features::finished_part::FinishedPart;
+use crate::io::features::folder::{DatasetFolder, PartInfo};
 use crate::io::features::folder_setup::{prepare_folder, validate_meta};
+use crate::io::features::part_name::parse_part_name;
 use crate::io::features::retain::retain;
 use crate::io::features::unfinished_part::{PartSize, UnfinishedPart};
+use crate::io::features::writer_options::WriterOptions;
 use crate::io::features::{DatasetFormat, DatasetMeta, FeatureRow, RowInfo, RowName, parts};
 use crate::io::output::create_folder;
-use crate::system::files::{Digest, FileStamp, temporary};
-
-/// Bytes of numbers in a part, unless it is said otherwise.
-pub const DEFAULT_PART_BYTES: u64 = 128 << 20;
-
-/// How a dataset is written.
-#[derive(Debug, Clone)]
-pub struct WriterOptions {
-    /// What the files of parts are called before their numbers: `part`, or e.g. `shard-003-of-100` where several programs
-    /// write to one folder, each with a prefix of its own.
-    pub prefix: String,
-    /// A part is full when its numbers have this many bytes.
-    pub part_bytes: u64,
-    /// Drop what is there: all parts of this prefix, and all that are of another dataset; if the prefix is `part`, simply
-    /// all.
-    pub replace: bool,
-    /// Rows that are stale, and dropped from whichever part they are in.
-    pub stale_rows: HashSet<RowName>,
-}
-
-impl Default for WriterOptions {
-    fn default() -> Self {
-        WriterOptions {
-            prefix: DEFAULT_PREFIX.into(),
-            part_bytes: DEFAULT_PART_BYTES,
-            replace: false,
-            stale_rows: HashSet::new(),
-        }
-    }
-}
-
-/// The prefix of who writes a dataset alone.
-pub(super) const DEFAULT_PREFIX: &str = "part";
-
-/// A part that is in its place now.
-#[derive(Debug, Clone)]
-pub struct FinishedPart {
-    /// The file; for arrays of NumPy's, the table beside them.
-    pub path: PathBuf,
-    /// All its files, with the stamps of those that were written.
-    pub files: Vec<(PathBuf, Option<FileStamp>)>,
-    /// The photos whose features are in it, also those that were in it before.
-    pub rows: Vec<RowName>,
-}
+use crate::system::files::{Digest, temporary};
 
 /// Appends rows to a dataset.
 ///
-/// Rows go into parts in the order in which they are pushed, and which part is full when depends on them alone: the same
-/// rows give the same files, to the byte. The last part of a prefix is continued if it is not full, so that a run that was
-/// killed and taken up again ends with the files of one that was not.
+/// Rows go into parts in the order in which they are pushed, and where a part ends depends on them alone: the same rows give
+/// the same files, byte for byte. The last part of a prefix is continued if it is not full, so that a run that was killed
+/// and resumed ends with the same files as one that was not.
 ///
-/// In memory are 16 MiB of numbers for Parquet and Arrow, three times over while they are encoded, no more than the row for
-/// tar, and one part for safetensors and NumPy, whose headers tell how much follows.
+/// Memory: for Parquet and Arrow a group of rows of 16 MiB, three times over while it is encoded; for tar one row; for
+/// safetensors and NumPy one part, since their headers give the length of all that follows.
 pub struct DatasetWriter {
     folder: DatasetFolder,
     meta: Arc<DatasetMeta>,
     prefix: String,
     part_bytes: u64,
-    /// Digests of the names of all rows.
+    /// By [`name_digest`], all rows that are stored or pushed.
     name_digests: HashSet<[u8; 16]>,
-    /// The number of the part to be begun.
+    /// The number of the next part.
     next: usize,
-    /// The last part, which is not full, with its rows.
+    /// The last part on disk, if it is not full, with its rows; the next part replaces it.
     unfilled: Option<(PartInfo, Vec<RowInfo>)>,
     current_part: Option<UnfinishedPart>,
-    /// Whether a part could not be written, whose rows are lost.
+    /// Whether a part could not be written, so that its rows are lost.
     is_broken: bool,
     rewritten: Vec<FinishedPart>,
 }
 
 impl DatasetWriter {
-    /// Makes the folder if need be, or opens what is there.
+    /// Creates the folder, or opens the dataset in it.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the name does not end as a dataset's, or what is there was made otherwise than `meta` says,
-    /// naming the first difference; names the folder if it holds files that are not a dataset's, and the file that cannot
-    /// be read or written.
+    /// [`Error::Usage`] if the name has not the extension of a format, or if the dataset in the folder differs from `meta`,
+    /// naming the first difference; names the folder if its files are not those of a dataset, and the file that cannot be
+    /// read or written.
     pub fn open(folder: &Path, meta: DatasetMeta, options: WriterOptions) -> Result<Self> {
         let format = DatasetFormat::from_path(folder).ok_or_else(|| {
             Error::Usage(format!(
@@ -99,7 +59,7 @@ impl DatasetWriter {
             ))
         })?;
         validate_meta(&meta)?;
-        if fs::metadata(folder).is_ok_and(|met| !met.is_dir()) {
+        if fs::metadata(folder).is_ok_and(|metadata| !metadata.is_dir()) {
             return Err(Error::file(
                 folder,
                 "is a file, where the folder of a dataset is meant; choose another name",
@@ -112,7 +72,7 @@ impl DatasetWriter {
             format,
         };
         let meta = Arc::new(prepare_folder(&folder, meta, &options)?);
-        parts::sweep(&folder, &options.prefix)?;
+        parts::sweep(folder.format, &folder.path, &options.prefix)?;
         let mut writer = DatasetWriter {
             folder,
             meta,
@@ -125,28 +85,28 @@ impl DatasetWriter {
             is_broken: false,
             rewritten: Vec::new(),
         };
-        let (mut found, mut rows) = writer.folder.open_parts(&writer.meta)?;
+        let (mut parts_on_disk, mut rows) = writer.folder.open_parts(&writer.meta)?;
         if rows
             .iter()
             .any(|row| options.stale_rows.contains(&row.name))
         {
             let keep = |row: &RowInfo| !options.stale_rows.contains(&row.name);
-            writer.rewritten = retain(&writer.folder, &writer.meta, &found, &rows, keep)?;
-            (found, rows) = writer.folder.open_parts(&writer.meta)?;
+            writer.rewritten = retain(&writer.folder, &writer.meta, &parts_on_disk, &rows, keep)?;
+            (parts_on_disk, rows) = writer.folder.open_parts(&writer.meta)?;
         }
         writer.name_digests = rows.iter().map(|row| name_digest(&row.name)).collect();
-        writer.resume_last_part(&found, rows);
+        writer.resume_last_part(&parts_on_disk, rows);
         Ok(writer)
     }
 
-    /// Finds out with which part to go on.
-    fn resume_last_part(&mut self, found: &[PartInfo], rows: Vec<RowInfo>) {
-        let own = |found: &PartInfo| {
-            let (prefix, number) = parse_part_name(&found.path)?;
+    /// Decides which part is next, and whether it continues the last one.
+    fn resume_last_part(&mut self, parts_on_disk: &[PartInfo], rows: Vec<RowInfo>) {
+        let own_number = |part: &PartInfo| {
+            let (prefix, number) = parse_part_name(&part.path)?;
             (prefix == self.prefix).then_some(number)
         };
-        let last = found.iter().enumerate();
-        let last = last.filter_map(|(index, found)| Some((own(found)?, index)));
+        let last = parts_on_disk.iter().enumerate();
+        let last = last.filter_map(|(index, part)| Some((own_number(part)?, index)));
         let Some((number, index)) = last.max() else {
             return;
         };
@@ -154,34 +114,33 @@ impl DatasetWriter {
         let rows: Vec<RowInfo> = rows.into_iter().filter(|row| row.part == index).collect();
         let mut size = PartSize::default();
         rows.iter().for_each(|row| size.add(row, &self.meta));
-        if found[index].is_compact && !size.is_full(self.part_bytes) {
+        if parts_on_disk[index].is_compact && !size.is_full(self.part_bytes) {
             self.next = number;
-            self.unfilled = Some((found[index].clone(), rows));
+            self.unfilled = Some((parts_on_disk[index].clone(), rows));
         }
     }
 
-    /// What holds for all rows, as the folder says it.
+    /// The description of the dataset, as the folder has it.
     pub fn meta(&self) -> &DatasetMeta {
         &self.meta
     }
 
-    /// Whether the dataset has a row, in a part or pushed.
+    /// Whether the dataset has a row of this photo, in a part or pushed.
     pub fn contains(&self, name: &RowName) -> bool {
         self.name_digests.contains(&name_digest(name))
     }
 
-    /// Parts that were rewritten when the writer was opened, without the rows that were to be dropped; those with none left
-    /// were removed.
+    /// Parts that were rewritten without stale rows when the writer was opened; those that were removed are not listed.
     pub fn rewritten(&self) -> &[FinishedPart] {
         &self.rewritten
     }
 
-    /// Adds a row, rounded to the dataset's precision. Returns the parts that are in their places now.
+    /// Appends a row, rounded to the dataset's precision. Returns the parts that this has completed.
     ///
     /// # Errors
-    /// Names the photo if its row does not belong into the dataset, is there already, or has features that the precision
-    /// does not hold; nothing is changed then. Names the file that cannot be written; then all rows of its part that were
-    /// not there before are lost, and each further row is refused.
+    /// Names the photo if its row has other shapes than the dataset, exists already, or has features beyond the range of the
+    /// precision; nothing is changed then. Names the file that cannot be written; then the new rows of its part are lost,
+    /// and each further row is refused.
     pub fn push(&mut self, row: FeatureRow) -> Result<Vec<FinishedPart>> {
         if self.is_broken {
             return Err(Error::file(
@@ -219,43 +178,44 @@ impl DatasetWriter {
             self.begin()?;
         }
         let mut done = Vec::new();
-        if let Some(begun) = &mut self.current_part {
-            begun.push(row, &self.meta)?;
-            if begun.size().is_full(self.part_bytes) {
+        if let Some(current) = &mut self.current_part {
+            current.push(row, &self.meta)?;
+            if current.size().is_full(self.part_bytes) {
                 done.extend(self.close()?);
             }
         }
         Ok(done)
     }
 
-    /// Begins a part, with the rows of the one that it continues.
+    /// Begins a part, and copies the rows of the one that it continues.
     fn begin(&mut self) -> Result<()> {
         let format = self.folder.format;
         let path = self.folder.part_path(&self.prefix, self.next);
         let unfilled = self.unfilled.take();
-        let before = unfilled.as_ref().and_then(|(found, _)| found.stat.clone());
-        let mut begun = UnfinishedPart::new(format, path, before, &self.meta)?;
-        if let Some((found, rows)) = unfilled {
-            let (_, part) = parts::open(format, &found.path, &self.meta)?;
+        let before = unfilled.as_ref().and_then(|(part, _)| part.stat.clone());
+        let mut current = UnfinishedPart::new(format, path, before, &self.meta)?;
+        if let Some((last, rows)) = unfilled {
+            let (_, part) = parts::open(format, &last.path, &self.meta)?;
             for info in rows {
                 let arrays = part.read(&info)?;
-                begun.push(EncodedRow { info, arrays }, &self.meta)?;
+                current.push(EncodedRow { info, arrays }, &self.meta)?;
             }
         }
-        self.current_part = Some(begun);
+        self.current_part = Some(current);
         Ok(())
     }
 
+    /// Completes the current part, if there is one.
     fn close(&mut self) -> Result<Option<FinishedPart>> {
-        let Some(begun) = self.current_part.take() else {
+        let Some(current) = self.current_part.take() else {
             return Ok(None);
         };
-        let finished = begun.finish()?;
+        let finished = current.finish()?;
         self.next += 1;
         Ok(Some(finished))
     }
 
-    /// Puts the last part in its place. Without it, the rows of that part are lost.
+    /// Completes the last part. Without this call, the rows of that part are lost.
     ///
     /// # Errors
     /// Names the file that cannot be written; or the folder, if rows were lost before.
@@ -280,7 +240,7 @@ impl fmt::Debug for DatasetWriter {
     }
 }
 
-/// A digest of a name; names themselves would take as much room again as all else that is known of rows.
+/// Half of the digest of a row's name, since names themselves would double the memory of [`RowInfo`]s.
 fn name_digest(name: &RowName) -> [u8; 16] {
     let digest = Digest::of_bytes(format!("{}\0{}", name.page, name.path).as_bytes());
     let mut short = [0; 16];

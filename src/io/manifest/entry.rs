@@ -1,44 +1,45 @@
-//! What is written down about one photo, and the line of JSON that says it.
+//! An entry of the manifest: one task on one photo, and its line of JSON.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::{MAIN_SEPARATOR_STR, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
-use crate::io::manifest::PhotoFailure;
+use crate::io::manifest::output_names::portable;
+use crate::io::manifest::{PhotoFailure, PhotoName};
 use crate::io::output::path_bytes;
 use crate::system::files::{Digest, FileStamp};
 
-/// Version of the lines; a later one is refused rather than misread.
+/// Version of the format of lines; a line of a later one is refused.
 const FORMAT: u32 = 2;
 
-/// What a run makes of one photo, or of one page of it.
+/// What a task makes of one photo, or of one page of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ManifestEntry {
-    /// What was asked for, such as `depth`.
+    /// Name of the task, such as `depth`.
     pub task: String,
-    /// The absolute path of the photo, or `<stdin>`.
+    /// Absolute path of the photo, or `<stdin>`.
     pub input: PathBuf,
-    /// Which page of it, counted from 1, where it has several.
+    /// Page number from 1, if the file has several.
     pub page: Option<u32>,
-    /// The photo's file, or its bytes if it came from standard input or a pipe.
+    /// Stamp of the photo's file, or of its bytes if it came from standard input or a pipe.
     pub photo: FileStamp,
-    /// Digest of everything but the photo and the fit that decides what the outputs are: the task, the page, the model,
-    /// the head, all settings.
+    /// Digest of everything that decides what the outputs are, except photo and fit: the task, the page, the model, the
+    /// head, all settings. See [`TaskDigests`](super::TaskDigests).
     pub recipe: Digest,
-    /// Digest of what was fitted to other photos, such as a PCA basis; none where nothing was.
+    /// Digest of what was fitted to several photos, such as a PCA basis; none if nothing was.
     pub fit: Option<Digest>,
-    /// The outputs as they can be opened, files or folders of masks.
+    /// Paths of the outputs: files, or folders of masks.
     pub outputs: Vec<PathBuf>,
-    /// Whatever else is worth noting, which is written as it is and never looked at.
+    /// Further facts, which are written and never read back.
     pub facts: Map<String, Value>,
 }
 
-/// A photo that a task made nothing of.
+/// A photo for which a task failed.
 #[derive(Debug, Clone)]
 pub struct FailedEntry<'a> {
     /// See [`ManifestEntry::task`].
@@ -47,32 +48,29 @@ pub struct FailedEntry<'a> {
     pub input: &'a Path,
     /// See [`ManifestEntry::page`].
     pub page: Option<u32>,
-    /// Its file, if that could be read and is known not to have been changed meanwhile.
+    /// Stamp of its file, if it could be read and was not changed meanwhile.
     pub photo: Option<&'a FileStamp>,
-    /// Digest of what decides whether a photo can be read: how it is decoded, the limits, the program.
+    /// Digest of what decides whether a photo can be read: decoding options, limits, program version.
     pub recipe: Digest,
-    /// Why.
+    /// Why it failed.
     pub failure: &'a PhotoFailure,
     /// See [`ManifestEntry::facts`].
     pub facts: &'a Map<String, Value>,
 }
 
-/// The bytes of a photo's absolute path, and which page of it is meant, 0 where it has one.
-pub type PhotoName = (Vec<u8>, u32);
-
-/// How far the outputs of an entry have come.
+/// State of the outputs of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum EntryState {
     /// They are about to be written.
     Begun,
-    /// They have been written.
+    /// They are complete.
     Done,
     /// They could not be made.
     Failed,
 }
 
-/// One line of the manifest. Keys that it does not have are passed over.
+/// One line of the manifest; the field names are the keys of the JSON object. Unknown keys are ignored.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ManifestLine {
     format: u32,
@@ -83,10 +81,10 @@ pub(super) struct ManifestLine {
     input_bytes: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     page: Option<u32>,
-    /// When it was written, in milliseconds since 1970; never less than in lines that were known then.
+    /// When it was written, in milliseconds since 1970; larger than in all lines known to the writer. 0 in format 1.
     #[serde(default)]
     pub time: u64,
-    /// Of a photo that failed, only where it is known.
+    /// Absent only for a photo that failed before it could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub photo: Option<FileStamp>,
     pub recipe: Digest,
@@ -96,12 +94,12 @@ pub(super) struct ManifestLine {
     outputs: BTreeMap<String, Option<FileStamp>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     outputs_bytes: BTreeMap<String, Option<FileStamp>>,
-    /// Whether outputs are written over what they replace, so that they may be left unfinished.
+    /// Whether outputs are written over the files that they replace, so that they may be left unfinished.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_place: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<PhotoFailure>,
-    /// Not read: nobody asks for them, and they are much of a line.
+    /// Not read, since nothing uses them and they are much of a line.
     #[serde(default, skip_deserializing, skip_serializing_if = "Map::is_empty")]
     facts: Map<String, Value>,
 }
@@ -109,17 +107,17 @@ pub(super) struct ManifestLine {
 /// Why a line cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LineFault {
-    /// It is no JSON, as the beginning of a line is none.
+    /// It is not JSON, as a line that was cut off.
     Torn(String),
-    /// It is JSON, but nothing that this program wrote.
+    /// It is JSON, but not a record of this program.
     Unknown(String),
-    /// A later version wrote it.
+    /// It has a later format, which is given.
     Newer(u32),
 }
 
 impl ManifestLine {
-    /// Puts `entry` in a line, with the names of its outputs below the manifest's folder and the stamps that belong to
-    /// the state.
+    /// A line for `entry`. `outputs` has the names of the outputs below the manifest's folder, with the stamps that belong to
+    /// the state: of the replaced files for `begun`, of the outputs for `done`. The time is set when it is appended.
     pub fn new(
         entry: &ManifestEntry,
         state: EntryState,
@@ -154,7 +152,7 @@ impl ManifestLine {
         line
     }
 
-    /// Says why there is nothing of a photo, whose stamp is known if it could be read.
+    /// A `failed` line.
     pub fn of_failure(failed: &FailedEntry<'_>) -> Self {
         ManifestLine {
             format: FORMAT,
@@ -175,7 +173,7 @@ impl ManifestLine {
         }
     }
 
-    /// Reads a line without its end.
+    /// Parses a line without its line break.
     pub fn parse(text: &[u8]) -> Result<Self, LineFault> {
         match serde_json::from_slice::<ManifestLine>(text) {
             Ok(line) if line.format <= FORMAT => match (line.state, &line.photo, &line.error) {
@@ -190,14 +188,14 @@ impl ManifestLine {
         }
     }
 
-    /// The line with its end.
+    /// The line as JSON, with a line break.
     pub fn to_text(&self) -> serde_json::Result<Vec<u8>> {
         let mut text = serde_json::to_vec(self)?;
         text.push(b'\n');
         Ok(text)
     }
 
-    /// The photo.
+    /// The photo and page that it is about.
     pub fn photo_name(&self) -> PhotoName {
         (self.input().into_owned(), self.page.unwrap_or(0))
     }
@@ -219,28 +217,7 @@ impl ManifestLine {
     }
 }
 
-/// A path that is UTF-8 as it is written on every system.
-fn portable(path: &Path) -> String {
-    path.to_string_lossy().replace(MAIN_SEPARATOR_STR, "/")
-}
-
-/// The bytes by which [`ManifestLine::outputs`] names the output `path`.
-pub(super) fn output_name(path: &Path) -> Cow<'_, [u8]> {
-    match path.to_str() {
-        Some(_) => portable(path).into_bytes().into(),
-        None => path.as_os_str().as_encoded_bytes().into(),
-    }
-}
-
-/// The path whose [`output_name`] this is.
-pub(super) fn path_from_bytes(name: &[u8]) -> PathBuf {
-    #[cfg(unix)]
-    return Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name)).into();
-    #[cfg(not(unix))]
-    String::from_utf8_lossy(name).into_owned().into()
-}
-
-/// What is wrong with a line that cannot be read.
+/// Why `text` could not be parsed: torn, unknown, or of a newer format.
 fn classify_parse_error(text: &[u8], error: &serde_json::Error) -> LineFault {
     #[derive(Deserialize)]
     struct LineVersion {
@@ -252,7 +229,7 @@ fn classify_parse_error(text: &[u8], error: &serde_json::Error) -> LineFault {
         return LineFault::Newer(format);
     }
     let why = error.to_string();
-    // Each line is a text of its own, whose number says nothing.
+    // Each line is parsed alone, so its line number is always 1.
     let why = why.split(" at line ").next().unwrap_or(&why);
     let why = format!("{why} at column {}", error.column());
     match error.classify() {

@@ -1,4 +1,4 @@
-//! Why a photo has no outputs, as it is noted, and whether trying again can help.
+//! Why a photo has no outputs, as the manifest has it, and whether trying again can help.
 
 use std::path::Path;
 
@@ -6,47 +6,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, FileFault};
 
-/// What kind of failure it was.
+/// Kinds of failures; the manifest has them by [`FailureKind::name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FailureKind {
-    /// The photo is not there.
+    /// The photo does not exist.
     Missing,
-    /// The system did not let it be read.
+    /// The system refused to read it.
     Unreadable,
-    /// It is no image.
+    /// Its bytes are not an image.
     #[serde(rename = "not an image")]
     NotImage,
-    /// It is an image of a kind that is not decoded.
+    /// It is an image of a format that is not supported.
     Unsupported,
-    /// It is damaged.
+    /// It is damaged, and could not be decoded.
     Decode,
-    /// It has more pixels than were allowed.
+    /// It has more pixels than allowed.
     #[serde(rename = "too large")]
     TooLarge,
     /// There was too little memory for it.
     Memory,
-    /// Another program that reads it was not there, or failed.
+    /// An external program that decodes it was missing, or failed.
     Program,
-    /// It lacks what an option asks of it.
+    /// It does not meet what an option requires.
     Option,
-    /// It was changed while it was in use.
+    /// It was changed during the run, or since its features were stored.
     Changed,
-    /// A result could not be written, or something was in its place.
+    /// An output could not be written, or its path was taken.
     Output,
     /// The device failed.
     Device,
-    /// The model or the head gave nothing of use.
+    /// The model or the head gave no usable result.
     Model,
-    /// A transfer failed.
+    /// A download failed.
     Network,
-    /// Anything else, and whatever a later dino calls by another name.
+    /// Anything else, including kinds that a later dino adds.
     #[serde(other)]
     Other,
 }
 
 impl FailureKind {
-    /// What kind `error` is, with which `photo` failed.
+    /// The kind of `error`, with which `photo` failed. An error about another file is about an output.
     pub fn of(error: &Error, photo: &Path) -> Self {
         match error {
             Error::File { path, .. } if path != photo => FailureKind::Output,
@@ -72,8 +72,8 @@ impl FailureKind {
         }
     }
 
-    /// Whether the photo's own bytes are at fault, so that the same program fails with them again. Whatever else failed may
-    /// have passed since.
+    /// Whether the photo's own bytes are at fault, so that the same program fails with them again. Other failures may be
+    /// gone at the next try.
     pub fn is_lasting(self) -> bool {
         matches!(
             self,
@@ -84,7 +84,7 @@ impl FailureKind {
         )
     }
 
-    /// The error of a photo that failed so before.
+    /// The fault for the error of a photo that is skipped because it failed so before.
     pub(super) fn fault(self) -> FileFault {
         match self {
             FailureKind::NotImage => FileFault::NotImage,
@@ -95,7 +95,7 @@ impl FailureKind {
         }
     }
 
-    /// As it is noted.
+    /// The word in the manifest.
     pub fn name(self) -> &'static str {
         match self {
             FailureKind::Missing => "missing",
@@ -120,14 +120,14 @@ impl FailureKind {
 /// Why a photo has no outputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhotoFailure {
-    /// In a word of a fixed set.
+    /// The kind.
     pub kind: FailureKind,
-    /// In a sentence, without the photo's name in front.
+    /// The message, without the photo's path in front.
     pub message: String,
 }
 
 impl PhotoFailure {
-    /// What `error` says, with which `photo` failed.
+    /// Describes `error`, with which `photo` failed.
     pub fn of(error: &Error, photo: &Path) -> Self {
         let message = match error {
             Error::File {

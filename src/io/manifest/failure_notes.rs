@@ -1,38 +1,38 @@
-//! What is known of photos that failed before, and what is noted of those that fail now.
+//! Failures in the manifest: notes those of this run, and skips photos that failed before and would fail again.
 
 use serde_json::{Map, json};
 
 use crate::error::{Error, Result};
-use crate::io::inputs::{InputFailure as Lost, Source};
-use crate::io::manifest::ledger::input_path;
+use crate::io::inputs::{InputFailure, Source};
+use crate::io::manifest::entry::FailedEntry;
+use crate::io::manifest::photo_name::photo_name;
 use crate::io::manifest::task_digests::VERSION;
 use crate::io::manifest::{
-    FailedEntry, FailureKind, Ledger, OutputFreshness, PhotoFailure, PhotoName, StaleReasons,
-    TaskDigests,
+    FailureKind, Ledger, OutputFreshness, PhotoFailure, StaleReasons, TaskDigests,
 };
 use crate::io::output::{OutputJob, OutputPlan};
 use crate::system::files::FileStamp;
 
-/// Why each photo is not tried that failed before for its own sake, and would fail again.
+/// By job of a plan, the error of a photo that is skipped because it failed before and would fail again; none for others.
 pub type SkippedFailures = Vec<Option<Error>>;
 
 impl Ledger {
-    /// Which photos of a plan are not tried again: their bytes were at fault, and neither they nor what reads them has
-    /// changed. `most` bytes of what is no regular file are read.
+    /// The photos of a plan that are not tried again: their bytes were at fault, and neither they nor what decodes them has
+    /// changed. At most `max_bytes` are read of a photo that is not a regular file.
     ///
     /// # Errors
     /// Names an output that cannot be read.
     pub fn skipped_failures(
         &self,
         plan: &OutputPlan,
-        making: &TaskDigests,
-        most: u64,
+        digests: &TaskDigests,
+        max_bytes: u64,
     ) -> Result<SkippedFailures> {
         let known = plan.jobs.iter();
         known
             .map(|job| match self.retries_failed {
                 true => Ok(None),
-                false => self.skipped_failure(job, making, most),
+                false => self.skipped_failure(job, digests, max_bytes),
             })
             .collect()
     }
@@ -40,22 +40,22 @@ impl Ledger {
     fn skipped_failure(
         &self,
         job: &OutputJob,
-        making: &TaskDigests,
-        most: u64,
+        digests: &TaskDigests,
+        max_bytes: u64,
     ) -> Result<Option<Error>> {
         let Some(manifest) = &self.manifest else {
             return Ok(None);
         };
-        let known = manifest.failure(&making.task, &photo_name(&job.source));
+        let known = manifest.failure(&digests.task, &photo_name(&job.source));
         let Some((Some(stamp), recipe, failure)) = known else {
             return Ok(None);
         };
-        if !failure.kind.is_lasting() || recipe != making.recipe_of_failure() {
+        if !failure.kind.is_lasting() || recipe != digests.recipe_of_failure() {
             return Ok(None);
         }
-        let now = self.stamp_of(&job.source, most);
+        let now = self.stamp_of(&job.source, max_bytes);
         if now.is_ok_and(|now| now.digest != stamp.digest)
-            || self.has_all_outputs(job, making, &stamp)?
+            || self.has_all_outputs(job, digests, &stamp)?
         {
             return Ok(None);
         }
@@ -69,20 +69,20 @@ impl Ledger {
         )))
     }
 
-    /// Whether all outputs of a job are there, made of this photo: another run had more luck, which was noted elsewhere.
+    /// Whether all outputs of a job exist and were made of this photo, by a run with another manifest that did not fail.
     fn has_all_outputs(
         &self,
         job: &OutputJob,
-        making: &TaskDigests,
+        digests: &TaskDigests,
         photo: &FileStamp,
     ) -> Result<bool> {
         if !job.is_done() {
             return Ok(false);
         }
         for (extension, path) in job.existing_files() {
-            let (standing, _) =
-                self.inspect_output(path, extension, &job.source, Some(photo), making)?;
-            let is_of_it = match standing {
+            let (freshness, _) =
+                self.inspect_output(path, extension, &job.source, Some(photo), digests)?;
+            let is_of_it = match freshness {
                 OutputFreshness::Fresh => true,
                 OutputFreshness::Stale(StaleReasons {
                     is_photo_changed: photo,
@@ -98,32 +98,32 @@ impl Ledger {
         Ok(true)
     }
 
-    /// Notes why nothing was made of a photo, of whose bytes the `stamp` is, if it is known.
+    /// Notes that a task failed for a photo; `stamp` is that of its bytes, if known.
     ///
     /// # Errors
-    /// Names the folder's record if it cannot be appended to.
+    /// Names the manifest if it cannot be appended to.
     pub fn note_failure(
         &self,
         source: &Source,
-        making: &TaskDigests,
+        digests: &TaskDigests,
         stamp: Option<&FileStamp>,
         error: &Error,
     ) -> Result<()> {
         let page = source.page().map(|page| page.number);
         let failure = PhotoFailure::of(error, source.path());
-        self.append_failure((source, page), making, stamp, (error, &failure))
+        self.append_failure((source, page), digests, stamp, (error, &failure))
     }
 
-    /// Notes an input that is not there, or cannot be looked at. What was no photo from the start is not noted.
+    /// Notes an input that does not exist or cannot be read. Other failed inputs are no photos, and not noted.
     ///
     /// # Errors
     /// As [`Ledger::note_failure`].
-    pub fn note_missing_input(&self, lost: &Lost, making: &TaskDigests) -> Result<()> {
-        let failure = PhotoFailure::of(&lost.error, &lost.path);
+    pub fn note_missing_input(&self, input: &InputFailure, digests: &TaskDigests) -> Result<()> {
+        let failure = PhotoFailure::of(&input.error, &input.path);
         match failure.kind {
             FailureKind::Missing | FailureKind::Unreadable => {
-                let source = Source::from_path(&lost.path);
-                self.append_failure((&source, None), making, None, (&lost.error, &failure))
+                let source = Source::from_path(&input.path);
+                self.append_failure((&source, None), digests, None, (&input.error, &failure))
             }
             _ => Ok(()),
         }
@@ -132,32 +132,25 @@ impl Ledger {
     fn append_failure(
         &self,
         (source, page): (&Source, Option<u32>),
-        making: &TaskDigests,
+        digests: &TaskDigests,
         photo: Option<&FileStamp>,
         (error, failure): (&Error, &PhotoFailure),
     ) -> Result<()> {
         let Some(manifest) = &self.manifest else {
             return Ok(());
         };
-        // They end the run, and are not the photo's.
+        // These end the run, and do not concern the photo.
         if matches!(error, Error::Usage(_) | Error::Interrupted) {
             return Ok(());
         }
         manifest.fail(&FailedEntry {
-            task: &making.task,
-            input: &input_path(source),
+            task: &digests.task,
+            input: &source.absolute(),
             page,
             photo,
-            recipe: making.recipe_of_failure(),
+            recipe: digests.recipe_of_failure(),
             failure,
             facts: &Map::from_iter([("program".to_owned(), json!(VERSION))]),
         })
     }
-}
-
-/// By which a photo is known in the record.
-pub(super) fn photo_name(source: &Source) -> PhotoName {
-    let path = input_path(source);
-    let page = source.page_number();
-    (path.as_os_str().as_encoded_bytes().to_vec(), page)
 }

@@ -1,28 +1,29 @@
-//! Failures on record, summed by what kind they are.
+//! Failures in a manifest, grouped by kind.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
-use crate::io::manifest::entry::{EntryState, ManifestLine, path_from_bytes};
-use crate::io::manifest::files::{manifest_files, read_file};
+use crate::error::Result;
+use crate::io::manifest::entry::{EntryState, ManifestLine};
+use crate::io::manifest::files::{read_file, require_manifest_files};
 use crate::io::manifest::index::PathKey;
-use crate::io::manifest::{FailureKind, MANIFEST_FILE, PhotoFailure};
+use crate::io::manifest::output_names::path_from_bytes;
+use crate::io::manifest::{FailureKind, PhotoFailure};
 
 /// Failures of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureGroup {
-    /// What kind.
+    /// The kind.
     pub kind: FailureKind,
-    /// How many tasks failed with a photo, and nothing was made of it since.
+    /// The number of (task, photo) pairs that failed, and were not done since.
     pub count: usize,
-    /// The task of the first of them.
+    /// Task of the first failure.
     pub task: String,
-    /// Its photo.
+    /// Photo of the first failure.
     pub input: PathBuf,
-    /// Which page of it, where it has several.
+    /// Its page, from 1, if the photo has several.
     pub page: Option<u32>,
-    /// Why.
+    /// Message of the first failure.
     pub message: String,
 }
 
@@ -35,10 +36,10 @@ struct LatestFailure {
     page: u32,
 }
 
-/// The failures on the record of `folder` that nothing was made since of, the most frequent kind first.
+/// The failures in the manifest of `folder` that were not followed by success, grouped, the most frequent kind first.
 ///
 /// # Errors
-/// Names the folder if it has no record, the file that cannot be read, and its line that is not understood.
+/// Names the folder if it has no manifest, the file that cannot be read, and its line that is not understood.
 pub fn summarise_failures(folder: &Path) -> Result<Vec<FailureGroup>> {
     let files = require_manifest_files(folder)?;
     let mut all: HashMap<PathKey, LatestFailure> = HashMap::new();
@@ -63,7 +64,7 @@ pub fn summarise_failures(folder: &Path) -> Result<Vec<FailureGroup>> {
             Ok(())
         })?;
     }
-    // What was made since may be noted in another file.
+    // A later success may be in another file.
     let again = if all.is_empty() { &[][..] } else { &files };
     for file in again {
         read_file(file, |line, _| {
@@ -94,18 +95,4 @@ pub fn summarise_failures(folder: &Path) -> Result<Vec<FailureGroup>> {
     let mut groups: Vec<FailureGroup> = groups.into_values().collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.count));
     Ok(groups)
-}
-
-/// The files of the record of `folder`, of which there must be one.
-pub(super) fn require_manifest_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let files = manifest_files(folder)?;
-    match files.is_empty() {
-        true => Err(Error::file(
-            folder,
-            format!(
-                "has no {MANIFEST_FILE}, in which dino notes what it has made; name a folder of outputs"
-            ),
-        )),
-        false => Ok(files),
-    }
 }

@@ -1,4 +1,4 @@
-//! The files of a folder's record: that of single runs, and one for each shard of runs that share the folder.
+//! The files of a folder's manifest: one for runs without shards, and one for each shard.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::io::features::DatasetFormat;
 use crate::io::inputs::Shard;
-use crate::io::manifest::MANIFEST_FILE;
 use crate::io::manifest::entry::ManifestLine;
 use crate::io::manifest::line_reader::{ManifestFileEnd, read_lines};
 
-/// Name of the file that a run of `shard` appends to. Jobs that share a folder append each to its own, for which network
-/// file systems need no locks.
+/// File name of the manifest in a folder of outputs, for runs without shards.
+pub const MANIFEST_FILE: &str = "manifest.jsonl";
+
+/// Name of the file that a run of `shard` appends to. Shards that share a folder have a file each, so that network file
+/// systems need no locks.
 pub(super) fn file_name(shard: Option<Shard>) -> String {
     match shard.filter(|shard| shard.is_part()) {
         None => MANIFEST_FILE.to_owned(),
@@ -20,13 +22,12 @@ pub(super) fn file_name(shard: Option<Shard>) -> String {
     }
 }
 
-/// The file that a run of `shard` with results in `folder` appends to. Other programs that read a dataset pass over what
-/// begins with an underscore.
+/// The file that a run of `shard` with outputs in `folder` appends to.
 pub(super) fn manifest_path(folder: &Path, shard: Option<Shard>) -> PathBuf {
     folder.join(format!("{}{}", name_prefix(folder), file_name(shard)))
 }
 
-/// What the names of the files in `folder` begin with.
+/// Prefix of the file names in `folder`: an underscore in a dataset, since its readers skip such names.
 fn name_prefix(folder: &Path) -> &'static str {
     match DatasetFormat::from_path(folder) {
         Some(_) => "_",
@@ -34,7 +35,7 @@ fn name_prefix(folder: &Path) -> &'static str {
     }
 }
 
-/// Whether `name` is that of a shard's file.
+/// Whether `name` is that of a shard's manifest: `manifest-N-of-M.jsonl`.
 pub(super) fn is_shard_file(name: &str) -> bool {
     let parts = name
         .strip_prefix("manifest-")
@@ -44,10 +45,10 @@ pub(super) fn is_shard_file(name: &str) -> bool {
     parts.is_some_and(|(number, of)| is_number(number) && is_number(of))
 }
 
-/// The files of `folder` that are there, that of single runs first.
+/// The manifest files that exist in `folder`, first that of runs without shards, then by name.
 ///
 /// # Errors
-/// Names the folder if it cannot be read; one that is not there has none.
+/// Names the folder if it cannot be read; a missing folder has no files.
 pub(super) fn manifest_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let path = match folder.as_os_str().is_empty() {
         true => Path::new("."),
@@ -79,17 +80,34 @@ pub(super) fn manifest_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(own.into_iter().chain(shards).collect())
 }
 
-/// Hands the lines of the file at `path` to `take`, with their text.
+/// As [`manifest_files`], but there must be one.
 ///
 /// # Errors
-/// As [`read_lines`].
+/// Names the folder if it has no manifest or cannot be read.
+pub(super) fn require_manifest_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let files = manifest_files(folder)?;
+    match files.is_empty() {
+        true => Err(Error::file(
+            folder,
+            format!(
+                "has no {MANIFEST_FILE}, in which dino notes what it has made; name a folder of outputs"
+            ),
+        )),
+        false => Ok(files),
+    }
+}
+
+/// Calls `take` with each line of the file at `path`, and with its text.
+///
+/// # Errors
+/// Names the file if it is not a regular one; as [`read_lines`].
 pub(super) fn read_file(
     path: &Path,
     take: impl FnMut(&ManifestLine, &[u8]) -> Result<()>,
 ) -> Result<ManifestFileEnd> {
-    // Opening a pipe would wait for its writer.
-    let met = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
-    if !met.is_file() {
+    // Before it is opened: opening a pipe would wait for its writer.
+    let metadata = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
+    if !metadata.is_file() {
         return Err(Error::file(
             path,
             "is no regular file, where dino notes what it has made; move it away, or choose another output folder",

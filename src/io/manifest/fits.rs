@@ -1,33 +1,28 @@
-//! What is fitted to several photos at once, of which a folder has one.
+//! Fits: what is fitted to several photos at once (a PCA basis, k-means centres, a depth range). A folder has one per task, so
+//! that its pictures can be compared; this finds the fits that existing outputs have, and refuses a second one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 use crate::io::inputs::PresenceCache;
-use crate::io::manifest::entry::{ManifestLine, output_name, path_from_bytes};
-use crate::io::manifest::failure_notes::photo_name;
+use crate::io::manifest::entry::ManifestLine;
 use crate::io::manifest::files::{manifest_files, read_file};
 use crate::io::manifest::history::{OutputAttribution, OutputOrigin};
 use crate::io::manifest::index::ManifestIndex;
+use crate::io::manifest::output_names::{output_name, path_from_bytes};
+use crate::io::manifest::photo_name::photo_name;
 use crate::io::manifest::{Ledger, Manifest, PhotoName, TaskDigests};
-use crate::io::output::{OutputPlan, PICTURE_EXTENSION, create_folder};
-use crate::system::files::{Digest, temporary, write_atomic};
+use crate::io::output::{OutputPlan, PICTURE_EXTENSION};
+use crate::system::files::Digest;
 use crate::terminal::console::Console;
 
-/// Name of the folder of fits in the folder of outputs.
-const FITS_FOLDER: &str = "manifest.fits";
-
-/// Hex digits of a fit in the name of its file.
-const FIT_NAME_DIGITS: usize = 16;
-
 impl Manifest {
-    /// What `task` made of photos with one fit to several, which is not `fit`, and that is there still: of other photos than
-    /// `ours`, and of these under other names than they have now. Photos that are gone since do not count.
+    /// The existing outputs of `task` that have a fit to several photos other than `fit`: those of photos that are not in
+    /// `ours`, and those of photos in `ours` under former names. Photos that no longer exist do not count.
     ///
     /// # Errors
-    /// As [`Manifest::standing`]; and if the file cannot be read again.
+    /// As [`Manifest::freshness`]; and if a manifest file cannot be read again.
     fn outputs_of_other_fits(
         &self,
         task: &str,
@@ -41,7 +36,7 @@ impl Manifest {
         let mut presence = PresenceCache::default();
         for (own, outputs) in self.outputs_by_fit(|line| line.task == task)? {
             let photos: HashSet<&PhotoName> = outputs.iter().map(|(_, photo)| photo).collect();
-            // One photo is compared with none.
+            // A fit to one photo alone makes no outputs comparable.
             if photos.len() < 2 || fit == Some(&own) {
                 continue;
             }
@@ -59,8 +54,8 @@ impl Manifest {
         Ok(others)
     }
 
-    /// The fit that `task` made by one of the recipes that `recipe` knows, for each page: one to several photos, or else
-    /// the latest, whose outputs are there still.
+    /// The fit with outputs of most photos, among those whose existing outputs `task` made by `recipe`, which gives the recipe
+    /// of a page. Equal counts: the largest digest.
     ///
     /// # Errors
     /// As [`Manifest::outputs_of_other_fits`].
@@ -76,14 +71,14 @@ impl Manifest {
             let photos: HashSet<&PhotoName> = outputs.iter().map(|(_, photo)| photo).collect();
             photos.len()
         };
-        let most = fits.into_iter().filter(|(_, outputs)| !outputs.is_empty());
-        Ok(most
+        let with_outputs = fits.into_iter().filter(|(_, outputs)| !outputs.is_empty());
+        Ok(with_outputs
             .max_by_key(|(_, outputs)| count(outputs))
             .map(|(fit, _)| fit))
     }
 
-    /// The outputs that are there, by the fits that they have, as far as `is_wanted` has lines about them; with what other
-    /// runs wrote meanwhile.
+    /// By fit, the existing outputs with their photos, of those lines for which `is_wanted` is true. The files are read again,
+    /// so that lines of other runs count.
     fn outputs_by_fit(
         &self,
         is_wanted: impl Fn(&ManifestLine) -> bool,
@@ -123,20 +118,20 @@ impl Manifest {
     }
 }
 
-/// The photos of a run, and how the paths of their outputs begin.
+/// By photo of a run, the bytes with which the paths of its outputs begin.
 type RunOutputStems = HashMap<PhotoName, Vec<u8>>;
 
-/// Outputs by another fit.
+/// Outputs with another fit than that of the run.
 #[derive(Debug, Default)]
 struct OtherFitOutputs {
-    /// Of other photos.
+    /// Outputs of photos that are not in the run.
     foreign: Vec<PathBuf>,
-    /// Of the same photos, under former names.
+    /// Outputs of photos in the run, under former names.
     renamed: Vec<PathBuf>,
 }
 
 impl Ledger {
-    /// Digest of what is fitted to photos, in their order: with the number of its page, the digest of each.
+    /// Digest of a fit to these photos in this order: (digest of the photo, page number or 0).
     pub fn fit_digest(photos: impl Iterator<Item = (Digest, u32)>) -> Digest {
         let mut all = Vec::new();
         for (photo, page) in photos {
@@ -146,18 +141,19 @@ impl Ledger {
         Digest::of_bytes(&all)
     }
 
-    /// The fit of those outputs of the plan that were made by these settings.
+    /// For `--keep-fit`: the fit of the existing outputs of the plan that were made with these settings, or else a saved fit of
+    /// other outputs in the folder; none if there is neither.
     ///
     /// # Errors
-    /// [`Error::Usage`] if there are several; and if an output cannot be read.
-    pub fn former_fit(&self, plan: &OutputPlan, making: &TaskDigests) -> Result<Option<Digest>> {
+    /// [`Error::Usage`] if outputs of the plan have several fits; names an output or manifest that cannot be read.
+    pub fn former_fit(&self, plan: &OutputPlan, digests: &TaskDigests) -> Result<Option<Digest>> {
         let Some(manifest) = &self.manifest else {
             return Ok(None);
         };
         let mut former = None;
         for job in &plan.jobs {
             for (extension, path) in job.existing_files() {
-                let recipe = making.recipe(extension, &job.source);
+                let recipe = digests.recipe(extension, &job.source);
                 let Some(fit) = manifest.fit_of(path, &recipe)? else {
                     continue;
                 };
@@ -173,91 +169,29 @@ impl Ledger {
         if former.is_some() {
             return Ok(former);
         }
-        // The photos are all new; that of others in the folder, if it is still at hand.
-        let latest = manifest.find_reusable_fit(&making.task, |page| {
-            making.recipe_of_page(PICTURE_EXTENSION, page)
+        // All photos are new: the fit of other outputs, if its file still exists.
+        let latest = manifest.find_reusable_fit(&digests.task, |page| {
+            digests.recipe_of_page(PICTURE_EXTENSION, page)
         })?;
         Ok(latest.filter(|fit| {
-            self.fit_path(making, fit)
+            self.fit_path(digests, fit)
                 .is_some_and(|path| path.is_file())
         }))
     }
 
-    /// The file of a fit.
+    /// Refuses a second fit in a folder, whose pictures are meant to be compared. `fits` are those of the existing outputs of
+    /// the run's photos. Returns whether there is another fit that is accepted: with `force`, or for a single new photo.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it is gone.
-    pub fn fit_file(&self, making: &TaskDigests, fit: &Digest) -> Result<PathBuf> {
-        let path = self.fit_path(making, fit);
-        match path.filter(|path| path.is_file()) {
-            Some(path) => Ok(path),
-            None => Err(Error::Usage(format!(
-                "--keep-fit: the fit of the {} files that are there is no longer in {FITS_FOLDER}; leave --keep-fit out, so \
-                 that all photos are fitted again",
-                making.task
-            ))),
-        }
-    }
-
-    /// Keeps a fit for later photos.
-    ///
-    /// # Errors
-    /// Names the file that cannot be written.
-    pub fn save_fit(&self, making: &TaskDigests, bytes: &[u8]) -> Result<()> {
-        let fit = making.fit.as_ref();
-        let path = fit.and_then(|fit| self.fit_path(making, fit));
-        let Some((path, folder)) = path.as_ref().and_then(|path| Some((path, path.parent()?)))
-        else {
-            return Ok(());
-        };
-        create_folder(folder)?;
-        temporary::sweep(folder);
-        write_atomic(path, |writer| writer.write_all(bytes))
-    }
-
-    /// Removes former fits, once all photos are drawn with the one that is now.
-    pub fn drop_former_fits(&self, making: &TaskDigests) {
-        let fit = making.fit.as_ref();
-        let path = fit.and_then(|fit| self.fit_path(making, fit));
-        let Some((path, folder)) = path.as_ref().and_then(|path| Some((path, path.parent()?)))
-        else {
-            return;
-        };
-        let is_of_kind = |name: &str| {
-            let rest = name.strip_prefix(&making.task)?.strip_prefix('-')?;
-            let is_digest =
-                rest.len() == FIT_NAME_DIGITS && rest.bytes().all(|c| c.is_ascii_hexdigit());
-            is_digest.then_some(())
-        };
-        for former in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let name = former.file_name();
-            let is_former = is_of_kind(&name.to_string_lossy()).is_some();
-            if is_former && former.path() != *path {
-                // It is of no use, and does no harm.
-                let _ = fs::remove_file(former.path());
-            }
-        }
-    }
-
-    fn fit_path(&self, making: &TaskDigests, fit: &Digest) -> Option<PathBuf> {
-        let folder = self.manifest.as_ref()?.folder().join(FITS_FOLDER);
-        let key = making.key_of_fit(fit).to_string();
-        Some(folder.join(format!("{}-{}", making.task, key.get(..FIT_NAME_DIGITS)?)))
-    }
-
-    /// Refuses a second fit in a folder whose pictures are compared with each other. `fits` are those that photos of the
-    /// run have now. True if there is one that is not refused.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] that names what is there.
+    /// [`Error::Usage`] that names an output with another fit; as [`Ledger::describe_other_fit`].
     pub fn check_one_fit(
         &self,
         plan: &OutputPlan,
-        making: &TaskDigests,
+        digests: &TaskDigests,
         fits: &[Option<Digest>],
         (force, console): (bool, &Console),
     ) -> Result<bool> {
-        let Some(what) = self.describe_other_fit(plan, making, console)? else {
+        let Some(what) = self.describe_other_fit(plan, digests, console)? else {
             return Ok(false);
         };
         let is_apart = plan.jobs.len() == 1 && fits.iter().all(Option::is_none);
@@ -270,14 +204,14 @@ impl Ledger {
         )))
     }
 
-    /// What there is in the folder by another fit than that of the run, to other photos.
+    /// A sentence about outputs in the folder that were made with another fit to other photos; none if there are none.
     ///
     /// # Errors
-    /// If the record cannot be read again.
+    /// Names the manifest file or output that cannot be read.
     pub fn describe_other_fit(
         &self,
         plan: &OutputPlan,
-        making: &TaskDigests,
+        digests: &TaskDigests,
         console: &Console,
     ) -> Result<Option<String>> {
         let Some(manifest) = &self.manifest else {
@@ -295,7 +229,7 @@ impl Ledger {
             (photo_name(&job.source), stem)
         });
         let ours: RunOutputStems = ours.collect();
-        let others = manifest.outputs_of_other_fits(&making.task, &ours, making.fit.as_ref())?;
+        let others = manifest.outputs_of_other_fits(&digests.task, &ours, digests.fit.as_ref())?;
         if let Some(first) = others.renamed.first() {
             console.note_once(
                 "renamed outputs",
@@ -317,7 +251,7 @@ impl Ledger {
         }))
     }
 
-    /// Says how many photos are drawn again because they had another fit.
+    /// Prints how many photos are made again because they had another fit.
     pub fn report_refit(count: usize, console: &Console) {
         if count > 0 {
             console.note(format_args!(

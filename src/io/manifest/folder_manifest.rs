@@ -1,47 +1,45 @@
-//! The record of one folder of outputs, while a run works in it.
+//! [`Manifest`]: the manifest of one folder of outputs, in memory and on disk, while a run works in the folder.
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
 use crate::io::inputs::Shard;
-use crate::io::manifest::entry::{
-    EntryState, FailedEntry, ManifestEntry, ManifestLine, PhotoName, output_name,
-};
+use crate::io::manifest::entry::{EntryState, FailedEntry, ManifestEntry, ManifestLine};
 use crate::io::manifest::history::{OutputAttribution, OutputHistory};
 use crate::io::manifest::index::ManifestIndex;
 use crate::io::manifest::log::ManifestLog;
-use crate::io::manifest::{ExpectedOrigin, OutputFreshness, PhotoFailure, files};
+use crate::io::manifest::output_names::{name_below, output_name};
+use crate::io::manifest::{ExpectedOrigin, OutputFreshness, PhotoFailure, PhotoName, files};
 use crate::io::output::is_written_in_place;
 use crate::system::files::{Digest, FileStamp};
 
-/// The manifest of a folder of outputs: as it was when it was opened, and what was appended through it since. What other
-/// processes append meanwhile stays in the file, but is not known here.
+/// The manifest of a folder of outputs: its lines when it was opened, and those that were appended through it since. Lines
+/// that other processes append meanwhile are kept in the file, but not seen here. Threads may share it.
 #[derive(Debug)]
 pub struct Manifest {
     pub(super) folder: PathBuf,
     log: ManifestLog,
     index: Mutex<ManifestIndex>,
-    /// Failures that are noted once there is a folder.
+    /// Failures to write once the folder exists.
     pending_failures: Mutex<Vec<ManifestLine>>,
 }
 
 impl Manifest {
-    /// Reads the manifest of `folder`, which is empty if there is no file yet, and finds out whether it can be appended to;
-    /// nothing is made.
+    /// Reads the manifest of `folder`, which is empty if there is no file yet, and checks that it can be appended to; no file
+    /// is created.
     ///
     /// # Errors
-    /// Names the file if it is no regular one, cannot be read or appended to (or made), or was written by a newer dino;
-    /// and its line that is not understood.
+    /// Names the file if it is not a regular one, cannot be read, created or appended to, or was written by a newer dino; and
+    /// its line that is not understood.
     pub fn open(folder: &Path) -> Result<Self> {
         Self::open_shard(folder, None)
     }
 
-    /// As [`Manifest::open`], for a run of `shard`, which reads what all others have noted, and appends to a file of its
-    /// own.
+    /// As [`Manifest::open`], for a run of `shard`, which reads the files of all shards, and appends to its own.
     ///
     /// # Errors
     /// As [`Manifest::open`].
@@ -65,26 +63,26 @@ impl Manifest {
         })
     }
 
-    /// The file that is appended to, which may not be there yet.
+    /// The file that is appended to, which may not exist yet.
     pub fn path(&self) -> PathBuf {
         self.log.path().to_owned()
     }
 
-    /// Whether nothing is known of any output or photo.
+    /// Whether it knows no output and no failure.
     pub fn is_empty(&self) -> bool {
         self.index().is_empty()
     }
 
-    /// How the file or folder at `output`, a path that can be opened, stands to what is wanted.
+    /// How the file or folder at the path `output` compares to what is `wanted`.
     ///
     /// # Errors
     /// Names the output, or the file in it, that cannot be read.
     pub fn freshness(&self, output: &Path, wanted: &ExpectedOrigin<'_>) -> Result<OutputFreshness> {
         self.inspect_output(output, wanted)
-            .map(|(standing, _)| standing)
+            .map(|(freshness, _)| freshness)
     }
 
-    /// As [`Manifest::freshness`], and whether it is noted as done as it is.
+    /// As [`Manifest::freshness`], and whether its last `done` line has its present stamp.
     pub(super) fn inspect_output(
         &self,
         output: &Path,
@@ -97,7 +95,7 @@ impl Manifest {
             Err(error) => return Err(Error::io(output, &error)),
             Ok(_) => {}
         }
-        // Reading takes its time, and others ask too.
+        // A copy, so that the index is not locked while the output is read.
         let history = self.history(&self.name_of(output)?);
         let known = history.attribute(output)?;
         Ok((
@@ -106,7 +104,7 @@ impl Manifest {
         ))
     }
 
-    /// Whether the output is not as it was when it was noted as done.
+    /// Whether the output was changed since it was noted as done; false if it never was.
     ///
     /// # Errors
     /// As [`Manifest::freshness`].
@@ -115,7 +113,7 @@ impl Manifest {
         Ok(history.is_done() && !history.is_unchanged(output)?)
     }
 
-    /// The fit that the file or folder at `output` was made with, if it was made by `recipe`.
+    /// The fit of the file or folder at `output`, if it was made by `recipe`.
     ///
     /// # Errors
     /// As [`Manifest::freshness`].
@@ -126,8 +124,8 @@ impl Manifest {
         Ok(by_it.and_then(|origin| origin.fit().copied()))
     }
 
-    /// Whether what is at `output` is known to be of another photo than `photo`, or of another fit than `fit`, if there is
-    /// one.
+    /// Whether the file or folder at `output` is known to be made from another photo, or, if `fit` is given and it has a fit,
+    /// from another fit.
     ///
     /// # Errors
     /// As [`Manifest::freshness`].
@@ -138,7 +136,7 @@ impl Manifest {
         fit: Option<&Digest>,
     ) -> Result<bool> {
         let history = self.history(&self.name_of(output)?);
-        // Of most nothing is known, which needs no look at the disk.
+        // Most outputs are unknown, which needs no access to the disk.
         if history.is_empty() || !output.exists() {
             return Ok(false);
         }
@@ -154,7 +152,7 @@ impl Manifest {
         &self.folder
     }
 
-    /// The latest stamp that was noted of the photo `input`, wherever it is named from.
+    /// The latest stamp in the manifest of the photo `input`, a relative or absolute path.
     pub fn photo_stamp(&self, input: &Path) -> Option<FileStamp> {
         let input = std::path::absolute(input).ok()?;
         let index = self.index();
@@ -163,34 +161,35 @@ impl Manifest {
             .cloned()
     }
 
-    /// Takes the stamp of the photo `input`, which is not read if it has the size and the time that were noted of a photo
-    /// of this name.
+    /// The stamp of the photo `input`, which is read only if its size or modification time is not that of its latest stamp in
+    /// the manifest.
     ///
     /// # Errors
-    /// As [`FileStamp::of_file`]; pipes have no stamp, but what was read from them has ([`FileStamp::of_bytes`]).
+    /// As [`FileStamp::of_file`]; a pipe has no stamp, but bytes read from it have ([`FileStamp::of_bytes`]).
     pub fn stamp_of(&self, input: &Path) -> Result<FileStamp> {
-        let met = fs::metadata(input).map_err(|error| Error::io(input, &error))?;
+        let metadata = fs::metadata(input).map_err(|error| Error::io(input, &error))?;
         match self.photo_stamp(input) {
-            Some(known) if known.matches_size_and_time(&met) => Ok(known),
+            Some(known) if known.matches_metadata(&metadata) => Ok(known),
             _ => FileStamp::of_file(input),
         }
     }
 
-    /// Notes that the outputs of `entry` are about to be written; those that are there are read, unless their size and time
-    /// are known.
+    /// Appends the `begun` line of `entry`, before its outputs are written. Existing outputs are read for their stamps, unless
+    /// they have the size and time of their last `done`.
     ///
     /// # Errors
-    /// Names the manifest that cannot be appended to (or made), or the old output that cannot be read.
+    /// Names the manifest that cannot be created or appended to, or the existing output that cannot be read.
     pub fn begin(&self, entry: &ManifestEntry) -> Result<()> {
         self.note(entry, EntryState::Begun, |output, name| {
             self.history(name).stamp_of(output)
         })
     }
 
-    /// Notes that the outputs of `entry` have been written; those whose stamps are not `known` are read.
+    /// Appends the `done` line of `entry`, after its outputs were written. `known` gives stamps taken while writing; other
+    /// outputs are read.
     ///
     /// # Errors
-    /// Names the manifest that cannot be appended to (or made), or the output that is not there or cannot be read.
+    /// Names the manifest that cannot be created or appended to, or the output that is missing or cannot be read.
     pub fn finish(
         &self,
         entry: &ManifestEntry,
@@ -202,10 +201,11 @@ impl Manifest {
         })
     }
 
-    /// Notes that nothing was made of a photo, unless just that is known.
+    /// Appends a `failed` line, unless the same failure is known already. If the folder does not exist yet, the line waits for
+    /// it or for [`Manifest::flush_failures`].
     ///
     /// # Errors
-    /// Names the manifest that cannot be appended to (or made).
+    /// Names the manifest that cannot be created or appended to.
     pub(super) fn fail(&self, failed: &FailedEntry<'_>) -> Result<()> {
         let line = ManifestLine::of_failure(failed);
         {
@@ -221,7 +221,7 @@ impl Manifest {
                 return Ok(());
             }
         }
-        // For one photo alone, nobody wants a folder that holds nothing else.
+        // A run over one photo should not create a folder just for its failure.
         if !self.folder.exists() {
             self.pending_failures().push(line);
             return Ok(());
@@ -229,8 +229,8 @@ impl Manifest {
         self.append(line)
     }
 
-    /// How a photo failed for `task`, if nothing was made of it since: its stamp then, and what decided whether it could
-    /// be read.
+    /// The failure of `task` for a photo, if it was not done since: the photo's stamp then, the recipe of decoding
+    /// ([`FailedEntry::recipe`]), and why.
     pub(super) fn failure(
         &self,
         task: &str,
@@ -246,13 +246,13 @@ impl Manifest {
         self.append_now(line)
     }
 
-    /// Writes failures down that waited for a folder, which is made for them if need be.
+    /// Appends failures that waited for the folder, which is created if there are any.
     ///
     /// # Errors
-    /// Names the manifest that cannot be appended to (or made).
+    /// Names the manifest that cannot be created or appended to.
     pub fn flush_failures(&self) -> Result<()> {
-        let waiting = std::mem::take(&mut *self.pending_failures());
-        waiting
+        let pending = std::mem::take(&mut *self.pending_failures());
+        pending
             .into_iter()
             .try_for_each(|line| self.append_now(line))
     }
@@ -266,7 +266,7 @@ impl Manifest {
     fn append_now(&self, mut line: ManifestLine) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_millis() as u64);
-        // Whatever clocks do, it is later than what is known.
+        // Later than all known lines, even if the clock was set back.
         line.time = now.max(self.index().latest() + 1);
         self.log.append(&line)?;
         self.index().insert(&line);
@@ -303,30 +303,4 @@ impl Manifest {
     pub(super) fn index(&self) -> MutexGuard<'_, ManifestIndex> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The path of an output below `folder`, or its absolute path; of links, only those of folders are followed.
-pub(super) fn name_below(folder: &Path, output: &Path) -> Result<PathBuf> {
-    let absolute = |path: &Path| {
-        let path = match path.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => path,
-        };
-        std::path::absolute(path).map_err(|error| Error::io(path, &error))
-    };
-    let (output, folder) = (absolute(output)?, absolute(folder)?);
-    if let Ok(name) = output.strip_prefix(&folder) {
-        let is_plain = name
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        if is_plain {
-            return Ok(name.to_owned());
-        }
-    }
-    // However it is spelled.
-    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let parent = output.parent().map(real).unwrap_or_default();
-    let output = parent.join(output.file_name().unwrap_or_default());
-    let name = output.strip_prefix(real(&folder)).map(Path::to_owned);
-    Ok(name.unwrap_or(output))
 }

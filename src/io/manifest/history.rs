@@ -1,4 +1,4 @@
-//! What the lines of a record say about one output.
+//! The history of one output: its `begun` and `done` lines, and which of them accounts for the file that exists.
 
 use std::fs;
 use std::path::Path;
@@ -9,83 +9,83 @@ use crate::io::manifest::entry::EntryState;
 use crate::io::manifest::{ExpectedOrigin, OutputFreshness, StaleReasons};
 use crate::system::files::{Digest, FileStamp};
 
-/// The recipe and the fit, which most photos of a run share.
+/// Recipe and fit, which most photos of a run share.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct RecipeAndFit {
-    /// See [`Entry::is_recipe_changed`](crate::io::manifest::Entry::is_recipe_changed).
+    /// See [`ManifestEntry::recipe`](crate::io::manifest::ManifestEntry::recipe).
     pub recipe: Digest,
-    /// See [`Entry::is_fit_changed`](crate::io::manifest::Entry::is_fit_changed).
+    /// See [`ManifestEntry::fit`](crate::io::manifest::ManifestEntry::fit).
     pub fit: Option<Digest>,
 }
 
 /// What an output was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OutputOrigin {
-    /// The photo.
+    /// Stamp of the photo.
     pub photo: Arc<FileStamp>,
-    /// How.
+    /// The settings and the fit.
     pub recipe_and_fit: Arc<RecipeAndFit>,
 }
 
 impl OutputOrigin {
-    /// The photo.
+    /// Stamp of the photo.
     pub fn photo(&self) -> &FileStamp {
         &self.photo
     }
 
-    /// What was fitted to other photos.
+    /// Digest of the fit, if there is one.
     pub fn fit(&self) -> Option<&Digest> {
         self.recipe_and_fit.fit.as_ref()
     }
 
-    /// Whether it was made by this recipe.
+    /// Whether its recipe is this one.
     pub fn has_recipe(&self, recipe: &Digest) -> bool {
         self.recipe_and_fit.recipe == *recipe
     }
 
-    /// Compares it with what is wanted.
+    /// Compares it with what is wanted: fresh or stale.
     pub fn freshness(&self, wanted: &ExpectedOrigin<'_>) -> OutputFreshness {
-        let difference = StaleReasons {
+        let reasons = StaleReasons {
             is_photo_changed: self.photo.digest != wanted.photo.digest,
             is_recipe_changed: self.recipe_and_fit.recipe != *wanted.recipe,
             is_fit_changed: self.recipe_and_fit.fit.as_ref() != wanted.fit,
             is_unfinished: false,
         };
-        match difference == StaleReasons::default() {
+        match reasons == StaleReasons::default() {
             true => OutputFreshness::Fresh,
-            false => OutputFreshness::Stale(difference),
+            false => OutputFreshness::Stale(reasons),
         }
     }
 }
 
-/// An output that was about to be written.
+/// A `begun` line without its `done`: an output that was about to be written.
 #[derive(Debug, Clone)]
 struct PendingWrite {
     origin: OutputOrigin,
-    /// What was in its place.
+    /// Stamp of the file that it was to replace; none if there was no file.
     replaced: Option<FileStamp>,
-    /// Whether it was written over that.
+    /// Whether that file was to be overwritten in place.
     in_place: bool,
-    /// See [`Line::time`].
+    /// See [`ManifestLine::time`](crate::io::manifest::entry::ManifestLine::time).
     time: u64,
 }
 
-/// What an output that is there is by the lines about it.
+/// Which line accounts for an existing output.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum OutputAttribution<'h> {
-    /// As the last of them has it that says that it is done.
+    /// The last `done` line: the output has its stamp.
     Done(&'h OutputOrigin),
-    /// Made by a run that did not come to note it.
+    /// A `begun` line of a run that ended before it noted `done`.
     Begun(&'h OutputOrigin),
-    /// Not all of what was to be there: it was written in place and that did not end, or power was lost before its content
-    /// was on the disk. With who may have made it.
+    /// A write that did not complete: it was cut off in place, or power was lost before the content was on the disk. With the
+    /// origin of that write, if it is known.
     Unfinished(Option<&'h OutputOrigin>),
-    /// None of them is about it as it is.
+    /// No line: it was changed since, or made by something else.
     Unknown,
 }
 
 impl<'h> OutputAttribution<'h> {
-    /// What it was made from, if that is known.
+    /// What the output was made from, if that is known.
     pub fn origin(self) -> Option<&'h OutputOrigin> {
         match self {
             OutputAttribution::Done(origin) | OutputAttribution::Begun(origin) => Some(origin),
@@ -94,7 +94,7 @@ impl<'h> OutputAttribution<'h> {
         }
     }
 
-    /// How it stands to what is wanted.
+    /// How the output compares to what is wanted.
     pub fn freshness(self, wanted: &ExpectedOrigin<'_>) -> OutputFreshness {
         match self {
             OutputAttribution::Done(origin) | OutputAttribution::Begun(origin) => {
@@ -110,31 +110,31 @@ impl<'h> OutputAttribution<'h> {
     }
 }
 
-/// What is known about one output.
+/// The lines about one output, as far as they still matter.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OutputHistory {
     done: Option<(OutputOrigin, FileStamp)>,
-    /// Of the last line that says that it is done.
+    /// Time of the last `done` line.
     done_at: u64,
-    /// Begun since then and not known to be done, oldest first.
+    /// `begun` lines since then, oldest first.
     pending_writes: Vec<PendingWrite>,
 }
 
 impl OutputHistory {
-    /// Whether nothing is known.
+    /// Whether there is no line.
     pub fn is_empty(&self) -> bool {
         self.done.is_none() && self.pending_writes.is_empty()
     }
 
-    /// Whether a line says that it is done.
+    /// Whether there is a `done` line.
     pub fn is_done(&self) -> bool {
         self.done.is_some()
     }
 
-    /// Whether it is as it was then.
+    /// Whether the output at `path` has the stamp of the last `done` line; false without one.
     ///
     /// # Errors
-    /// Names what cannot be read.
+    /// Names the output that cannot be read.
     pub fn is_unchanged(&self, path: &Path) -> Result<bool> {
         match &self.done {
             Some((_, stamp)) => stamp.matches_file(path),
@@ -142,10 +142,11 @@ impl OutputHistory {
         }
     }
 
-    /// What the file or folder at `path`, which is there, is by these lines.
+    /// Finds the line that accounts for the existing file or folder at `path`, by the rules in
+    /// [the module](crate::io::manifest).
     ///
     /// # Errors
-    /// Names what cannot be read.
+    /// Names the output that cannot be read.
     pub fn attribute(&self, path: &Path) -> Result<OutputAttribution<'_>> {
         if self.is_empty() {
             return Ok(OutputAttribution::Unknown);
@@ -155,20 +156,20 @@ impl OutputHistory {
         {
             return Ok(OutputAttribution::Done(origin));
         }
-        let mut maker = None;
-        for (later, begun) in self.pending_writes.iter().rev().enumerate() {
-            let was_there = match &begun.replaced {
+        let mut author = None;
+        for (later, write) in self.pending_writes.iter().rev().enumerate() {
+            let was_there = match &write.replaced {
                 Some(stamp) => stamp.matches_file(path)?,
                 None => false,
             };
             if !was_there {
-                maker = Some((begun, later == 0));
+                author = Some((write, later == 0));
                 break;
             }
         }
         let had_content = self.done.as_ref().is_none_or(|(_, stamp)| stamp.bytes > 0);
-        let is_cut_short = maker.is_some_and(|(begun, is_last)| is_last && begun.in_place);
-        let origin = maker.map(|(begun, _)| &begun.origin);
+        let is_cut_short = author.is_some_and(|(write, is_last)| is_last && write.in_place);
+        let origin = author.map(|(write, _)| &write.origin);
         Ok(match origin {
             _ if is_cut_short || had_content && is_empty_file(path)? => {
                 OutputAttribution::Unfinished(origin)
@@ -178,7 +179,7 @@ impl OutputHistory {
         })
     }
 
-    /// Takes in a line, which may be earlier than others that are known, where it is from another file.
+    /// Adds a line. Lines of one file come in order; those of another file may be earlier than known ones.
     pub fn insert(
         &mut self,
         (state, in_place): (EntryState, bool),
@@ -193,24 +194,24 @@ impl OutputHistory {
             EntryState::Done => {
                 self.done = stamp.map(|stamp| (origin.clone(), stamp.clone()));
                 self.done_at = time;
-                // In one file, all that is known is earlier.
-                self.pending_writes.retain(|begun| begun.time > time);
+                // Lines of another file may be later.
+                self.pending_writes.retain(|write| write.time > time);
                 if self.pending_writes.is_empty() {
-                    // With its memory.
+                    // Frees the memory, which `retain` keeps.
                     self.pending_writes = Vec::new();
                 }
             }
             EntryState::Begun => {
-                let place = self
+                let index = self
                     .pending_writes
-                    .partition_point(|begun| begun.time <= time);
-                // Whichever of them made it, it was made from the same.
-                if place > 0 && self.pending_writes[place - 1].origin == *origin {
-                    self.pending_writes[place - 1].in_place |= in_place;
+                    .partition_point(|write| write.time <= time);
+                // Two writes in a row from the same origin: it does not matter which one made the output.
+                if index > 0 && self.pending_writes[index - 1].origin == *origin {
+                    self.pending_writes[index - 1].in_place |= in_place;
                     return;
                 }
                 self.pending_writes.insert(
-                    place,
+                    index,
                     PendingWrite {
                         origin: origin.clone(),
                         replaced: stamp.cloned(),
@@ -223,24 +224,26 @@ impl OutputHistory {
         }
     }
 
-    /// The stamp of what is at `path`, if anything is that has one; a file is not read where its size and time tell that
-    /// it is the one that was made.
+    /// The stamp of the file or folder at `path`; none if there is none. A file with the size and time of its last `done` is
+    /// not read.
     ///
     /// # Errors
-    /// Names what cannot be read.
+    /// Names the file that cannot be read.
     pub fn stamp_of(&self, path: &Path) -> Result<Option<FileStamp>> {
         match (fs::metadata(path), &self.done) {
-            (Ok(met), Some((_, stamp))) if stamp.matches_size_and_time(&met) => {
+            (Ok(metadata), Some((_, stamp))) if stamp.matches_metadata(&metadata) => {
                 Ok(Some(stamp.clone()))
             }
-            (Ok(met), _) if met.is_file() || met.is_dir() => FileStamp::of_file(path).map(Some),
+            (Ok(metadata), _) if metadata.is_file() || metadata.is_dir() => {
+                FileStamp::of_file(path).map(Some)
+            }
             _ => Ok(None),
         }
     }
 }
 
-/// After a loss of power, a new file may be there without its content.
+/// Whether `path` is a file of 0 bytes, as a loss of power may leave a new file.
 fn is_empty_file(path: &Path) -> Result<bool> {
-    let met = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
-    Ok(met.is_file() && met.len() == 0)
+    let metadata = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
+    Ok(metadata.is_file() && metadata.len() == 0)
 }

@@ -1,4 +1,4 @@
-//! What the lines of a manifest say about each output, in as little memory as a million photos need.
+//! The index of a manifest in memory: by output and by photo, compact enough for a million photos.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,11 +8,12 @@ use crate::io::manifest::history::{OutputHistory, OutputOrigin, RecipeAndFit};
 use crate::io::manifest::{PhotoFailure, PhotoName};
 use crate::system::files::{Digest, FileStamp};
 
-/// A path by half of its digest, shorter than the path and, among any number of them, as good as it.
+/// The first half of the BLAKE3 digest of a path, in place of the path: shorter, and practically unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PathKey([u8; 16]);
 
 impl PathKey {
+    /// The key of a path, given as bytes.
     pub fn of(path: &[u8]) -> Self {
         let mut half = [0; 16];
         let digest = Digest::of_bytes(path);
@@ -20,27 +21,30 @@ impl PathKey {
         PathKey(half)
     }
 
-    /// Of what `task` made of a photo.
+    /// The key of a (task, photo) pair.
     pub fn of_photo(task: &str, (path, page): &PhotoName) -> Self {
         Self::of(&[task.as_bytes(), &[0], path, &[0], &page.to_le_bytes()].concat())
     }
 }
 
-/// What is known about all outputs and photos.
+/// All that a manifest says, by output and by photo.
 #[derive(Debug, Default)]
 pub(super) struct ManifestIndex {
-    /// In boxes, since the table has twice as many places as outputs when it has just grown.
+    /// By the output's name. Boxed, since a table that has just grown has twice as many places as entries.
     outputs: HashMap<PathKey, Box<OutputHistory>>,
+    /// By the photo's path, its latest stamp.
     photos: HashMap<PathKey, Arc<FileStamp>>,
+    /// Interned, since most outputs share them.
     recipes_and_fits: HashSet<Arc<RecipeAndFit>>,
-    /// The tasks that had fits to photos.
+    /// Tasks with outputs that have a fit.
     fitted_tasks: HashSet<String>,
-    /// By task and photo, of those of which nothing was made since.
+    /// By task and photo, failures that were not followed by success.
     failures: HashMap<PathKey, Box<KnownFailure>>,
+    /// The latest time of a line.
     latest: u64,
 }
 
-/// A failure that is known.
+/// A `failed` line.
 #[derive(Debug)]
 struct KnownFailure {
     photo: Option<FileStamp>,
@@ -50,7 +54,7 @@ struct KnownFailure {
 }
 
 impl ManifestIndex {
-    /// Takes in a line, which is later than those before that are of the same file.
+    /// Adds a line, which must be later than those of the same file that were added before.
     pub fn insert(&mut self, line: &ManifestLine) {
         self.latest = self.latest.max(line.time);
         let Some(photo) = self.intern_photo(line) else {
@@ -98,7 +102,7 @@ impl ManifestIndex {
         }
     }
 
-    /// How the photo failed for `task`, if nothing was made of it since: its stamp then, the recipe, and why.
+    /// The failure of `task` for a photo, if it was not done since: the photo's stamp then, the recipe, and why.
     pub fn failure(
         &self,
         task: &str,
@@ -111,39 +115,40 @@ impl ManifestIndex {
         Some((known.photo.as_ref(), &known.recipe, &known.failure))
     }
 
-    /// The latest time of a line.
+    /// The latest time of a line, in milliseconds since 1970; 0 without lines.
     pub fn latest(&self) -> u64 {
         self.latest
     }
 
-    /// Whether nothing is known.
+    /// Whether no output and no failure is known.
     pub fn is_empty(&self) -> bool {
         self.outputs.is_empty() && self.failures.is_empty()
     }
 
-    /// What is known about the output `name`.
+    /// The history of the output `name`, as [`output_name`](super::output_names::output_name) gives it.
     pub fn history(&self, name: &[u8]) -> Option<&OutputHistory> {
         self.outputs
             .get(&PathKey::of(name))
             .map(|history| &**history)
     }
 
-    /// The latest stamp of the photo at `path`.
+    /// The latest stamp of the photo at the absolute path `path`.
     pub fn photo_stamp(&self, path: &[u8]) -> Option<&FileStamp> {
         self.photos.get(&PathKey::of(path)).map(|stamp| &**stamp)
     }
 
-    /// Whether outputs of `task` were ever made with a fit to photos.
+    /// Whether outputs of `task` were ever made with a fit.
     pub fn has_fits(&self, task: &str) -> bool {
         self.fitted_tasks.contains(task)
     }
 
-    /// How many outputs are known.
+    /// The number of known outputs.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.outputs.len()
     }
 
+    /// The stamp of the line's photo, shared with other lines about the same state of the photo.
     fn intern_photo(&mut self, line: &ManifestLine) -> Option<Arc<FileStamp>> {
         let photo = line.photo.as_ref()?;
         let known = self.photos.entry(PathKey::of(&line.input()));
@@ -154,6 +159,7 @@ impl ManifestIndex {
         Some(known.clone())
     }
 
+    /// The line's recipe and fit, shared with other lines.
     fn intern_procedure(&mut self, line: &ManifestLine) -> Arc<RecipeAndFit> {
         let procedure = RecipeAndFit {
             recipe: line.recipe,

@@ -1,4 +1,4 @@
-//! The lines of a manifest's file, read from the first to the last.
+//! Reads the lines of a manifest file from first to last, and drops those that were cut off by a crash.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -9,23 +9,23 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::io::manifest::entry::{LineFault, ManifestLine};
 
-/// Bytes of lines that are understood side by side.
+/// Bytes of lines that are parsed in parallel.
 const CHUNK_BYTES: usize = 4 << 20;
 
-/// How a file ended.
+/// The end of a manifest file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ManifestFileEnd {
-    /// Whether the last line is torn.
+    /// Whether the last line was cut off.
     pub is_torn: bool,
-    /// Bytes of the file, as far as it was read.
+    /// Bytes that were read.
     pub bytes: u64,
 }
 
-/// Some lines of a file, with their ends.
+/// Consecutive lines of a file, with their line breaks.
 #[derive(Default)]
 struct LineChunk {
     text: Vec<u8>,
-    /// Where each ends.
+    /// End of each line in `text`.
     ends: Vec<usize>,
 }
 
@@ -37,7 +37,7 @@ impl LineChunk {
         })
     }
 
-    /// Reads about [`AT_ONCE`] bytes of lines; fewer only at the end.
+    /// Reads whole lines, about [`CHUNK_BYTES`] of them; fewer only at the end.
     fn fill(&mut self, reader: &mut impl BufRead) -> io::Result<()> {
         self.text.clear();
         self.ends.clear();
@@ -48,22 +48,22 @@ impl LineChunk {
     }
 }
 
-/// How long a file is when nobody is about to append to it, so that no line is read in half.
+/// The length of a file while nobody appends to it, so that no half line is read.
 fn settled_length(file: &File) -> io::Result<u64> {
-    // Where the file system has no locks, half a line is taken for a torn one.
+    // Without locks on the file system, a half line counts as torn.
     let is_locked = file.lock_shared().is_ok();
-    let met = file.metadata();
+    let metadata = file.metadata();
     if is_locked {
         let _ = file.unlock();
     }
-    Ok(met?.len())
+    Ok(metadata?.len())
 }
 
-/// Hands all lines to `take`, with their text, but those that are torn: no JSON, and nothing or a blank line follows. A
-/// line without a time has that of the one before.
+/// Calls `take` with each line and its text, except torn lines: those that are not JSON, and are last or followed by a blank
+/// line. A line without a time gets that of the line before.
 ///
 /// # Errors
-/// Names the file if it cannot be read, and its line that is not understood; those of `take`.
+/// Names the file if it cannot be read, or its line that is not understood or of a newer format; those of `take`.
 pub(super) fn read_lines(
     path: &Path,
     file: &File,
@@ -71,41 +71,42 @@ pub(super) fn read_lines(
 ) -> Result<ManifestFileEnd> {
     let length = settled_length(file).map_err(|error| Error::io(path, &error))?;
     let mut reader = BufReader::with_capacity(1 << 18, file.take(length));
-    let mut some = LineChunk::default();
-    let mut torn = None;
+    let mut chunk = LineChunk::default();
+    let mut torn_line = None;
     let (mut number, mut bytes, mut time) = (0, 0, 0);
     loop {
-        some.fill(&mut reader)
+        chunk
+            .fill(&mut reader)
             .map_err(|error| Error::io(path, &error))?;
-        if some.ends.is_empty() {
+        if chunk.ends.is_empty() {
             break;
         }
-        bytes += some.text.len() as u64;
+        bytes += chunk.text.len() as u64;
         let parse =
             |text: &[u8]| (!text.trim_ascii().is_empty()).then(|| ManifestLine::parse(text));
         let parsed: Vec<Option<Result<ManifestLine, LineFault>>> =
-            some.lines().map(parse).collect();
+            chunk.lines().map(parse).collect();
         let mut begin = 0;
-        for (parsed, &end) in parsed.into_iter().zip(&some.ends) {
+        for (parsed, &end) in parsed.into_iter().zip(&chunk.ends) {
             number += 1;
-            let text = &some.text[std::mem::replace(&mut begin, end)..end];
+            let text = &chunk.text[std::mem::replace(&mut begin, end)..end];
             let Some(parsed) = parsed else {
-                torn = None;
+                torn_line = None;
                 continue;
             };
-            if let Some((number, why)) = torn.take() {
+            if let Some((number, why)) = torn_line.take() {
                 return Err(unusable(path, number, why));
             }
             match parsed {
                 Ok(mut line) => {
-                    // Those of the first format have none.
+                    // Lines of format 1 have no time.
                     if line.time == 0 {
                         line.time = time;
                     }
                     time = line.time;
                     take(&line, text)?;
                 }
-                Err(LineFault::Torn(why)) => torn = Some((number, why)),
+                Err(LineFault::Torn(why)) => torn_line = Some((number, why)),
                 Err(LineFault::Unknown(why)) => return Err(unusable(path, number, why)),
                 Err(LineFault::Newer(format)) => {
                     return Err(Error::file(
@@ -120,11 +121,12 @@ pub(super) fn read_lines(
         }
     }
     Ok(ManifestFileEnd {
-        is_torn: torn.is_some(),
+        is_torn: torn_line.is_some(),
         bytes,
     })
 }
 
+/// The error of a line that is not understood.
 fn unusable(path: &Path, number: usize, why: impl std::fmt::Display) -> Error {
     Error::file(
         path,

@@ -1,4 +1,4 @@
-//! The file of a manifest, whose lines are read once and appended whole.
+//! [`ManifestLog`]: the file of a manifest, which is read once, and to which whole lines are appended.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,41 +11,42 @@ use crate::io::manifest::line_reader::read_lines;
 use crate::io::output::{check_folder, create_folder};
 use crate::system::files::ResolvedPath;
 
-/// A file that whole lines are appended to, by any number of threads and processes.
+/// A file to which any number of threads and processes append whole lines.
 #[derive(Debug)]
 pub(super) struct ManifestLog {
     path: PathBuf,
     tail: Mutex<LogTail>,
 }
 
-/// The end of the file.
+/// State of the end of the file.
 #[derive(Debug)]
 struct LogTail {
-    /// Opened, and made if need be, by the first line that is appended.
+    /// Open if the file existed, else from the first append.
     file: Option<File>,
-    /// Whether the last line was torn when the file was read.
+    /// Whether the last line is cut off, in the file that was read or by a failed append.
     is_torn: bool,
 }
 
 impl ManifestLog {
-    /// Reads the lines at `path`, where there need not be a file yet, and finds out whether more can be appended.
+    /// Reads the lines of the file at `path`, if it exists, and checks that lines can be appended.
     ///
     /// # Errors
-    /// Names the file, or the folder in which it cannot be made, and a line that cannot be understood.
+    /// Names the file that cannot be read or opened for appending, the folder in which it cannot be created, or a line that is
+    /// not understood.
     pub fn read(path: PathBuf, mut take: impl FnMut(&ManifestLine)) -> Result<Self> {
-        let mut end = LogTail {
+        let mut tail = LogTail {
             file: None,
             is_torn: false,
         };
         match ResolvedPath::resolve(&path)? {
             ResolvedPath::File(_) => {
                 let file = open(&path, false)?;
-                let ending = read_lines(&path, &file, |line, _| {
+                let end = read_lines(&path, &file, |line, _| {
                     take(line);
                     Ok(())
                 })?;
-                end.is_torn = ending.is_torn;
-                end.file = Some(file);
+                tail.is_torn = end.is_torn;
+                tail.file = Some(file);
             }
             ResolvedPath::Vacant(target) => {
                 check_folder(target.parent().unwrap_or(Path::new("")), &path)?;
@@ -57,26 +58,26 @@ impl ManifestLog {
                 ));
             }
         }
-        let end = Mutex::new(end);
-        Ok(ManifestLog { path, tail: end })
+        let tail = Mutex::new(tail);
+        Ok(ManifestLog { path, tail })
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Appends a line, making the file and its folder if need be.
+    /// Appends a line in one write, and creates the file and its folder first if they are missing.
     ///
     /// # Errors
-    /// Names the file, or the folder that cannot be made, with the system's reason.
+    /// Names the file if it was removed or replaced since it was opened, or it or its folder cannot be written.
     pub fn append(&self, line: &ManifestLine) -> Result<()> {
         let failed = |error: io::Error| Error::io(&self.path, &error);
         let text = line.to_text().map_err(|error| failed(error.into()))?;
-        let mut end = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = match end.file.take() {
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match tail.file.take() {
             Some(file) if is_same_file(&file, &self.path) => file,
-            // What is made from now on would be in a folder that knows nothing of it.
+            // Lines in a removed file would be lost.
             Some(_) => {
                 return Err(Error::file_with_fault(
                     &self.path,
@@ -89,30 +90,30 @@ impl ManifestLog {
                 open(&self.path, true)?
             }
         };
-        // Where the file system has no locks, each line is still written at once.
+        // Without locks on the file system, each line is still a single write.
         let is_locked = file.lock().is_ok();
-        let written = append_line(&file, &text, end.is_torn);
+        let written = append_line(&file, &text, tail.is_torn);
         if is_locked {
             let _ = file.unlock();
         }
-        end.is_torn = written.is_err();
-        end.file = Some(file);
+        tail.is_torn = written.is_err();
+        tail.file = Some(file);
         written.map_err(failed)
     }
 }
 
-/// Whether `file` is what `path` leads to.
+/// Whether `path` still leads to the open `file`.
 #[cfg(unix)]
 fn is_same_file(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let id = |met: &std::fs::Metadata| (met.dev(), met.ino());
+    let id = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
     match (file.metadata(), std::fs::metadata(path)) {
         (Ok(own), Ok(there)) => id(&own) == id(&there),
         _ => false,
     }
 }
 
-/// Open files cannot be removed there.
+/// Whether `path` still exists: an open file cannot be removed on Windows.
 #[cfg(not(unix))]
 fn is_same_file(_: &File, path: &Path) -> bool {
     path.exists()
@@ -124,7 +125,7 @@ fn open(path: &Path, create: bool) -> Result<File> {
     file.map_err(|error| Error::io(path, &error))
 }
 
-/// Puts a line at the end, on a line of its own; what is before a blank line may be torn.
+/// Appends a line on a line of its own; a blank line before it marks a torn line.
 fn append_line(mut file: &File, line: &[u8], is_torn: bool) -> io::Result<()> {
     let mut last = [b'\n'];
     if file.seek(SeekFrom::End(0))? > 0 {
@@ -134,7 +135,7 @@ fn append_line(mut file: &File, line: &[u8], is_torn: bool) -> io::Result<()> {
     let before: &[u8] = match (last, is_torn) {
         ([b'\n'], false) => b"",
         ([b'\n'], true) => b"\n",
-        // Another program was killed meanwhile.
+        // No line break: another program was killed while it appended.
         _ => b"\n\n",
     };
     file.write_all(&[before, line].concat())

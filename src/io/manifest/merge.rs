@@ -1,4 +1,4 @@
-//! Several records made one.
+//! Merges the manifests of shards and of several folders.
 
 use std::collections::HashSet;
 use std::fs;
@@ -8,57 +8,58 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::io::manifest::entry::{ManifestLine, output_name, path_from_bytes};
-use crate::io::manifest::failure_summary::require_manifest_files;
-use crate::io::manifest::files::{manifest_files, manifest_path, read_file};
-use crate::io::manifest::name_below;
+use crate::io::manifest::entry::ManifestLine;
+use crate::io::manifest::files::{
+    manifest_files, manifest_path, read_file, require_manifest_files,
+};
+use crate::io::manifest::output_names::{name_below, output_name, path_from_bytes};
 use crate::io::output::path_bytes;
 use crate::system::files::write_atomic;
 
-/// What became of records that were merged.
+/// Counts of a merge.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct MergeReport {
-    /// Lines that there are now.
+    /// Lines in the merged manifest.
     pub lines: usize,
-    /// Files that they are from.
+    /// Files that were merged.
     pub files: usize,
-    /// The folder's own files of shards that were removed.
+    /// Shard files of the folder that were removed.
     pub removed: usize,
-    /// Those that stayed, because a run still writes to them.
+    /// Shard files that stayed because they grew during the merge.
     pub busy: Vec<PathBuf>,
 }
 
-/// A file of a record, and the folder that its outputs are named from where that is another one.
+/// A manifest file, and the folder to which its output names are relative if it is not the target.
 struct MergeInput {
     path: PathBuf,
     other_folder: Option<PathBuf>,
 }
 
-/// Puts all lines of the record of `folder`, and those of `others` (folders of outputs, or files of their records), in its
-/// `manifest.jsonl`; files of shards in the folder are removed then. Nothing may be running that writes to them.
+/// Merges all lines of the manifest of `folder`, and those of `others` (folders of outputs, or manifest files), into its
+/// `manifest.jsonl`, and removes the shard files in the folder. No run may be writing to them.
 ///
-/// An output of another folder keeps its name below that folder if it lies under it in `folder`, and not there any more;
-/// else it is named from where it lies.
+/// An output of another folder keeps its relative name if it was moved, that is, exists in `folder` and no longer in the
+/// other folder; else its name becomes the path to where it is.
 ///
 /// # Errors
-/// Names what has no record, the file that cannot be read or written, and the line that is not understood; what is there
-/// stays then.
+/// Names the folder without a manifest, the file that cannot be read or written or that grew meanwhile, or the line that is
+/// not understood; all files stay as they are then.
 pub fn merge(folder: &Path, others: &[PathBuf]) -> Result<MergeReport> {
     let own = match others.is_empty() {
         true => require_manifest_files(folder)?,
         false => manifest_files(folder)?,
     };
     let target = manifest_path(folder, None);
-    let parts = collect_inputs(own, others)?;
+    let inputs = collect_inputs(own, others)?;
     let mut merged = MergeReport {
-        files: parts.len(),
+        files: inputs.len(),
         ..MergeReport::default()
     };
-    let mut bytes = Vec::with_capacity(parts.len());
+    let mut bytes = Vec::with_capacity(inputs.len());
     let mut failed = None;
     let written = write_atomic(&target, |writer| {
-        for part in &parts {
-            match copy_lines(part, folder, &mut *writer) {
+        for input in &inputs {
+            match copy_lines(input, folder, &mut *writer) {
                 Ok((lines, read)) => {
                     merged.lines += lines;
                     bytes.push(read);
@@ -69,8 +70,8 @@ pub fn merge(folder: &Path, others: &[PathBuf]) -> Result<MergeReport> {
                 }
             }
         }
-        // Once more, right before it is replaced.
-        match parts.iter().position(|part| part.path == target) {
+        // Checked right before the target is replaced.
+        match inputs.iter().position(|input| input.path == target) {
             Some(index) if size(&target) != bytes[index] => {
                 failed = Some(Error::file(
                     &target,
@@ -85,30 +86,30 @@ pub fn merge(folder: &Path, others: &[PathBuf]) -> Result<MergeReport> {
         Some(error) => return Err(error),
         None => written?,
     }
-    for (part, read) in parts.iter().zip(bytes) {
-        if part.other_folder.is_some() || part.path == target {
+    for (input, read) in inputs.iter().zip(bytes) {
+        if input.other_folder.is_some() || input.path == target {
             continue;
         }
-        match size(&part.path) == read {
+        match size(&input.path) == read {
             true => {
-                fs::remove_file(&part.path).map_err(|error| Error::io(&part.path, &error))?;
+                fs::remove_file(&input.path).map_err(|error| Error::io(&input.path, &error))?;
                 merged.removed += 1;
             }
-            false => merged.busy.push(part.path.clone()),
+            false => merged.busy.push(input.path.clone()),
         }
     }
     Ok(merged)
 }
 
 fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |met| met.len())
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// All files, each once, the folder's own first: they may have lines without a time, which have that of the line before.
+/// All files to merge, each once, the folder's own first: their lines may have no time, and get that of the line before.
 fn collect_inputs(own: Vec<PathBuf>, others: &[PathBuf]) -> Result<Vec<MergeInput>> {
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut seen: HashSet<PathBuf> = own.iter().map(|path| real(path)).collect();
-    let mut parts: Vec<MergeInput> = own
+    let mut inputs: Vec<MergeInput> = own
         .into_iter()
         .map(|path| MergeInput {
             path,
@@ -125,37 +126,37 @@ fn collect_inputs(own: Vec<PathBuf>, others: &[PathBuf]) -> Result<Vec<MergeInpu
         };
         for path in files {
             if seen.insert(real(&path)) {
-                parts.push(MergeInput {
+                inputs.push(MergeInput {
                     path,
                     other_folder: Some(folder.clone()),
                 });
             }
         }
     }
-    Ok(parts)
+    Ok(inputs)
 }
 
-/// Writes the lines of a part, and returns how many there are, and the bytes that were read.
-fn copy_lines(part: &MergeInput, folder: &Path, writer: &mut dyn Write) -> Result<(usize, u64)> {
+/// Writes the lines of `input`, and returns their number and the bytes read.
+fn copy_lines(input: &MergeInput, folder: &Path, writer: &mut dyn Write) -> Result<(usize, u64)> {
     let mut lines = 0;
     let failed = |error: io::Error| Error::io(manifest_path(folder, None), &error);
-    let ending = read_file(&part.path, |line, text| {
+    let end = read_file(&input.path, |line, text| {
         lines += 1;
         let text = text.trim_ascii_end();
-        match &part.other_folder {
+        match &input.other_folder {
             None => writer.write_all(text).map_err(failed)?,
             Some(other) => {
                 let renamed = rename_outputs(line, text, (other, folder));
-                let renamed = renamed.map_err(|error| Error::io(&part.path, &error))?;
+                let renamed = renamed.map_err(|error| Error::io(&input.path, &error))?;
                 writer.write_all(&renamed).map_err(failed)?;
             }
         }
         writer.write_all(b"\n").map_err(failed)
     })?;
-    Ok((lines, ending.bytes))
+    Ok((lines, end.bytes))
 }
 
-/// A line of the record of another folder, with the names that its outputs have from `folder`, and its time.
+/// A line of the manifest of the folder `other`, with output names relative to `folder`, and its time.
 fn rename_outputs(
     line: &ManifestLine,
     text: &[u8],

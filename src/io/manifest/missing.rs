@@ -1,4 +1,4 @@
-//! Photos that a folder of outputs has nothing of yet.
+//! Which photos a folder of outputs has nothing of yet.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -7,32 +7,33 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::io::inputs::Source;
-use crate::io::manifest::entry::{EntryState, ManifestLine, path_from_bytes};
-use crate::io::manifest::failure_notes::photo_name;
+use crate::io::manifest::entry::{EntryState, ManifestLine};
 use crate::io::manifest::files::{manifest_files, read_file};
 use crate::io::manifest::index::PathKey;
+use crate::io::manifest::output_names::path_from_bytes;
 use crate::io::manifest::packs::packed_prefixes;
+use crate::io::manifest::photo_name::photo_name;
 use crate::system::files::FileStamp;
 
 /// Which photos count as missing.
 #[derive(Debug, Clone, Default)]
 pub struct MissingRule {
-    /// The tasks whose outputs there must be; all that the folder knows if none is named.
+    /// Tasks whose outputs must exist; empty for all tasks in the manifest.
     pub tasks: Vec<String>,
-    /// Whether photos do not that failed for their own sake.
+    /// Whether photos whose own bytes are at fault do not count as missing.
     pub excludes_broken: bool,
 }
 
-/// What is known of a task's work on a photo.
+/// What one task has done with one photo.
 #[derive(Default)]
 struct PhotoWork {
-    /// The photo, when the latest outputs were made.
+    /// Stamp of the photo of the latest `done` line.
     done: Option<FileStamp>,
     done_at: u64,
-    /// By names below the folder.
+    /// Names below the folder of all outputs of this state of the photo.
     outputs: BTreeSet<Box<[u8]>>,
-    /// The photo, and when it failed for its own sake.
-    broken: Option<(FileStamp, u64)>,
+    /// Stamp of the photo and time of the latest lasting failure.
+    lasting_failure: Option<(FileStamp, u64)>,
 }
 
 impl PhotoWork {
@@ -40,7 +41,7 @@ impl PhotoWork {
         let Some(photo) = &line.photo else { return };
         match line.state {
             EntryState::Done if line.time >= self.done_at => {
-                // Outputs of a former state of the photo are not those of this one.
+                // Outputs of a former state of the photo do not count.
                 let same = |known: &FileStamp| known.digest == photo.digest;
                 if !self.done.as_ref().is_some_and(same) {
                     self.outputs.clear();
@@ -51,18 +52,18 @@ impl PhotoWork {
             }
             EntryState::Failed if line.error.as_ref().is_some_and(|e| e.kind.is_lasting()) => {
                 if self
-                    .broken
+                    .lasting_failure
                     .as_ref()
                     .is_none_or(|(_, time)| *time <= line.time)
                 {
-                    self.broken = Some((photo.clone(), line.time));
+                    self.lasting_failure = Some((photo.clone(), line.time));
                 }
             }
             EntryState::Done | EntryState::Begun | EntryState::Failed => {}
         }
     }
 
-    /// Whether nothing is left to do with the photo at `path`.
+    /// Whether nothing is left to do: the photo is unchanged and all its outputs exist, or, by the rule, it failed lastingly.
     fn is_settled(
         &self,
         (folder, packed): (&Path, &[Vec<u8>]),
@@ -70,7 +71,7 @@ impl PhotoWork {
         rule: &MissingRule,
     ) -> bool {
         let is = |stamp: &FileStamp| match source {
-            // Of a photo at an address, nothing is known without fetching it.
+            // A URL counts as unchanged, since it would have to be fetched.
             Source::Url(_) => true,
             Source::TarMember { member, .. } => member.has_untouched_tar(stamp),
             Source::File { .. } | Source::Stdin(_) => {
@@ -83,15 +84,20 @@ impl PhotoWork {
         };
         let is_done =
             self.done.as_ref().is_some_and(is) && self.outputs.iter().all(|name| is_there(name));
-        is_done || rule.excludes_broken && self.broken.as_ref().is_some_and(|(stamp, _)| is(stamp))
+        is_done
+            || rule.excludes_broken
+                && self
+                    .lasting_failure
+                    .as_ref()
+                    .is_some_and(|(stamp, _)| is(stamp))
     }
 }
 
-/// Which of `sources`, by their numbers, `folder` lacks outputs of: nothing is noted as done, what was is not there any
-/// more, or the photo was changed since. What comes from standard input is always missing.
+/// Indices of those `sources` of which `folder` lacks outputs: they are not noted as done, an output no longer exists, or the
+/// photo was changed since. A photo from standard input is always missing.
 ///
 /// # Errors
-/// Names the file of the record that cannot be read, and its line that is not understood.
+/// Names the manifest file that cannot be read, or its line that is not understood.
 pub fn find_missing(folder: &Path, sources: &[Source], rule: &MissingRule) -> Result<Vec<usize>> {
     let names = sources.iter().enumerate();
     let numbers: HashMap<PathKey, usize> = names

@@ -1,146 +1,122 @@
-//! What was made from which photo by which recipe, so that a later run can tell whether what is already there is what it
-//! would make.
+//! The manifest of a folder of outputs: what was made of which photo by which recipe, so that a later run can tell whether an
+//! existing output is what it would make.
 //!
-//! The folder of outputs has a file `manifest.jsonl`, to which every run appends and which nobody else needs to read; runs
-//! of one of several shards append to `manifest-003-of-100.jsonl` beside it, and all of them are read. Each line is an
-//! object:
+//! [`Ledger`] is what a run uses: it compares a plan of outputs with the manifest before (`inspection.rs`, `reconcile.rs`,
+//! `failure_notes.rs`, `fits.rs`), and notes outputs while they are made (`notes.rs`, `packs.rs`). [`Manifest`] is the file with
+//! its index in memory (`log.rs` appends, `line_reader.rs` reads, `entry.rs` is a line, `index.rs` and `history.rs` are what the
+//! lines say). [`merge`], [`verify`], [`find_missing`] and [`summarise_failures`] read manifests outside of runs.
 //!
-//! | key | |
+//! # Format of a record
+//! The file is `manifest.jsonl` in the folder of outputs; each run appends to it, and nothing else needs it. A run of one of
+//! several shards appends to `manifest-003-of-100.jsonl` beside it, and reads all of them. In the folder of a dataset, the names
+//! begin with an underscore. Each line is one record, a JSON object:
+//!
+//! | key | value |
 //! |---|---|
-//! | `format` | 2 (1 is read too); a line with a larger one was written by a newer dino and is refused |
+//! | `format` | 2 (1 is read too); a line with a larger number was written by a newer dino and is refused |
 //! | `state` | `begun` before the outputs of a photo are written, `done` after; `failed` if they could not be made |
-//! | `task`, `input`, `page` | what was made of which page of which photo, by its absolute path; see [`ManifestEntry`] |
-//! | `time` | when it was written, in milliseconds since 1970; never less than in lines that were known then |
-//! | `photo` | [`FileStamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); of one in a tar, `tar_bytes` too; of one that failed only where it is known |
-//! | `recipe`, `fit` | digests of the settings, and of what was fitted to other photos; of one that failed, of how it is decoded |
-//! | `outputs` | by the path below the folder, the stamp of each output; in a line that is `begun`, that of what it replaces, or null |
-//! | `in_place` | of a line that is `begun`: whether outputs are written over what they replace |
-//! | `error` | why it failed: `kind`, one of the words of [`FailureKind`], and `message` |
-//! | `facts` | what else is worth noting of what is done, see below; nothing depends on it |
+//! | `task`, `input`, `page` | the task, the photo's absolute path, and the page if it has several; see [`ManifestEntry`] |
+//! | `time` | when the line was written, in milliseconds since 1970; larger than in all lines known to the writer |
+//! | `photo` | [`FileStamp`](crate::system::files::FileStamp) of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); `tar_bytes` too for a member of a tar; may be absent if `failed` |
+//! | `recipe`, `fit` | digests of the settings, and of what was fitted to several photos; if `failed`, `recipe` is that of decoding |
+//! | `outputs` | by path below the folder, the stamp of each output; if `begun`, the stamp of the file that is replaced, or null |
+//! | `in_place` | if `begun`: whether outputs are written over the files that they replace |
+//! | `error` | if `failed`: `kind`, a word of [`FailureKind`], and `message` |
+//! | `facts` | further facts about what was done, see below; nothing depends on them |
 //!
-//! | fact | |
+//! | fact | value |
 //! |---|---|
-//! | `model`, `head` | `name` with the weights' `fingerprint`, and with the head's `digest`; no head where none ran |
-//! | `dtype`, `photos` | the number type of the backbone; how photos were decoded, where that was not as usual |
-//! | `parameters` | the settings that were not the usual ones |
-//! | `min`, `max`, `unit` | of depths: the least and the largest of this photo, and their unit |
-//! | `classes` | of labels: how many classes the photo has |
-//! | `seconds` | how long the photo took, from its file to its outputs |
-//! | `program` | of what failed: the version of the program |
+//! | `model`, `head` | `name` and `fingerprint` of the weights; for the head, its `digest` too; no head if none ran |
+//! | `dtype`, `photos` | number type of the backbone; how photos were decoded, if not by default |
+//! | `parameters` | the settings that are not defaults |
+//! | `min`, `max`, `unit` | of depths: least and largest value of this photo, and their unit |
+//! | `classes` | of labels: the number of classes in the photo |
+//! | `seconds` | time for the photo, from its file to its outputs |
+//! | `program` | of failures: version of the program |
 //!
-//! A photo whose name is no UTF-8 has its exact bytes, percent-encoded, in `input_bytes`; outputs with such names are not
-//! in `outputs` but, by their percent-encoded bytes, in `outputs_bytes`. Keys that are not listed are passed over. Outputs
-//! outside the folder are listed by their absolute paths.
+//! A photo whose name is not UTF-8 also has its exact bytes, percent-encoded, in `input_bytes`; outputs with such names are in
+//! `outputs_bytes`, by their percent-encoded bytes, instead of `outputs`. Other keys are ignored. Outputs outside the folder are
+//! listed by absolute path.
 //!
 //! # After a crash
-//! Outputs appear complete or not at all ([`write_atomic`](crate::system::files::write_atomic)), between the line that says
-//! `begun` and the one that says `done`. So of an output that is there:
+//! An output appears complete or not at all ([`write_atomic`](crate::system::files::write_atomic)), between its lines `begun`
+//! and `done`, as in a write-ahead log. So of an existing output:
 //!
-//! - if it has the stamp of its last `done`, it is what that line says;
-//! - else, if lines that say `begun` follow, the last of them made it that did not find it as it is now. Several may
-//!   follow each other, and the first may have found a file of the user's: that is nobody's work still;
-//! - else it was changed since, or something else put it there: it is [`OutputFreshness::Foreign`].
+//! - if it has the stamp of its last `done`, that line accounts for it;
+//! - else, of the `begun` lines that follow, the last one whose replaced file is not the existing file made it. Several may
+//!   follow each other, and the first may have found a file of the user's, which stays the user's;
+//! - else it was changed since, or made by something else: it is [`OutputFreshness::Foreign`].
 //!
-//! An output that cannot appear so (its folder takes no new files, or it is mounted by itself) is written in place, which
-//! its `begun` says by `in_place`: if it is not as its last `done` says, it is unfinished and made again. So is an empty file
-//! that was to have content; loss of power leaves such.
+//! An output that cannot be replaced atomically (its folder takes no new files, or it is a mount point) is written in place, and
+//! its `begun` line has `in_place`: unless it is as its last `done` says, it is unfinished and made again. So is an empty file
+//! that should have content, which loss of power leaves behind.
 //!
-//! A line that a killed program left unfinished is dropped. The next one is preceded by a blank line, which marks a line
-//! that is no JSON as torn; any other is an error.
+//! A line that a killed program left unfinished is dropped. The next line is preceded by a blank line, which marks the line
+//! before, if it is not JSON, as torn; any other line that is not understood is an error.
 //!
 //! # Failures
-//! A photo whose own bytes were at fault ([`FailureKind::is_lasting`]) is not tried again as long as they, the way in which
-//! photos are decoded, its limits and the program's version are the same.
+//! A photo whose own bytes were at fault ([`FailureKind::is_lasting`]) is not tried again while its bytes, the decoding options,
+//! the limits and the program's version are the same.
 //!
 //! # Several files
-//! Lines of several files count in the order of their times, so that the clocks of machines that work on the same
-//! photo, one after the other, must agree as well as the two are apart. Shards share no photo.
+//! Lines of several files are ordered by `time`, so the clocks of machines that work on the same photo one after the other must
+//! agree to within the time between their runs. Shards share no photo.
 //!
 //! # Memory
-//! About 300 bytes are kept for a photo with one output, and 170 for each further one; a million photos take 300 MB.
+//! About 300 bytes for a photo with one output, and 170 for each further output; a million photos take 300 MB.
 //!
 //! # Limits
-//! A file is taken for unchanged if its size and its time of modification are: an edit that restores both, or one within
-//! the same tick of the file system's clock, is not noticed. While only `begun` is known of an output, it is not noticed
-//! either if the user puts another file there; so it is written just before the outputs are.
+//! A file counts as unchanged if its size and modification time are: an edit that restores both, or one within the same tick of
+//! the file system's clock, is not noticed. While an output has only `begun` lines, a file that the user puts in its place is
+//! not noticed either; so `begun` is written right before the outputs are.
 
 mod entry;
 mod failure;
 mod failure_notes;
 mod failure_summary;
 mod files;
+mod fit_files;
 mod fits;
 mod folder_manifest;
+mod freshness;
 mod history;
 mod index;
+mod inspection;
 mod ledger;
 mod line_reader;
 mod log;
 mod merge;
 mod missing;
 mod notes;
+mod output_names;
 mod packs;
+mod photo_name;
+mod reconcile;
 mod stale_outputs;
 mod task_digests;
 mod verify;
 
-use entry::FailedEntry;
 pub use entry::ManifestEntry;
-pub use entry::PhotoName;
 pub use failure::{FailureKind, PhotoFailure};
 pub use failure_notes::SkippedFailures;
+pub use failure_summary::{FailureGroup, summarise_failures};
+pub use files::MANIFEST_FILE;
 pub use folder_manifest::Manifest;
-use folder_manifest::name_below;
-pub use ledger::{FormerFits, Ledger, RefusedPhotos};
+pub use freshness::{ExpectedOrigin, OutputFreshness, StaleReasons};
+pub use ledger::Ledger;
 pub use merge::{MergeReport, merge};
 pub use missing::{MissingRule, find_missing};
 pub use notes::{DatasetRowNote, photo_changed_error};
 pub use packs::{PackInputs, pack_ending, remove_with_empty_parents};
+pub use photo_name::PhotoName;
+pub use reconcile::{FormerFits, RefusedPhotos};
 pub use task_digests::TaskDigests;
-
-use crate::system::files::{Digest, FileStamp};
-pub use failure_summary::{FailureGroup, summarise_failures};
 pub use verify::{OutputVerdict, verify};
 
-/// Name of the manifest in the folder of outputs.
-pub const MANIFEST_FILE: &str = "manifest.jsonl";
-
-/// What a run would make an output from.
-#[derive(Debug, Clone, Copy)]
-pub struct ExpectedOrigin<'a> {
-    /// The photo; its content counts, not its name or time.
-    pub photo: &'a FileStamp,
-    /// See [`ManifestEntry::is_recipe_changed`].
-    pub recipe: &'a Digest,
-    /// See [`ManifestEntry::is_fit_changed`].
-    pub fit: Option<&'a Digest>,
-}
-
-/// What differs between what an output was made from and what is wanted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StaleReasons {
-    /// The content of the photo.
-    pub is_photo_changed: bool,
-    /// The recipe.
-    pub is_recipe_changed: bool,
-    /// What was fitted to other photos.
-    pub is_fit_changed: bool,
-    /// It was left unfinished, so that nothing of it counts.
-    pub is_unfinished: bool,
-}
-
-/// How an output that a run would make stands to what is in its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputFreshness {
-    /// Nothing is there.
-    Absent,
-    /// It was made from this photo by this recipe and fit.
-    Fresh,
-    /// It was made by this program from something else.
-    Stale(StaleReasons),
-    /// This program did not make it, or it was changed since.
-    Foreign,
-}
+#[cfg(test)]
+use crate::system::files::{Digest, FileStamp};
+#[cfg(test)]
+use entry::FailedEntry;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

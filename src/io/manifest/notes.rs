@@ -1,4 +1,4 @@
-//! What is written down while a run makes its outputs.
+//! Notes outputs while a run makes them: `begun` before, `done` after.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,16 +8,15 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::Source;
-use crate::io::manifest::ledger::input_path;
 use crate::io::manifest::{ExpectedOrigin, Ledger, ManifestEntry, OutputFreshness, TaskDigests};
 use crate::io::output::{OutputJob, OutputPlan, PICTURE_EXTENSION};
 use crate::system::files::{Digest, FileStamp};
 use crate::terminal::console::Console;
 
-/// What the photos of a document are called.
+/// The input of entries that are about all photos.
 const ALL_PHOTOS: &str = "<all photos>";
 
-/// Why a photo fails that is not what it was when the run saw it first.
+/// The error of a photo that was changed during the run.
 pub fn photo_changed_error(source: &Source) -> Error {
     Error::file_with_fault(
         source.path(),
@@ -26,19 +25,19 @@ pub fn photo_changed_error(source: &Source) -> Error {
     )
 }
 
-/// A photo whose row is in a part of a dataset.
+/// A photo with a row in a part of a dataset, to be noted.
 #[derive(Debug)]
 pub struct DatasetRowNote {
     /// The photo.
     pub source: Source,
-    /// Of its bytes.
+    /// Stamp of its bytes.
     pub photo: FileStamp,
-    /// What else is worth noting.
+    /// Further facts, see [`ManifestEntry::facts`].
     pub facts: Map<String, Value>,
 }
 
 impl Ledger {
-    /// Notes that a part of a dataset was written anew, without some of its rows.
+    /// Notes that a part of a dataset, with these files and stamps, was rewritten without some of its rows.
     ///
     /// # Errors
     /// As [`Ledger::note_rows`].
@@ -59,13 +58,13 @@ impl Ledger {
         manifest.finish(&entry, |output| find_stamp(files, output))
     }
 
-    /// Notes that the rows of photos are in a part of a dataset, which consists of these files.
+    /// Notes that a part of a dataset, with these files and stamps, has the rows of these photos.
     ///
     /// # Errors
-    /// Names the record that cannot be appended to, or a file that cannot be read.
+    /// Names the manifest that cannot be appended to, or a file that cannot be read.
     pub fn note_rows(
         &self,
-        (kind, recipe): (&str, Digest),
+        (task, recipe): (&str, Digest),
         rows: &[DatasetRowNote],
         files: &[(PathBuf, Option<FileStamp>)],
     ) -> Result<()> {
@@ -74,8 +73,8 @@ impl Ledger {
         };
         for row in rows {
             let entry = ManifestEntry {
-                task: kind.to_owned(),
-                input: input_path(&row.source),
+                task: task.to_owned(),
+                input: row.source.absolute(),
                 page: row.source.page().map(|page| page.number),
                 photo: row.photo.clone(),
                 recipe,
@@ -88,22 +87,23 @@ impl Ledger {
         Ok(())
     }
 
-    /// Does `work` that writes the files of a job, and notes that it is about to be done, and that it was. `words` has the
-    /// stamps of what was written.
+    /// Calls `work`, which writes the outputs of a job, between their `begun` and `done` lines. `console` has the stamps and
+    /// facts that `work` recorded. Without a manifest or stamp, it only calls `work`.
     ///
     /// # Errors
-    /// Those of `work`; names the folder's record if it cannot be appended to, or an output that cannot be read.
+    /// Those of `work`; [`photo_changed_error`] if kept outputs are of another state of the photo; names the manifest that
+    /// cannot be appended to, or an output that cannot be read.
     pub fn note_outputs<T>(
         &self,
-        (job, making): (&OutputJob, &TaskDigests),
+        (job, digests): (&OutputJob, &TaskDigests),
         photo: Option<&FileStamp>,
-        words: &Console,
+        console: &Console,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let (Some(manifest), Some(photo)) = (&self.manifest, photo) else {
             return work();
         };
-        // What is kept was looked at when the run began.
+        // Kept outputs were inspected when the run began; the photo may have changed since.
         for (_, path) in job.existing_files() {
             if manifest.has_other_origin(path, photo, None)? {
                 return Err(photo_changed_error(&job.source));
@@ -111,44 +111,44 @@ impl Ledger {
         }
         let mut by_recipe: BTreeMap<Digest, Vec<PathBuf>> = BTreeMap::new();
         for (extension, path) in job.pending_files().filter(|(_, path)| has_stamp(path)) {
-            let recipe = making.recipe(extension, &job.source);
+            let recipe = digests.recipe(extension, &job.source);
             by_recipe.entry(recipe).or_default().push(path.to_owned());
         }
         let entries = by_recipe
             .into_iter()
             .map(|(recipe, outputs)| ManifestEntry {
-                task: making.task.clone(),
-                input: input_path(&job.source),
+                task: digests.task.clone(),
+                input: job.source.absolute(),
                 page: job.source.page().map(|page| page.number),
                 photo: photo.clone(),
                 recipe,
-                fit: making.fit,
+                fit: digests.fit,
                 outputs,
                 facts: Map::new(),
             });
         let mut entries: Vec<ManifestEntry> = entries.collect();
         entries.iter().try_for_each(|entry| manifest.begin(entry))?;
         let done = work()?;
-        let mut facts = making.facts.clone();
-        facts.extend(words.facts());
+        let mut facts = digests.facts.clone();
+        facts.extend(console.facts());
         for entry in &mut entries {
             entry.facts.clone_from(&facts);
-            // Nothing may have been there to write.
+            // Some outputs are not written if they would be empty.
             entry.outputs.retain(|output| output.exists());
             if !entry.outputs.is_empty() {
-                manifest.finish(entry, |output| words.recorded_stamp(output))?;
+                manifest.finish(entry, |output| console.recorded_stamp(output))?;
             }
         }
-        self.warn_of_siblings((job, making), photo, words)?;
+        self.warn_of_siblings((job, digests), photo, console)?;
         Ok(done)
     }
 
-    /// Says which files beside those of a job are of another state of the photo, and are not made now.
+    /// Warns of outputs of the same photo that are of another state of it, and are not made in this run.
     fn warn_of_siblings(
         &self,
-        (job, making): (&OutputJob, &TaskDigests),
+        (job, digests): (&OutputJob, &TaskDigests),
         photo: &FileStamp,
-        words: &Console,
+        console: &Console,
     ) -> Result<()> {
         let (Some(manifest), Some(picture)) =
             (&self.manifest, job.output(PICTURE_EXTENSION).path())
@@ -156,10 +156,10 @@ impl Ledger {
             return Ok(());
         };
         let planned: Vec<&str> = job.outputs().map(|(extension, _)| extension).collect();
-        for sibling in making.siblings.iter().filter(|one| !planned.contains(one)) {
+        for sibling in digests.siblings.iter().filter(|one| !planned.contains(one)) {
             let path = picture.with_extension(sibling);
-            if manifest.has_other_origin(&path, photo, making.fit.as_ref())? {
-                words.warnings().add(
+            if manifest.has_other_origin(&path, photo, digests.fit.as_ref())? {
+                console.warnings().add(
                     "files of another state",
                     &path.display().to_string(),
                     "was made of another photo, or of this one before it was changed, or with another fit, and stays so: ask \
@@ -170,23 +170,24 @@ impl Ledger {
         Ok(())
     }
 
-    /// How the document at `path`, which is about all photos of a plan, stands to what would be made.
+    /// How the document at `path`, which is about all photos of a plan, compares to what would be made. At most `max_bytes`
+    /// are read of a photo that is not a regular file.
     ///
     /// # Errors
-    /// Names what cannot be read.
+    /// Names the document or manifest that cannot be read.
     pub fn document_freshness(
         &self,
         path: &Path,
-        (plan, making): (&OutputPlan, &TaskDigests),
-        most: u64,
+        (plan, digests): (&OutputPlan, &TaskDigests),
+        max_bytes: u64,
     ) -> Result<OutputFreshness> {
         let Some(manifest) = &self.manifest else {
             return Ok(OutputFreshness::Foreign);
         };
-        let (photo, recipe) = self.origin_of_document((plan, making), |_| None, most);
-        let fit = match making.fit {
+        let (photo, recipe) = self.origin_of_document((plan, digests), |_| None, max_bytes);
+        let fit = match digests.fit {
             Some(fit) => Some(fit),
-            // Photos that wait for each other have one that is current, or the document is not asked about.
+            // A fit that is not known yet: the document is asked about only if the existing one is current.
             None => manifest.fit_of(path, &recipe)?,
         };
         manifest.freshness(
@@ -199,30 +200,30 @@ impl Ledger {
         )
     }
 
-    /// Has `write` write the document at `path`, about photos that had these digests when they were seen, and notes that it
-    /// is about to be written, and that it was.
+    /// Calls `write`, which writes the document at `path` about all photos of a plan, between its `begun` and `done` lines.
+    /// `known_digest` gives the digest of a photo, by index, if it was read in this run.
     ///
     /// # Errors
     /// Those of `write`; as [`Manifest::finish`](crate::io::manifest::Manifest::finish).
     pub fn note_document(
         &self,
         path: &Path,
-        (plan, making): (&OutputPlan, &TaskDigests),
-        (seen, most): (impl Fn(usize) -> Option<Digest>, u64),
+        (plan, digests): (&OutputPlan, &TaskDigests),
+        (known_digest, max_bytes): (impl Fn(usize) -> Option<Digest>, u64),
         write: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let manifest = self.manifest.as_ref().filter(|_| has_stamp(path));
         let Some(manifest) = manifest else {
             return write();
         };
-        let (photo, recipe) = self.origin_of_document((plan, making), seen, most);
+        let (photo, recipe) = self.origin_of_document((plan, digests), known_digest, max_bytes);
         let entry = ManifestEntry {
-            task: making.task.clone(),
+            task: digests.task.clone(),
             input: PathBuf::from(ALL_PHOTOS),
             page: None,
             photo,
             recipe,
-            fit: making.fit,
+            fit: digests.fit,
             outputs: vec![path.to_owned()],
             facts: Map::new(),
         };
@@ -234,16 +235,16 @@ impl Ledger {
         }
     }
 
-    /// What stands for all photos of a plan, in whichever order they are, and the recipe of a document about them.
+    /// A stamp that stands for all photos of a plan in any order, and the recipe of a document about them.
     fn origin_of_document(
         &self,
-        (plan, making): (&OutputPlan, &TaskDigests),
-        seen: impl Fn(usize) -> Option<Digest>,
-        most: u64,
+        (plan, digests): (&OutputPlan, &TaskDigests),
+        known_digest: impl Fn(usize) -> Option<Digest>,
+        max_bytes: u64,
     ) -> (FileStamp, Digest) {
         let photos = plan.jobs.iter().enumerate().map(|(index, job)| {
-            let digest = seen(index).or_else(|| {
-                let stamp = self.stamp_of(&job.source, most).ok();
+            let digest = known_digest(index).or_else(|| {
+                let stamp = self.stamp_of(&job.source, max_bytes).ok();
                 stamp.map(|stamp| stamp.digest)
             });
             let name = job.name.as_os_str().as_encoded_bytes().to_vec();
@@ -259,16 +260,17 @@ impl Ledger {
             all.extend(page.to_le_bytes());
             all.extend(digest.as_ref().map_or(&[0; 32], Digest::as_bytes));
         }
-        (FileStamp::of_bytes(&all), making.recipe_of_document())
+        (FileStamp::of_bytes(&all), digests.recipe_of_document())
     }
 }
 
+/// The stamp of `file` among `files`, if it is known.
 fn find_stamp(files: &[(PathBuf, Option<FileStamp>)], file: &Path) -> Option<FileStamp> {
     let known = files.iter().find(|(path, _)| path == file);
     known.and_then(|(_, stamp)| stamp.clone())
 }
 
-/// Whether what is at `path`, or will be, is a file or a folder, not a pipe or a device.
+/// Whether `path` is, or will be, a file or a folder rather than a pipe or a device.
 fn has_stamp(path: &Path) -> bool {
-    fs::metadata(path).map_or(true, |met| met.is_file() || met.is_dir())
+    fs::metadata(path).map_or(true, |metadata| metadata.is_file() || metadata.is_dir())
 }

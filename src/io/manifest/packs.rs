@@ -1,4 +1,4 @@
-//! Tars of what was made of the photos of a tar, which are known by all that is in them.
+//! Packs: tars with the outputs of all photos of a tar, which have one entry in the manifest.
 
 use std::fs;
 use std::path::Path;
@@ -11,24 +11,24 @@ use crate::io::manifest::entry::ManifestLine;
 use crate::io::manifest::{ExpectedOrigin, Ledger, ManifestEntry, OutputFreshness, TaskDigests};
 use crate::system::files::{Digest, FileStamp};
 
-/// What a tar of outputs is made of.
+/// What a pack (a tar of outputs) is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct PackInputs<'p> {
     /// The tar of the photos.
     pub archive: &'p TarArchive,
-    /// The photos, with the digests of those that were seen.
+    /// The photos, with the digests of those that were read in this run.
     pub photos: &'p [(&'p Source, Option<Digest>)],
-    /// How what is in it is made, by task.
+    /// The digests of each task with outputs in it.
     pub tasks: &'p [&'p TaskDigests],
-    /// Bytes of a photo, at most.
+    /// The most bytes to read of a photo.
     pub max_photo_bytes: u64,
 }
 
 impl Ledger {
-    /// How the tar of outputs at `path` stands to what would be made.
+    /// How the pack at `path` compares to what would be made.
     ///
     /// # Errors
-    /// Names what cannot be read.
+    /// Names the pack that cannot be read.
     pub fn pack_freshness(&self, path: &Path, packed: PackInputs<'_>) -> Result<OutputFreshness> {
         let Some(manifest) = self.manifest.as_ref().filter(|_| path.exists()) else {
             return Ok(OutputFreshness::Absent);
@@ -44,7 +44,7 @@ impl Ledger {
         )
     }
 
-    /// Has `write` write the tar at `path`, and notes that it is about to be written, and that it was.
+    /// Calls `write`, which writes the pack at `path`, between its `begun` and `done` lines.
     ///
     /// # Errors
     /// Those of `write`; as [`Manifest::finish`](crate::io::manifest::Manifest::finish).
@@ -58,14 +58,14 @@ impl Ledger {
             return write();
         };
         let (photo, recipe) = self.origin_of_pack(packed);
-        let kinds: Vec<&str> = packed
+        let tasks: Vec<&str> = packed
             .tasks
             .iter()
-            .map(|making| making.task.as_str())
+            .map(|digests| digests.task.as_str())
             .collect();
         let input = &packed.archive.path;
         let entry = ManifestEntry {
-            task: format!("{TASK_PREFIX}{}", kinds.join(SEPARATOR)),
+            task: format!("{TASK_PREFIX}{}", tasks.join(SEPARATOR)),
             input: std::path::absolute(input).unwrap_or_else(|_| input.clone()),
             page: None,
             photo,
@@ -79,11 +79,11 @@ impl Ledger {
         manifest.finish(&entry, |_| None)
     }
 
-    /// What stands for all photos of a tar, and for all that is made of them.
+    /// A stamp that stands for all photos of a pack, and a recipe for all its outputs.
     fn origin_of_pack(&self, packed: PackInputs<'_>) -> (FileStamp, Digest) {
         let mut photos = Vec::new();
-        for (source, seen) in packed.photos {
-            let digest = seen.or_else(|| {
+        for (source, known_digest) in packed.photos {
+            let digest = known_digest.or_else(|| {
                 let stamp = self.stamp_of(source, packed.max_photo_bytes).ok();
                 stamp.map(|stamp| stamp.digest)
             });
@@ -93,31 +93,31 @@ impl Ledger {
             photos.extend(digest.as_ref().map_or(&[0; 32], Digest::as_bytes));
         }
         let mut recipes = b"tar\0".to_vec();
-        for making in packed.tasks {
-            recipes.extend(making.recipe_of_all().as_bytes());
+        for digests in packed.tasks {
+            recipes.extend(digests.recipe_of_all().as_bytes());
         }
         (FileStamp::of_bytes(&photos), Digest::of_bytes(&recipes))
     }
 }
 
-/// How the tasks of tars of outputs are called, before those that are in it.
+/// The task of a pack in the manifest is this prefix, then its tasks.
 const TASK_PREFIX: &str = "tar of ";
 
-/// What stands between those.
+/// Separates the tasks of a pack.
 const SEPARATOR: &str = ", ";
 
-/// How the names of tars end that hold what these tasks made.
-pub fn pack_ending<'k>(kinds: impl IntoIterator<Item = &'k str>) -> String {
-    let kinds: Vec<&str> = kinds.into_iter().collect();
-    format!(".{}.tar", kinds.join("+"))
+/// The end of the file name of a pack with outputs of these tasks: `.depth+segment.tar`.
+pub fn pack_ending<'k>(tasks: impl IntoIterator<Item = &'k str>) -> String {
+    let tasks: Vec<&str> = tasks.into_iter().collect();
+    format!(".{}.tar", tasks.join("+"))
 }
 
-/// What the names of outputs begin with that `line` says were put into a tar, if it says so.
+/// If `line` is about packs, the prefixes of the names of outputs that are in them.
 pub(super) fn packed_prefixes(line: &ManifestLine) -> Vec<Vec<u8>> {
-    let Some(kinds) = line.task.strip_prefix(TASK_PREFIX) else {
+    let Some(tasks) = line.task.strip_prefix(TASK_PREFIX) else {
         return Vec::new();
     };
-    let ending = pack_ending(kinds.split(SEPARATOR));
+    let ending = pack_ending(tasks.split(SEPARATOR));
     let begin = |name: &[u8]| {
         let stem = name.strip_suffix(ending.as_bytes())?;
         Some([stem, b"/"].concat())
@@ -127,7 +127,10 @@ pub(super) fn packed_prefixes(line: &ManifestLine) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Removes the file at `path`, and the folders above it that are empty then, up to `folder`.
+/// Removes the file or folder at `path`, and then its parent folders that are empty, up to and including `folder`.
+///
+/// # Errors
+/// Names `path` if it cannot be removed.
 pub fn remove_with_empty_parents(path: &Path, folder: &Path) -> Result<()> {
     let removed = match path.is_dir() {
         true => fs::remove_dir_all(path),

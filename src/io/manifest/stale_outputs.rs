@@ -1,4 +1,4 @@
-//! What is said of outputs that are made again.
+//! Notes about outputs that are made again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,17 +7,17 @@ use crate::io::inputs::Source;
 use crate::io::manifest::StaleReasons;
 use crate::terminal::console::Console;
 
-/// What is made again, by what differs.
+/// Outputs that are made again, by reason.
 #[derive(Default)]
 pub(super) struct StaleOutputs {
-    /// The first of each kind, and how many there are.
+    /// By reason, the first output and the number of outputs.
     by_reason: BTreeMap<&'static str, (String, usize)>,
 }
 
 impl StaleOutputs {
-    /// Takes an output of a photo in.
-    pub fn add(&mut self, source: &Source, path: &Path, difference: StaleReasons) {
-        let what = match difference {
+    /// Counts an output of a photo under its first reason: unfinished, photo, recipe, fit.
+    pub fn add(&mut self, source: &Source, path: &Path, reasons: StaleReasons) {
+        let reason = match reasons {
             StaleReasons {
                 is_unfinished: true,
                 ..
@@ -33,16 +33,16 @@ impl StaleOutputs {
             _ => "was made with a fit to other photos",
         };
         let first = || (format!("{}: {}", source.name(), path.display()), 0);
-        self.by_reason.entry(what).or_insert_with(first).1 += 1;
+        self.by_reason.entry(reason).or_insert_with(first).1 += 1;
     }
 
-    /// Says it.
+    /// Prints a note for each reason.
     pub fn report(&self, console: &Console) {
-        for (what, (first, count)) in &self.by_reason {
+        for (reason, (first, count)) in &self.by_reason {
             match count {
-                1 => console.note(format_args!("{first} {what}; it is made again")),
+                1 => console.note(format_args!("{first} {reason}; it is made again")),
                 more => console.note(format_args!(
-                    "{first} {what}; it is made again, and so are {} more",
+                    "{first} {reason}; it is made again, and so are {} more",
                     more - 1
                 )),
             }

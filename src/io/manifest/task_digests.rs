@@ -1,4 +1,4 @@
-//! How outputs are made, by digests.
+//! [`TaskDigests`]: the recipes of a task, as digests of its settings.
 
 use std::collections::BTreeMap;
 
@@ -9,35 +9,35 @@ use crate::io::inputs::{DecodeOptions, Source};
 use crate::io::output::PICTURE_EXTENSION;
 use crate::system::files::Digest;
 
-/// Version of the program.
+/// Version of the program, which is part of the recipe of failures.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How a task makes its outputs.
+/// Digests of the settings with which a task makes its outputs, and the facts to note about them.
 #[derive(Debug, Clone)]
 pub struct TaskDigests {
-    /// The word in their names.
+    /// Name of the task, such as `depth`, which is also in the names of its outputs.
     pub task: String,
-    /// Digests of the settings, by the extension of the output.
+    /// By extension of the output, the digest of the settings that decide it.
     settings: BTreeMap<&'static str, Digest>,
-    /// The ends of the names of all files that are ever made of a photo, but the picture.
+    /// Name endings of all files that the task can make of a photo, except the picture.
     pub(super) siblings: &'static [&'static str],
-    /// Digest of the settings of a document about all photos.
+    /// Digest of the settings of a document about all photos, if there is one.
     pub document: Option<Digest>,
-    /// Digest of what is fitted to all photos.
+    /// Digest of the fit to all photos, once it is known; none for tasks without one.
     pub fit: Option<Digest>,
-    /// Digest of what decides whether a photo can be read.
+    /// Digest of what decides whether a photo can be decoded.
     decoding: Digest,
-    /// What is noted of every photo: the model, the head, the settings.
+    /// Facts for every photo: model, head, settings; see [`ManifestEntry::facts`](super::ManifestEntry::facts).
     pub(super) facts: Map<String, Value>,
 }
 
 impl TaskDigests {
-    /// Of the outputs with these `extensions`, by the settings of each.
+    /// Digests for outputs with these `extensions`; `settings` gives the settings of each as JSON.
     ///
     /// # Errors
     /// Those of `settings`.
     pub fn new(
-        kind: String,
+        task: String,
         extensions: &[&'static str],
         settings: impl Fn(&'static str) -> Result<Value>,
     ) -> Result<Self> {
@@ -47,7 +47,7 @@ impl TaskDigests {
         });
         Ok(TaskDigests {
             settings: settings.collect::<Result<_>>()?,
-            task: kind,
+            task,
             siblings: &[],
             document: None,
             fit: None,
@@ -56,8 +56,8 @@ impl TaskDigests {
         })
     }
 
-    /// With how photos are decoded, and what is refused: what fails under other limits, or another version of the program,
-    /// may not fail now.
+    /// Adds the decoding options and limits: a photo that failed under others, or with another version of the program, is
+    /// tried again.
     #[must_use]
     pub fn with_decoding(mut self, options: &DecodeOptions) -> Self {
         self.decoding = Digest::of_json(&json!({
@@ -68,7 +68,7 @@ impl TaskDigests {
         self
     }
 
-    /// With what is noted of every photo that is done.
+    /// Adds the facts for every photo that is done: a JSON object, whose null and empty values are dropped.
     #[must_use]
     pub fn with_facts(mut self, facts: Value) -> Self {
         if let Value::Object(facts) = facts {
@@ -83,38 +83,38 @@ impl TaskDigests {
         self
     }
 
-    /// With the ends of the names of all files that are ever made of a photo, but the picture.
+    /// Sets the name endings of all files that the task can make of a photo, except the picture.
     #[must_use]
     pub fn with_siblings(self, siblings: &'static [&'static str]) -> Self {
         TaskDigests { siblings, ..self }
     }
 
-    /// Learns what was not known before the backbone was loaded.
+    /// Replaces settings, document and facts by those that were complete only after the backbone was loaded.
     pub fn complete_from(&mut self, known: TaskDigests) {
         self.settings = known.settings;
         self.document = known.document;
         self.facts = known.facts;
     }
 
-    /// How an output of `source` is made: pages of a file differ in nothing but their numbers.
+    /// The recipe of the output of `source` with this extension; pages of a file differ only in their numbers.
     pub(super) fn recipe(&self, extension: &str, source: &Source) -> Digest {
         self.recipe_of_page(extension, source.page_number())
     }
 
-    /// How an output of this page of a photo is made, 0 where it has one.
+    /// The recipe of the output with this extension of a page; page 0 if the photo has one page.
     pub(super) fn recipe_of_page(&self, extension: &str, page: u32) -> Digest {
         let settings = self.settings.get(extension);
         let settings = settings.map_or(&[0; 32], Digest::as_bytes);
         Digest::of_bytes(&[self.task.as_bytes(), &[0], settings, &page.to_le_bytes()].concat())
     }
 
-    /// What decides, beside the photo, whether anything can be made of it.
+    /// The recipe of a failure: what decides, beside the photo, whether it can be decoded.
     pub(super) fn recipe_of_failure(&self) -> Digest {
-        let kind = self.task.as_bytes();
-        Digest::of_bytes(&[kind, b"\0failed\0", self.decoding.as_bytes()].concat())
+        let task = self.task.as_bytes();
+        Digest::of_bytes(&[task, b"\0failed\0", self.decoding.as_bytes()].concat())
     }
 
-    /// How all outputs of a photo are made.
+    /// A recipe for all outputs of a photo together, for packs.
     pub(super) fn recipe_of_all(&self) -> Digest {
         let mut all = Vec::new();
         for extension in self.settings.keys() {
@@ -125,17 +125,17 @@ impl TaskDigests {
         Digest::of_bytes(&all)
     }
 
-    /// What tells a fit to photos from one that was made in another way.
+    /// Key of a fit that depends on the settings too, for the name of its file.
     pub(super) fn key_of_fit(&self, fit: &Digest) -> Digest {
         let recipe = self.recipe_of_page(PICTURE_EXTENSION, 0);
         Digest::of_bytes(&[fit.as_bytes().as_slice(), recipe.as_bytes()].concat())
     }
 
-    /// How a document about all photos is made.
+    /// The recipe of a document about all photos.
     pub(super) fn recipe_of_document(&self) -> Digest {
         let nothing = || Digest::of_bytes(&[]);
         let settings = self.document.unwrap_or_else(nothing);
-        let kind = self.task.as_bytes();
-        Digest::of_bytes(&[kind, b"\0document\0", settings.as_bytes()].concat())
+        let task = self.task.as_bytes();
+        Digest::of_bytes(&[task, b"\0document\0", settings.as_bytes()].concat())
     }
 }

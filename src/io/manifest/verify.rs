@@ -1,4 +1,4 @@
-//! Whether outputs still are what was made.
+//! Whether outputs still have the content that was made.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,35 +8,36 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::io::manifest::entry::{EntryState, output_name, path_from_bytes};
-use crate::io::manifest::failure_summary::require_manifest_files;
-use crate::io::manifest::files::read_file;
+use crate::io::manifest::entry::EntryState;
+use crate::io::manifest::files::{read_file, require_manifest_files};
 use crate::io::manifest::index::PathKey;
+use crate::io::manifest::output_names::{output_name, path_from_bytes};
 use crate::io::manifest::packs::packed_prefixes;
 use crate::system::files::{Digest, FileStamp};
 use crate::system::interrupt;
 
-/// Outputs that are read side by side.
+/// Outputs that are read in parallel.
 const BATCH_OUTPUTS: usize = 256;
 
-/// How an output stands to what was noted when it was done.
+/// How an output compares to its last `done` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutputVerdict {
-    /// Its content is that.
+    /// Its content is the same.
     Unchanged,
     /// Its content is another.
     Changed,
-    /// It is not there.
+    /// It does not exist.
     Missing,
-    /// It cannot be read, for this reason.
+    /// It cannot be read; the message names it.
     Unreadable(String),
 }
 
-/// Reads all outputs that the record of `folder` has as done, and hands each with its verdict to `take`.
+/// Reads all outputs with a `done` line in the manifest of `folder`, and calls `take` with the path and verdict of each. Outputs
+/// that were put into a pack are left out.
 ///
 /// # Errors
-/// Names the folder if it has no record, the file that cannot be read, and its line that is not understood; those of
-/// `take`; [`Error::Interrupted`].
+/// Names the folder if it has no manifest, the file that cannot be read, or its line that is not understood; those of
+/// `take`; [`Error::Interrupted`] after Ctrl-C.
 pub fn verify(
     folder: &Path,
     mut take: impl FnMut(&Path, OutputVerdict) -> Result<()>,
@@ -69,17 +70,18 @@ pub fn verify(
         let name = output_name(name);
         packed.iter().any(|begin| name.starts_with(begin))
     };
-    let mut some: Vec<(PathBuf, Digest)> = Vec::with_capacity(BATCH_OUTPUTS);
-    let mut judge = |some: &mut Vec<(PathBuf, Digest)>| -> Result<()> {
+    let mut batch: Vec<(PathBuf, Digest)> = Vec::with_capacity(BATCH_OUTPUTS);
+    let mut verify_batch = |batch: &mut Vec<(PathBuf, Digest)>| -> Result<()> {
         interrupt::check()?;
-        let verdicts: Vec<OutputVerdict> = some
+        let verdicts: Vec<OutputVerdict> = batch
             .par_iter()
             .with_max_len(1)
             .map(|(path, digest)| verify_output(path, digest))
             .collect();
-        some.drain(..)
+        batch
+            .drain(..)
             .zip(verdicts)
-            // Those that were put into a tar are in it.
+            // Outputs that were put into a pack no longer exist by themselves.
             .filter(|((path, _), verdict)| !(*verdict == OutputVerdict::Missing && is_packed(path)))
             .try_for_each(|((path, _), verdict)| take(&path, verdict))
     };
@@ -88,22 +90,23 @@ pub fn verify(
             for (name, stamp) in line.outputs().filter(|_| line.state == EntryState::Done) {
                 let key = PathKey::of(&name);
                 let own = stamp.map(|stamp| (line.time, stamp.digest));
-                // Each once, by its last line.
+                // Each output once, by its last line.
                 if latest.get(&key).copied() == own && latest.remove(&key).is_some() {
                     let digest = own.map(|(_, digest)| digest);
-                    some.extend(digest.map(|digest| (folder.join(path_from_bytes(&name)), digest)));
+                    batch
+                        .extend(digest.map(|digest| (folder.join(path_from_bytes(&name)), digest)));
                 }
-                if some.len() == BATCH_OUTPUTS {
-                    judge(&mut some)?;
+                if batch.len() == BATCH_OUTPUTS {
+                    verify_batch(&mut batch)?;
                 }
             }
             Ok(())
         })?;
     }
-    judge(&mut some)
+    verify_batch(&mut batch)
 }
 
-/// Whatever its size and time say, it is read.
+/// Compares an output with the digest of its content, which is read whatever its size and time are.
 fn verify_output(path: &Path, digest: &Digest) -> OutputVerdict {
     let is_gone = |error: &std::io::Error| {
         matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)

@@ -146,7 +146,7 @@ impl FileStamp {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(Error::io(path, &error)),
             Ok(met) if met.is_file() && met.len() != self.bytes => Ok(false),
-            Ok(met) if self.matches_size_and_time(&met) => Ok(true),
+            Ok(met) if self.matches_metadata(&met) => Ok(true),
             Ok(met) if met.is_file() || met.is_dir() => {
                 Ok(Self::of_file(path)?.digest == self.digest)
             }
@@ -154,13 +154,8 @@ impl FileStamp {
         }
     }
 
-    /// Whether it is of the regular file that `met` was asked of.
+    /// Whether the regular file of `met` has the size and the time of this stamp, and need not be read.
     pub fn matches_metadata(&self, met: &Metadata) -> bool {
-        self.matches_size_and_time(met)
-    }
-
-    /// Whether the file of `met` has the size and the time of this stamp, and need not be read.
-    pub(crate) fn matches_size_and_time(&self, met: &Metadata) -> bool {
         met.is_file()
             && met.len() == self.bytes
             && self.tar_bytes.is_none()

@@ -1,4 +1,4 @@
-//! Arrow's IPC files: record batches of 16 MiB or 4096 rows, in which every number has its place in the file.
+//! Arrow IPC files (Feather 2): record batches of 16 MiB or 4096 rows, uncompressed, so that each array is one range of bytes.
 
 use std::ops::Range;
 use std::path::Path;
@@ -14,19 +14,20 @@ use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::FeatureArray;
+use crate::io::features::parts::checks::{META_KEY, check_meta, damaged, foreign};
 use crate::io::features::parts::columns::{self, GroupWriter, GroupedPartWriter};
-use crate::io::features::parts::{
-    FileRangeReader, FileStat, META_KEY, PartReader, check_meta, damaged, foreign,
-};
+use crate::io::features::parts::file_stat::{FileRangeReader, FileStat};
+use crate::io::features::parts::part::PartReader;
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::AtomicFile;
 
-/// How a file begins and ends.
+/// The bytes with which a file begins and ends.
 const MAGIC: &[u8] = b"ARROW1";
 
-/// The footer's length and the magic behind it.
+/// Bytes after the footer: its length, and the magic.
 const FOOTER_TAIL_BYTES: usize = 10;
 
+/// Writes a part by Arrow's file writer.
 pub(super) type ArrowPartWriter = GroupedPartWriter<FileWriter<AtomicFile>>;
 
 impl GroupWriter for FileWriter<AtomicFile> {
@@ -52,9 +53,10 @@ impl GroupWriter for FileWriter<AtomicFile> {
     }
 }
 
+/// Reads arrays straight from their byte ranges in the file.
 pub(super) struct ArrowPartReader {
     range_reader: FileRangeReader,
-    /// Where the arrays of each row are in the file.
+    /// By row, the byte range of each array.
     rows: Vec<Vec<Range<u64>>>,
 }
 
@@ -63,11 +65,11 @@ impl ArrowPartReader {
         path: &Path,
         meta: &Arc<DatasetMeta>,
     ) -> Result<(Vec<RowInfo>, Box<dyn PartReader>)> {
-        let (file, seen) = FileStat::open(path)?;
-        if seen.bytes < (MAGIC.len() + FOOTER_TAIL_BYTES) as u64 {
+        let (file, stat) = FileStat::open(path)?;
+        if stat.bytes < (MAGIC.len() + FOOTER_TAIL_BYTES) as u64 {
             return Err(damaged(path, "it is too short"));
         }
-        // Of what is mapped, only what tells of rows and where their numbers are is read.
+        // Of the map, only the metadata is touched, not the numbers.
         let bytes = map(&file).map_err(|error| Error::io(path, &error))?;
         let bytes = Buffer::from(bytes);
         if !bytes.starts_with(MAGIC) {
@@ -87,9 +89,9 @@ impl ArrowPartReader {
             .schema()
             .ok_or_else(|| damaged(path, "it has no schema"))?;
         let schema = try_fb_to_schema(schema).map_err(wrong)?;
-        let said = schema.metadata().get(META_KEY).map(String::as_str);
-        check_meta(path, said, meta)?;
-        if schema.fields() != columns::schema(meta).fields() {
+        let description = schema.metadata().get(META_KEY).map(String::as_str);
+        check_meta(path, description, meta)?;
+        if schema.fields() != columns::dataset_schema(meta).fields() {
             return Err(foreign(path));
         }
         let decoder = FileDecoder::new(Arc::new(schema), footer.version());
@@ -106,14 +108,14 @@ impl ArrowPartReader {
         }
         let path = path.to_owned();
         let part = ArrowPartReader {
-            range_reader: FileRangeReader { path, stat: seen },
+            range_reader: FileRangeReader { path, stat },
             rows,
         };
         Ok((infos, Box::new(part)))
     }
 }
 
-/// The bytes of a block.
+/// The bytes of a block: its metadata and body. None if it is beyond the end.
 fn block_bytes(bytes: &Buffer, block: &Block) -> Option<Buffer> {
     let start = usize::try_from(block.offset()).ok()?;
     let length = i64::from(block.metaDataLength()).checked_add(block.bodyLength())?;
@@ -122,7 +124,7 @@ fn block_bytes(bytes: &Buffer, block: &Block) -> Option<Buffer> {
     (end <= bytes.len()).then(|| bytes.slice_with_length(start, length))
 }
 
-/// Where the arrays of a row of `batch`, which is not copied out of `bytes`, are in them.
+/// The byte ranges of the arrays of a row of `batch`, whose buffers are slices of `bytes`.
 fn ranges(
     path: &Path,
     bytes: &Buffer,
@@ -158,6 +160,7 @@ impl PartReader for ArrowPartReader {
     }
 }
 
+/// Maps a file into memory.
 #[allow(unsafe_code)] // A memory map.
 fn map(file: &std::fs::File) -> std::io::Result<bytes::Bytes> {
     // SAFETY: parts appear whole and are never written again, only replaced or deleted, which leaves what is mapped as it

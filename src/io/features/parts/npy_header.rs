@@ -1,4 +1,4 @@
-//! The heads of NumPy's array files (NEP 1).
+//! Headers of NumPy's `.npy` files (NEP 1).
 
 use std::io::{self, Read};
 
@@ -6,7 +6,7 @@ use npyz::{DType, NpyHeader, Order, WriteOptions, WriterBuilder};
 
 use crate::io::features::Precision;
 
-/// The head of an array in C order, whose numbers follow it as they are.
+/// The header of a little-endian array of `shape` in C order; its numbers follow it.
 ///
 /// # Errors
 /// If the type is none of NumPy's, which does not happen.
@@ -15,31 +15,31 @@ pub(super) fn encode_header(shape: &[usize], precision: Precision) -> io::Result
     let kind = dtype_descr(precision)
         .parse()
         .map_err(|error| io::Error::other(format!("{error}")))?;
-    let mut head = Vec::new();
+    let mut header = Vec::new();
     WriteOptions::new_header_only()
         .dtype(DType::new_scalar(kind))
         .shape(&shape)
-        .writer(&mut head)
+        .writer(&mut header)
         .write_header_only()?;
-    Ok(head)
+    Ok(header)
 }
 
-/// Reads a head, after which numbers of `precision` follow; the shape of the array.
+/// Reads a header, and returns the shape of the array; numbers of `precision` follow.
 ///
 /// # Errors
-/// Why it is not the head of such an array.
+/// The reason, as a phrase, if it is not the header of such an array.
 pub(super) fn read_header(reader: impl Read, precision: Precision) -> Result<Vec<usize>, String> {
-    let head = NpyHeader::from_reader(reader).map_err(|error| error.to_string())?;
-    let (found, expected) = (
-        head.dtype().descr(),
+    let header = NpyHeader::from_reader(reader).map_err(|error| error.to_string())?;
+    let (dtype, expected) = (
+        header.dtype().descr(),
         format!("'{}'", dtype_descr(precision)),
     );
-    if found != expected || head.order() != Order::C {
+    if dtype != expected || header.order() != Order::C {
         return Err(format!(
-            "it is an array of {found}, where one of {expected} in C order was expected"
+            "it is an array of {dtype}, where one of {expected} in C order was expected"
         ));
     }
-    let shape = head.shape().iter().map(|&side| usize::try_from(side));
+    let shape = header.shape().iter().map(|&side| usize::try_from(side));
     shape
         .collect::<Result<_, _>>()
         .map_err(|_| "it is larger than memory".into())

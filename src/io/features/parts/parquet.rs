@@ -1,4 +1,4 @@
-//! Parquet: row groups of 16 MiB or 4096 rows, nothing compressed, the numbers without dictionaries.
+//! Parquet: row groups of 16 MiB or 4096 rows, uncompressed, features without dictionaries.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -19,19 +19,20 @@ use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::FeatureArray;
+use crate::io::features::parts::checks::{META_KEY, catch_panics, check_meta, damaged, foreign};
 use crate::io::features::parts::columns::{self, GroupWriter, GroupedPartWriter};
-use crate::io::features::parts::{
-    FileStat, META_KEY, PartReader, catch_panics, check_meta, damaged, foreign,
-};
+use crate::io::features::parts::file_stat::FileStat;
+use crate::io::features::parts::part::PartReader;
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::AtomicFile;
 
-/// What every file says about its origin, in the words that the format prescribes.
+/// `created_by` of every file, in the form that the format prescribes.
 const CREATED_BY: &str = concat!("dino version ", env!("CARGO_PKG_VERSION"));
 
-/// Row groups that are kept decoded.
+/// Decoded row groups that are cached.
 const CACHED_ROW_GROUPS: usize = 2;
 
+/// Writes a part by the `parquet` crate's Arrow writer.
 pub(super) type ParquetPartWriter = GroupedPartWriter<ArrowWriter<AtomicFile>>;
 
 impl GroupWriter for ArrowWriter<AtomicFile> {
@@ -42,7 +43,7 @@ impl GroupWriter for ArrowWriter<AtomicFile> {
         schema: &SchemaRef,
         meta: &DatasetMeta,
     ) -> Result<Self, ParquetError> {
-        // The description is in the schema too, from which Arrow takes it.
+        // Arrow takes the description from the schema, other readers from the key-value metadata.
         ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(meta)))
     }
 
@@ -65,14 +66,15 @@ impl GroupWriter for ArrowWriter<AtomicFile> {
     }
 }
 
+/// Writer options: uncompressed; no dictionaries or statistics for the feature columns.
 fn properties(meta: &DatasetMeta) -> WriterProperties {
-    let said = KeyValue::new(META_KEY.to_owned(), meta.to_json().to_string());
+    let description = KeyValue::new(META_KEY.to_owned(), meta.to_json().to_string());
     let mut properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.into())
         .set_compression(Compression::UNCOMPRESSED)
         .set_max_row_group_row_count(None)
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_key_value_metadata(Some(vec![said]));
+        .set_key_value_metadata(Some(vec![description]));
     for array in FeatureArray::stored(meta) {
         let mut path = vec![array.name().to_owned()];
         if columns::is_vector(array) {
@@ -86,15 +88,16 @@ fn properties(meta: &DatasetMeta) -> WriterProperties {
     properties.build()
 }
 
-/// Which row groups are kept, the last one used last.
+/// Row groups by index, decoded or being decoded; the most recently used is last.
 type RowGroupCache = VecDeque<(usize, Arc<OnceLock<RecordBatch>>)>;
 
+/// Decodes row groups, of which the last two are cached.
 pub(super) struct ParquetPartReader {
     path: PathBuf,
     stat: FileStat,
     meta: Arc<DatasetMeta>,
     metadata: ArrowReaderMetadata,
-    /// The number of the first row of each row group, and that of all rows.
+    /// Index of the first row of each row group, then the number of all rows.
     starts: Vec<usize>,
     cache: Mutex<RowGroupCache>,
 }
@@ -104,13 +107,14 @@ impl ParquetPartReader {
         path: &Path,
         meta: &Arc<DatasetMeta>,
     ) -> Result<(Vec<RowInfo>, Box<dyn PartReader>)> {
-        let (file, seen) = FileStat::open(path)?;
+        let (file, stat) = FileStat::open(path)?;
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
             .map_err(|error| read_error(path, error))?;
-        let said = metadata.metadata().file_metadata().key_value_metadata();
-        let said = said.and_then(|said| said.iter().find(|kv| kv.key == META_KEY));
-        check_meta(path, said.and_then(|kv| kv.value.as_deref()), meta)?;
-        if metadata.schema().fields() != columns::schema(meta).fields() {
+        let description = metadata.metadata().file_metadata().key_value_metadata();
+        let description =
+            description.and_then(|description| description.iter().find(|kv| kv.key == META_KEY));
+        check_meta(path, description.and_then(|kv| kv.value.as_deref()), meta)?;
+        if metadata.schema().fields() != columns::dataset_schema(meta).fields() {
             return Err(foreign(path));
         }
         let mut starts = vec![0];
@@ -131,7 +135,7 @@ impl ParquetPartReader {
         }
         let part = ParquetPartReader {
             path: path.to_owned(),
-            stat: seen,
+            stat,
             meta: Arc::clone(meta),
             metadata,
             starts,
@@ -140,7 +144,7 @@ impl ParquetPartReader {
         Ok((rows, Box::new(part)))
     }
 
-    /// A row group; only those who want the same one wait for each other.
+    /// A row group from the cache, or decoded. The lock is not held while decoding.
     fn row_group(&self, group: usize) -> Result<RecordBatch> {
         let slot = {
             let mut kept = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,6 +199,7 @@ impl PartReader for ParquetPartReader {
     }
 }
 
+/// Tells errors of the system from damage.
 fn read_error(path: &Path, error: ParquetError) -> Error {
     match error {
         ParquetError::External(error) => match error.downcast::<std::io::Error>() {

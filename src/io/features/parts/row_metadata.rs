@@ -1,4 +1,4 @@
-//! What is known of a row, in JSON.
+//! Row metadata as JSON, in tar and safetensors parts, and unique names for the rows of a part.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,11 +6,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::io::features::parts::check_dataset_id;
+use crate::io::features::parts::checks::check_dataset_id;
 use crate::io::features::{DatasetMeta, RowInfo, RowName};
 use crate::model::input::Grid;
 use crate::system::files::Digest;
 
+/// A [`RowInfo`] as JSON, with the model and the dataset id; the field names are those of the file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RowMetadata {
     pub(super) key: String,
@@ -30,7 +31,7 @@ pub(super) struct RowMetadata {
     n_points: Option<usize>,
     model: String,
     blocks: Vec<usize>,
-    /// The dataset's mark.
+    /// The dataset id, see [`DatasetMeta::dataset_id`].
     dataset: String,
 }
 
@@ -55,7 +56,7 @@ impl RowMetadata {
         }
     }
 
-    /// Of row `row` of the part at `path`.
+    /// The [`RowInfo`] of row `row` of the part at `path`.
     ///
     /// # Errors
     /// Names the part if the row is another dataset's.
@@ -88,12 +89,12 @@ impl RowMetadata {
     }
 }
 
-/// Names that are given once in a part, each with how often it was asked for.
+/// Makes names unique within a part; counts how often each was asked for.
 #[derive(Debug, Default)]
 pub(super) struct UniqueNames(HashMap<String, usize>);
 
 impl UniqueNames {
-    /// `name`, or, if that is given already, `name~2` and so on.
+    /// Returns `name`, or `name~2` and so on if it was returned before.
     pub(super) fn make_unique(&mut self, name: &str) -> String {
         let mut count = *self.0.get(name).unwrap_or(&0);
         loop {

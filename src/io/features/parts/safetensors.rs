@@ -1,5 +1,5 @@
-//! Safetensors: for each photo the tensors `KEY/cls`, `KEY/patches` and so on. `__metadata__` has, under `dino`, what is
-//! known of the dataset and the rows, with the `KEY` of each under `tensors`.
+//! safetensors: for each photo the tensors `KEY/cls`, `KEY/patches` and so on. `__metadata__` has, under `dino`, the description
+//! of the dataset and the metadata of the rows, with the `KEY` of each under `tensors`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::{EncodedRow, FeatureArray};
+use crate::io::features::parts::checks::{META_KEY, check_meta, damaged, foreign};
+use crate::io::features::parts::file_stat::{FileRangeReader, FileStat};
+use crate::io::features::parts::part::{PartFiles, PartReader, PartWriter};
 use crate::io::features::parts::row_metadata::{RowMetadata, UniqueNames};
-use crate::io::features::parts::{
-    FileRangeReader, FileStat, META_KEY, PartFiles, PartReader, PartWriter, check_meta, damaged,
-    foreign,
-};
 use crate::io::features::{DatasetMeta, Precision, RowInfo};
 use crate::model::weights::tensorfile::TensorFile;
 use crate::system::files::write_stamped;
 
-/// What numbers begin at multiples of, so that they can be mapped.
+/// The tensors begin at a multiple of this, so that they can be mapped.
 const ALIGNMENT: usize = 8;
 
+/// A row in the header: its metadata, and the prefix of its tensors' names.
 #[derive(Serialize, Deserialize)]
 struct SafetensorsRow {
     tensors: String,
@@ -31,7 +31,7 @@ struct SafetensorsRow {
     facts: RowMetadata,
 }
 
-/// The header tells of all that follows: a part is in memory until it is finished.
+/// Holds a part in memory until it is finished, since the header lists all tensors.
 pub(super) struct SafetensorsPartWriter {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
@@ -49,7 +49,7 @@ impl SafetensorsPartWriter {
         }
     }
 
-    /// The header, and the arrays in the order in which they follow it.
+    /// The header, padded to [`ALIGNMENT`], and the arrays in the order of their offsets.
     fn header(&self) -> Result<(Vec<u8>, Vec<&[u8]>)> {
         let failed = |why: String| Error::file(&self.path, why);
         let (mut tensors, mut numbers, mut end) = (Vec::new(), Vec::new(), 0);
@@ -77,9 +77,10 @@ impl SafetensorsPartWriter {
             tensors: name.clone(),
             facts: RowMetadata::of(&row.info, &self.meta),
         });
-        let said = json!({"dataset": self.meta.to_json(), "rows": lines.collect::<Vec<_>>()});
-        let said = HashMap::from([(META_KEY.to_owned(), said.to_string())]);
-        let header = Metadata::new(Some(said), tensors).map_err(|why| failed(why.to_string()))?;
+        let metadata = json!({"dataset": self.meta.to_json(), "rows": lines.collect::<Vec<_>>()});
+        let metadata = HashMap::from([(META_KEY.to_owned(), metadata.to_string())]);
+        let header =
+            Metadata::new(Some(metadata), tensors).map_err(|why| failed(why.to_string()))?;
         let mut header = serde_json::to_vec(&header).map_err(|why| failed(why.to_string()))?;
         header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
         Ok((header, numbers))
@@ -111,6 +112,7 @@ fn dtype(precision: Precision) -> Dtype {
     }
 }
 
+/// Reads tensors by their byte ranges.
 pub(super) struct SafetensorsPartReader {
     range_reader: FileRangeReader,
     file: TensorFile,
@@ -118,6 +120,7 @@ pub(super) struct SafetensorsPartReader {
     names: Vec<String>,
 }
 
+/// The JSON under [`META_KEY`] in `__metadata__`.
 #[derive(Deserialize)]
 struct SafetensorsMetadata {
     dataset: Value,
@@ -129,21 +132,21 @@ impl SafetensorsPartReader {
         path: &Path,
         meta: &Arc<DatasetMeta>,
     ) -> Result<(Vec<RowInfo>, Box<dyn PartReader>)> {
-        let (_, seen) = FileStat::open(path)?;
+        let (_, stat) = FileStat::open(path)?;
         let file = TensorFile::open(path)?;
-        let said = file.metadata_value(META_KEY).ok_or_else(|| foreign(path))?;
-        let said: SafetensorsMetadata =
-            serde_json::from_str(said).map_err(|why| damaged(path, why))?;
-        check_meta(path, Some(&said.dataset.to_string()), meta)?;
+        let metadata = file.metadata_value(META_KEY).ok_or_else(|| foreign(path))?;
+        let metadata: SafetensorsMetadata =
+            serde_json::from_str(metadata).map_err(|why| damaged(path, why))?;
+        check_meta(path, Some(&metadata.dataset.to_string()), meta)?;
         let stored = FeatureArray::stored(meta);
         let (mut rows, mut names) = (Vec::new(), Vec::new());
-        for line in said.rows {
+        for line in metadata.rows {
             let info = line.facts.into_row_info(path, meta, rows.len())?;
             for array in &stored {
                 let name = format!("{}/{}", line.tensors, array.name());
-                let is_there = file.info(&name).is_some_and(|found| {
-                    found.shape == array.shape(meta, &info)
-                        && found.dtype == dtype(array.precision(meta))
+                let is_there = file.info(&name).is_some_and(|tensor| {
+                    tensor.shape == array.shape(meta, &info)
+                        && tensor.dtype == dtype(array.precision(meta))
                 });
                 if !is_there {
                     let why = format!("it has no tensor `{name}`, or one of another shape or type");
@@ -155,7 +158,7 @@ impl SafetensorsPartReader {
         }
         let path = path.to_owned();
         let part = SafetensorsPartReader {
-            range_reader: FileRangeReader { path, stat: seen },
+            range_reader: FileRangeReader { path, stat },
             file,
             stored,
             names,
@@ -169,8 +172,8 @@ impl PartReader for SafetensorsPartReader {
         let missing = || damaged(&self.range_reader.path, "a row has no tensors");
         let name = self.names.get(info.row).ok_or_else(missing)?;
         let read = |array: &FeatureArray| {
-            let found = self.file.range(&format!("{name}/{}", array.name()));
-            let range = found.ok_or_else(missing)?;
+            let tensor = self.file.range(&format!("{name}/{}", array.name()));
+            let range = tensor.ok_or_else(missing)?;
             let bytes = usize::try_from(range.end - range.start).map_err(|_| missing())?;
             self.range_reader.read(range.start, bytes)
         };

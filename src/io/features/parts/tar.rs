@@ -1,8 +1,8 @@
-//! WebDataset: for each photo the members `KEY.cls.npy`, `KEY.patches.npy` and so on, or `KEY.npy` where one array is
-//! stored, and `KEY.json` behind them.
+//! WebDataset: for each photo the members `KEY.cls.npy`, `KEY.patches.npy` and so on, or `KEY.npy` if only one array is stored,
+//! followed by `KEY.json`.
 //!
-//! WebDataset takes what is before the first dot of a name for the key, and passes over names with line breaks and those in
-//! folders like `__meta__`; such keys are changed, and the JSON has the key as it is.
+//! WebDataset takes the name before the first dot for the key, and skips names with line breaks and those in folders like
+//! `__meta__`; such keys are changed in the names, and kept in the JSON.
 
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -12,22 +12,24 @@ use tar::{Archive, Builder, EntryType, Header};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::{EncodedRow, FeatureArray};
+use crate::io::features::parts::checks::{damaged, foreign};
+use crate::io::features::parts::file_stat::{FileRangeReader, FileStat};
+use crate::io::features::parts::npy_header;
+use crate::io::features::parts::part::{PartFiles, PartReader, PartWriter};
 use crate::io::features::parts::row_metadata::{RowMetadata, UniqueNames};
-use crate::io::features::parts::{
-    FileRangeReader, FileStat, PartFiles, PartReader, PartWriter, damaged, foreign, npy_header,
-};
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::AtomicFile;
 
-/// What lengths of members are rounded up to.
+/// Tar's block size in bytes; members are padded to it.
 const BLOCK: u64 = 512;
 
-/// Two empty blocks end an archive.
+/// An archive ends with two empty blocks.
 const TRAILER_BYTES: u64 = 2 * BLOCK;
 
-/// The longest JSON that is read.
+/// The most bytes of JSON that are read of a row.
 const MAX_JSON_BYTES: u64 = 1 << 20;
 
+/// Writes members as rows come; memory is that of one row.
 pub(super) struct TarPartWriter {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
@@ -45,16 +47,17 @@ impl TarPartWriter {
         })
     }
 
-    fn add(&mut self, name: &str, head: &[u8], bytes: &[u8]) -> Result<()> {
+    /// Appends the member `name`, with the bytes of `prefix` and then `bytes`; its times and owner are 0.
+    fn add(&mut self, name: &str, prefix: &[u8], bytes: &[u8]) -> Result<()> {
         let mut header = Header::new_gnu();
         header.set_entry_type(EntryType::Regular);
-        header.set_size((head.len() + bytes.len()) as u64);
+        header.set_size((prefix.len() + bytes.len()) as u64);
         header.set_mode(0o644);
         header.set_mtime(0);
         header.set_uid(0);
         header.set_gid(0);
         self.builder
-            .append_data(&mut header, name, head.chain(bytes))
+            .append_data(&mut header, name, prefix.chain(bytes))
             .map_err(|error| Error::io(&self.path, &error))
     }
 }
@@ -66,17 +69,17 @@ impl PartWriter for TarPartWriter {
         let stored = FeatureArray::stored(&meta);
         for (array, bytes) in stored.iter().zip(&row.arrays) {
             let shape = array.shape(&meta, &row.info);
-            let head = npy_header::encode_header(&shape, array.precision(&meta))
+            let header = npy_header::encode_header(&shape, array.precision(&meta))
                 .map_err(|error| Error::io(&self.path, &error))?;
             self.add(
                 &format!("{name}.{}", member_suffix(*array, &stored)),
-                &head,
+                &header,
                 bytes,
             )?;
         }
-        let facts = serde_json::to_vec(&RowMetadata::of(&row.info, &meta))
+        let metadata = serde_json::to_vec(&RowMetadata::of(&row.info, &meta))
             .map_err(|error| Error::file(&self.path, error.to_string()))?;
-        self.add(&format!("{name}.json"), &facts, b"\n")
+        self.add(&format!("{name}.json"), &metadata, b"\n")
     }
 
     fn finish(self: Box<Self>) -> Result<PartFiles> {
@@ -87,7 +90,7 @@ impl PartWriter for TarPartWriter {
     }
 }
 
-/// How the member with an array ends.
+/// The name of an array's member after the key: `npy` if only one array is stored.
 fn member_suffix(array: FeatureArray, stored: &[FeatureArray]) -> String {
     match stored.len() {
         1 => "npy".into(),
@@ -95,7 +98,7 @@ fn member_suffix(array: FeatureArray, stored: &[FeatureArray]) -> String {
     }
 }
 
-/// A key as WebDataset takes it.
+/// A row's key as WebDataset reads it from member names.
 fn member_name(key: &str) -> String {
     let plain: String = key
         .chars()
@@ -118,13 +121,14 @@ fn member_name(key: &str) -> String {
     parts.join("/")
 }
 
-/// Where members are in the file.
+/// Offset and length of a member's content in the file.
 #[derive(Debug, Clone, Copy)]
 struct MemberSpan {
     start: u64,
     bytes: u64,
 }
 
+/// Reads members by their offsets.
 pub(super) struct TarPartReader {
     range_reader: FileRangeReader,
     meta: Arc<DatasetMeta>,
@@ -137,7 +141,7 @@ impl TarPartReader {
         path: &Path,
         meta: &Arc<DatasetMeta>,
     ) -> Result<(Vec<RowInfo>, Box<dyn PartReader>)> {
-        let (file, seen) = FileStat::open(path)?;
+        let (file, stat) = FileStat::open(path)?;
         let wrong = |error: std::io::Error| damaged(path, error);
         let stored = FeatureArray::stored(meta);
         let mut endings: Vec<String> = stored.iter().map(|&a| member_suffix(a, &stored)).collect();
@@ -155,7 +159,7 @@ impl TarPartReader {
                 .start
                 .saturating_add(span.bytes)
                 .next_multiple_of(BLOCK);
-            if end > seen.bytes {
+            if end > stat.bytes {
                 return Err(damaged(path, "it is cut off"));
             }
             let ending = endings[spans.len()].as_bytes();
@@ -171,7 +175,7 @@ impl TarPartReader {
                 (prefix, _) => prefix == Some(&key),
             };
             if !is_expected {
-                // Another dataset's have other arrays.
+                // Already the first row has other arrays: it is another dataset's, or no part.
                 return Err(match infos.is_empty() {
                     true => foreign(path),
                     false => damaged(
@@ -187,18 +191,18 @@ impl TarPartReader {
             let mut json = Vec::new();
             let read = entry.by_ref().take(MAX_JSON_BYTES).read_to_end(&mut json);
             read.map_err(wrong)?;
-            let facts: RowMetadata =
+            let metadata: RowMetadata =
                 serde_json::from_slice(&json).map_err(|why| damaged(path, why))?;
-            infos.push(facts.into_row_info(path, meta, infos.len())?);
+            infos.push(metadata.into_row_info(path, meta, infos.len())?);
             spans.pop();
             rows.push(std::mem::take(&mut spans));
         }
-        if !spans.is_empty() || end + TRAILER_BYTES != seen.bytes || rows.is_empty() {
+        if !spans.is_empty() || end + TRAILER_BYTES != stat.bytes || rows.is_empty() {
             return Err(damaged(path, "it is cut off"));
         }
         let path = path.to_owned();
         let part = TarPartReader {
-            range_reader: FileRangeReader { path, stat: seen },
+            range_reader: FileRangeReader { path, stat },
             meta: Arc::clone(meta),
             stored,
             rows,

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::io::manifest::output_names::output_name;
 
 fn entry() -> ManifestEntry {
     let facts = json!({"nearest": 0.5, "a": [1, {"b": null}]});

@@ -1,4 +1,4 @@
-//! Rows read from columns.
+//! Reads row metadata and arrays from record batches.
 
 use std::path::Path;
 
@@ -6,17 +6,17 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type};
 use arrow_array::{Array as _, Int32Array, RecordBatch};
 
-use super::{COARSE_GRID_COLUMNS, POINT_COUNT_COLUMN, is_vector};
+use super::schema::{COARSE_GRID_COLUMNS, POINT_COUNT_COLUMN, is_vector};
 use crate::error::Result;
 use crate::io::features::arrays::FeatureArray;
-use crate::io::features::parts::damaged;
+use crate::io::features::parts::checks::damaged;
 use crate::io::features::{DatasetMeta, Precision, RowInfo, RowName};
 use crate::model::input::Grid;
 
-/// Adds what `batch`, whose columns are those without numbers, tells of rows.
+/// Appends the rows of `batch`, which has the metadata columns, to `rows`.
 ///
 /// # Errors
-/// Names the file if there are other columns, or values that make no sense.
+/// Names the file if a column is missing or has another type, or a value is out of range.
 pub(in crate::io::features::parts) fn read_row_infos(
     path: &Path,
     batch: &RecordBatch,
@@ -86,10 +86,10 @@ pub(in crate::io::features::parts) fn read_row_infos(
     Ok(())
 }
 
-/// The bytes of the arrays of row `index` of `batch`.
+/// Little-endian bytes of the arrays of row `index` of `batch`.
 ///
 /// # Errors
-/// Names the file if they are not there.
+/// Names the file if the row or an array is missing.
 pub(in crate::io::features::parts) fn read_arrays(
     path: &Path,
     batch: &RecordBatch,
@@ -125,7 +125,7 @@ pub(in crate::io::features::parts) fn read_arrays(
         .collect()
 }
 
-/// Where in memory the bytes of an array of a row of `batch` begin, and how many they are.
+/// Address and length in bytes of an array of a row in the buffers of `batch`.
 pub(in crate::io::features::parts) fn locate_array(
     batch: &RecordBatch,
     array: FeatureArray,

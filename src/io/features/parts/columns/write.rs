@@ -1,4 +1,4 @@
-//! Parts that consist of groups of rows, which are gathered and written together.
+//! The part writer that Parquet and Arrow IPC share.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,18 +6,19 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-use super::{RowGroupBuffer, schema_with_meta};
+use super::row_group::RowGroupBuffer;
+use super::schema::schema_with_meta;
 use crate::error::{Error, Result};
 use crate::io::features::DatasetMeta;
 use crate::io::features::arrays::EncodedRow;
-use crate::io::features::parts::{PartFiles, PartWriter};
+use crate::io::features::parts::part::{PartFiles, PartWriter};
 use crate::system::files::AtomicFile;
 
-/// A library's writer of a file of record batches.
+/// A library's file writer for record batches.
 pub(in crate::io::features::parts) trait GroupWriter:
     Send + Sized
 {
-    /// What it says where it fails.
+    /// The library's error.
     type Error: From<arrow_schema::ArrowError>;
 
     /// Begins a file of these columns.
@@ -27,14 +28,14 @@ pub(in crate::io::features::parts) trait GroupWriter:
     /// Writes a group.
     fn write_group(&mut self, group: &RecordBatch) -> Result<(), Self::Error>;
 
-    /// Writes the end; the file, which is not in its place yet.
+    /// Writes the end of the file, and returns it; it is not at its path yet.
     fn into_file(self) -> Result<AtomicFile, Self::Error>;
 
-    /// The error of the file at `path`.
+    /// Turns a `failure` with the file at `path` into an error that names it.
     fn write_error(path: &Path, failure: Self::Error) -> Error;
 }
 
-/// Writes a part by a library's writer.
+/// Writes a part in row groups by a library's writer.
 pub(in crate::io::features::parts) struct GroupedPartWriter<W> {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
@@ -60,6 +61,7 @@ impl<W: GroupWriter> GroupedPartWriter<W> {
         })
     }
 
+    /// Writes the gathered rows, if there are any.
     fn flush(&mut self) -> Result<()> {
         let group = self.group.take(&self.meta, &self.schema);
         let written = group.map_err(W::Error::from).and_then(|group| {

@@ -1,11 +1,11 @@
-//! NumPy's arrays: a file for each kind of array, and a table in CSV that tells whose is what. The table is what makes a
-//! part be there: it is written last.
+//! NumPy arrays: a file for each kind of array, and a CSV table of the rows. The table is written last, and makes the part
+//! exist.
 //!
-//! `PART.cls.npy` is `[photos, L, D]`, and so on; grids differ between photos, so that `PART.patches.npy` is
-//! `[tokens, width]`, of one photo after the other, each with one layer after the other, row by row.
+//! `PART.cls.npy` is `[photos, L, D]`, and so on. Grids differ between photos, so `PART.patches.npy` is `[tokens, width]`: the
+//! tokens of one photo after the other, of each one layer after the other, row by row.
 //!
-//! When a part is continued, its arrays are replaced one by one by longer ones that begin the same, so that the old table is
-//! right at any moment. When rows leave, only the table is rewritten, and their numbers stay in the arrays.
+//! When a part is continued, its array files are replaced one by one by longer ones with the same beginning, so that the old
+//! table is right at any moment. When rows are removed, only the table is rewritten, and their numbers stay in the arrays.
 
 mod offsets;
 mod table;
@@ -17,22 +17,23 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::{EncodedRow, FeatureArray};
-use crate::io::features::folder::parse_part_name;
-use crate::io::features::parts::{
-    FileRangeReader, FileStat, PartFiles, PartReader, PartWriter, damaged, npy_header,
-};
+use crate::io::features::part_name::parse_part_name;
+use crate::io::features::parts::checks::damaged;
+use crate::io::features::parts::file_stat::{FileRangeReader, FileStat};
+use crate::io::features::parts::npy_header;
+use crate::io::features::parts::part::{PartFiles, PartReader, PartWriter};
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::write_stamped;
 use offsets::{ArrayOffsets, LeadingAxis, split_leading_axis};
 use table::{read_table, write_table};
 
-/// The file with the arrays of a kind beside the table `path`.
+/// The file of an array beside the table `path`: `PART.cls.npy`.
 fn array_path(path: &Path, array: FeatureArray) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("{stem}.{}.npy", array.name()))
 }
 
-/// A part is in memory until it is finished: the arrays' heads tell how long they are.
+/// Holds a part in memory until it is finished, since the headers have the length of the arrays.
 pub(in crate::io::features::parts) struct NpyPartWriter {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
@@ -75,27 +76,27 @@ impl PartWriter for NpyPartWriter {
                 tail = rest;
             }
             shape.append(&mut tail);
-            let head = npy_header::encode_header(&shape, array.precision(meta))
+            let header = npy_header::encode_header(&shape, array.precision(meta))
                 .map_err(|error| Error::io(&path, &error))?;
             let stamp = write_stamped(&path, |writer| {
-                writer.write_all(&head)?;
+                writer.write_all(&header)?;
                 rows.iter().try_for_each(|bytes| writer.write_all(bytes))
             })?;
             files.push((path, stamp));
         }
-        let mut place = ArrayOffsets::default();
-        let places = self.infos.iter().map(|info| {
-            let here = place;
-            place = place.advance(meta, info);
-            (info, here)
+        let mut offset = ArrayOffsets::default();
+        let offsets = self.infos.iter().map(|info| {
+            let current = offset;
+            offset = offset.advance(meta, info);
+            (info, current)
         });
-        let places: Vec<(&RowInfo, ArrayOffsets)> = places.collect();
-        files.insert(0, write_table(&self.path, meta, &places)?);
+        let offsets: Vec<(&RowInfo, ArrayOffsets)> = offsets.collect();
+        files.insert(0, write_table(&self.path, meta, &offsets)?);
         Ok(files)
     }
 }
 
-/// Rewrites the table of the part at `path` with the rows that are kept; the arrays stay.
+/// Rewrites the table of the part at `path` with the rows `kept`; the array files are unchanged.
 ///
 /// # Errors
 /// Names the file that cannot be read or written.
@@ -104,11 +105,11 @@ pub(in crate::io::features::parts) fn rewrite_table(
     meta: &Arc<DatasetMeta>,
     kept: &[&RowInfo],
 ) -> Result<PartFiles> {
-    let (_, places) = read_table(path, meta)?;
+    let (_, offsets) = read_table(path, meta)?;
     let missing = || damaged(path, "a row is missing");
     let rows = kept.iter().map(|&info| {
-        let place = places.get(info.row).ok_or_else(missing)?;
-        Ok((info, *place))
+        let offset = offsets.get(info.row).ok_or_else(missing)?;
+        Ok((info, *offset))
     });
     let rows: Vec<(&RowInfo, ArrayOffsets)> = rows.collect::<Result<_>>()?;
     let mut files = vec![write_table(path, meta, &rows)?];
@@ -117,7 +118,7 @@ pub(in crate::io::features::parts) fn rewrite_table(
     Ok(files)
 }
 
-/// Removes arrays of parts of a prefix that were never finished: those without a table.
+/// Removes array files of `prefix` without a table, whose parts were never finished.
 ///
 /// # Errors
 /// Names the folder that cannot be read, or the file that cannot be removed.
@@ -125,7 +126,7 @@ pub(in crate::io::features::parts) fn sweep(folder: &Path, prefix: &str) -> Resu
     let failed = |error| Error::io(folder, &error);
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        // As `file` names them.
+        // The inverse of `array_path`.
         let table = FeatureArray::ALL.into_iter().find_map(|array| {
             let name = path.file_name()?.to_str()?;
             let stem = name.strip_suffix(&format!(".{}.npy", array.name()))?;
@@ -141,18 +142,19 @@ pub(in crate::io::features::parts) fn sweep(folder: &Path, prefix: &str) -> Resu
     Ok(())
 }
 
-/// The arrays beside the table `path`.
+/// The paths of all arrays that may be beside the table `path`.
 pub(in crate::io::features::parts) fn array_paths(path: &Path) -> impl Iterator<Item = PathBuf> {
     FeatureArray::ALL
         .into_iter()
         .map(|array| array_path(path, array))
 }
 
+/// Reads rows by their offsets in the array files.
 pub(in crate::io::features::parts) struct NpyPartReader {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
     offsets: Vec<ArrayOffsets>,
-    /// The arrays, and where their numbers begin in their files.
+    /// The stored arrays, with their files and the byte at which the numbers begin.
     arrays: Vec<(FeatureArray, FileRangeReader, u64)>,
     is_compact: bool,
 }
@@ -162,24 +164,24 @@ impl NpyPartReader {
         path: &Path,
         meta: &Arc<DatasetMeta>,
     ) -> Result<(Vec<RowInfo>, Box<dyn PartReader>)> {
-        let (rows, places) = read_table(path, meta)?;
+        let (rows, offsets) = read_table(path, meta)?;
         let mut arrays = Vec::new();
         for array in FeatureArray::stored(meta) {
             let path = array_path(path, array);
-            let (mut opened, seen) = FileStat::open(&path)?;
-            let shape = npy_header::read_header(&mut opened, array.precision(meta))
+            let (mut file, stat) = FileStat::open(&path)?;
+            let shape = npy_header::read_header(&mut file, array.precision(meta))
                 .map_err(|why| damaged(&path, why))?;
-            let start = opened
+            let start = file
                 .stream_position()
                 .map_err(|error| Error::io(&path, &error))?;
-            let bytes = size(&shape, array.precision(meta).size_in_bytes());
-            if bytes.and_then(|bytes| bytes.checked_add(start)) != Some(seen.bytes) {
+            let bytes = array_bytes(&shape, array.precision(meta).size_in_bytes());
+            if bytes.and_then(|bytes| bytes.checked_add(start)) != Some(stat.bytes) {
                 return Err(damaged(&path, "its length is not what its shape says"));
             }
-            for (info, place) in rows.iter().zip(&places) {
+            for (info, offset) in rows.iter().zip(&offsets) {
                 let (count, tail) = split_leading_axis(array, meta, info);
                 let end = LeadingAxis::of(array)
-                    .offset_mut(&mut place.clone())
+                    .offset_mut(&mut offset.clone())
                     .checked_add(count);
                 if shape.get(1..) != Some(&tail) || end.is_none_or(|end| end > shape[0]) {
                     return Err(damaged(
@@ -188,18 +190,18 @@ impl NpyPartReader {
                     ));
                 }
             }
-            arrays.push((array, FileRangeReader { path, stat: seen }, start));
+            arrays.push((array, FileRangeReader { path, stat }, start));
         }
         let mut expected = ArrayOffsets::default();
-        let is_compact = rows.iter().zip(&places).all(|(info, place)| {
-            let is_next = *place == expected;
+        let is_compact = rows.iter().zip(&offsets).all(|(info, offset)| {
+            let is_next = *offset == expected;
             expected = expected.advance(meta, info);
             is_next
         });
         let part = NpyPartReader {
             path: path.to_owned(),
             meta: Arc::clone(meta),
-            offsets: places,
+            offsets,
             arrays,
             is_compact,
         };
@@ -207,8 +209,8 @@ impl NpyPartReader {
     }
 }
 
-/// Bytes of an array.
-fn size(shape: &[usize], of_number: usize) -> Option<u64> {
+/// Bytes of an array of `shape`; none if that overflows.
+fn array_bytes(shape: &[usize], of_number: usize) -> Option<u64> {
     let bytes = shape
         .iter()
         .try_fold(of_number, |bytes, &side| bytes.checked_mul(side));
@@ -217,14 +219,14 @@ fn size(shape: &[usize], of_number: usize) -> Option<u64> {
 
 impl PartReader for NpyPartReader {
     fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>> {
-        let place = self.offsets.get(info.row);
-        let place = place.ok_or_else(|| damaged(&self.path, "a row is missing"))?;
-        let read = |(array, pieces, start): &(FeatureArray, FileRangeReader, u64)| {
+        let offset = self.offsets.get(info.row);
+        let offset = offset.ok_or_else(|| damaged(&self.path, "a row is missing"))?;
+        let read = |(array, range_reader, start): &(FeatureArray, FileRangeReader, u64)| {
             let bytes = array.size_in_bytes(&self.meta, info);
             let (count, _) = split_leading_axis(*array, &self.meta, info);
             let of_one = bytes.checked_div(count).unwrap_or(0);
-            let first = *LeadingAxis::of(*array).offset_mut(&mut place.clone());
-            pieces.read(start + (first * of_one) as u64, bytes)
+            let first = *LeadingAxis::of(*array).offset_mut(&mut offset.clone());
+            range_reader.read(start + (first * of_one) as u64, bytes)
         };
         self.arrays.iter().map(read).collect()
     }

@@ -1,4 +1,4 @@
-//! Where a photo's numbers are in the arrays.
+//! Where the numbers of a row begin in the arrays of a part.
 
 use crate::io::features::arrays::FeatureArray;
 use crate::io::features::{DatasetMeta, RowInfo};
@@ -6,14 +6,18 @@ use crate::io::features::{DatasetMeta, RowInfo};
 /// What the first axis of an array counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LeadingAxis {
+    /// Rows of the dataset.
     Row,
+    /// Patch tokens of all layers and photos.
     Patch,
+    /// Patch tokens of the coarse scale.
     CoarsePatch,
+    /// Pixels at which features are stored.
     Point,
 }
 
 impl LeadingAxis {
-    /// That of an array.
+    /// The leading axis of an array.
     pub(super) fn of(array: FeatureArray) -> Self {
         match array {
             FeatureArray::Cls | FeatureArray::Registers | FeatureArray::CoarseCls => {
@@ -25,18 +29,18 @@ impl LeadingAxis {
         }
     }
 
-    /// Where a photo's numbers begin on it.
-    pub(super) fn offset_mut(self, place: &mut ArrayOffsets) -> &mut usize {
+    /// The offset on this axis.
+    pub(super) fn offset_mut(self, offsets: &mut ArrayOffsets) -> &mut usize {
         match self {
-            LeadingAxis::Row => &mut place.row,
-            LeadingAxis::Patch => &mut place.first_patch,
-            LeadingAxis::CoarsePatch => &mut place.first_coarse_patch,
-            LeadingAxis::Point => &mut place.first_point,
+            LeadingAxis::Row => &mut offsets.row,
+            LeadingAxis::Patch => &mut offsets.first_patch,
+            LeadingAxis::CoarsePatch => &mut offsets.first_coarse_patch,
+            LeadingAxis::Point => &mut offsets.first_point,
         }
     }
 }
 
-/// Where a photo's numbers begin in the arrays.
+/// Where a row begins on each leading axis of the arrays.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ArrayOffsets {
     pub(super) row: usize,
@@ -46,7 +50,7 @@ pub(super) struct ArrayOffsets {
 }
 
 impl ArrayOffsets {
-    /// That of the photo behind.
+    /// The offsets of the row after `info`.
     pub(super) fn advance(mut self, meta: &DatasetMeta, info: &RowInfo) -> Self {
         let stored = FeatureArray::stored(meta);
         let mut moved = Vec::new();
@@ -62,7 +66,7 @@ impl ArrayOffsets {
     }
 }
 
-/// How many of an array's rows a photo has, and their shape.
+/// How long a row is on an array's leading axis, and the shape of the other axes.
 pub(super) fn split_leading_axis(
     array: FeatureArray,
     meta: &DatasetMeta,

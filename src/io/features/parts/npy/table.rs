@@ -1,4 +1,4 @@
-//! The table beside the arrays, which tells whose is what.
+//! The CSV table of a part: a line for each row, with its metadata and its offsets in the arrays.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use csv::StringRecord;
 use super::offsets::{ArrayOffsets, LeadingAxis};
 use crate::error::{Error, Result};
 use crate::io::features::arrays::FeatureArray;
-use crate::io::features::parts::{check_dataset_id, damaged, foreign};
+use crate::io::features::parts::checks::{check_dataset_id, damaged, foreign};
 use crate::io::features::{DatasetMeta, RowInfo, RowName};
 use crate::model::input::Grid;
 use crate::system::files::{FileStamp, write_stamped};
 
-/// The columns of the table.
+/// The columns of the table of a dataset, in order.
 fn columns(meta: &DatasetMeta) -> Vec<&'static str> {
     let stored = FeatureArray::stored(meta);
     let has = |axis| stored.iter().any(|&array| LeadingAxis::of(array) == axis);
@@ -37,23 +37,23 @@ fn columns(meta: &DatasetMeta) -> Vec<&'static str> {
     columns
 }
 
-/// Writes the table of rows and where their numbers begin.
+/// Writes the table of rows and their offsets in the arrays.
 ///
 /// # Errors
-/// Names the file.
+/// Names the file if it cannot be written.
 pub(super) fn write_table(
     path: &Path,
     meta: &DatasetMeta,
     rows: &[(&RowInfo, ArrayOffsets)],
 ) -> Result<(PathBuf, Option<FileStamp>)> {
-    let (columns, mark) = (columns(meta), meta.dataset_id());
+    let (columns, dataset_id) = (columns(meta), meta.dataset_id());
     let stamp = write_stamped(path, |writer| {
         let mut table = csv::Writer::from_writer(writer);
         table.write_record(&columns)?;
-        for (info, place) in rows {
+        for (info, offsets) in rows {
             let coarse = info.coarse_grid.unwrap_or(Grid { rows: 0, cols: 0 });
             let field = |name: &&str| match *name {
-                "row" => place.row.to_string(),
+                "row" => offsets.row.to_string(),
                 "rows" => rows.len().to_string(),
                 "key" => info.key.clone(),
                 "path" => info.name.path.clone(),
@@ -64,13 +64,13 @@ pub(super) fn write_table(
                 "height" => info.photo_size.1.to_string(),
                 "grid_h" => info.grid.rows.to_string(),
                 "grid_w" => info.grid.cols.to_string(),
-                "first_patch" => place.first_patch.to_string(),
+                "first_patch" => offsets.first_patch.to_string(),
                 "coarse_grid_h" => coarse.rows.to_string(),
                 "coarse_grid_w" => coarse.cols.to_string(),
-                "first_coarse_patch" => place.first_coarse_patch.to_string(),
-                "first_point" => place.first_point.to_string(),
+                "first_coarse_patch" => offsets.first_coarse_patch.to_string(),
+                "first_point" => offsets.first_point.to_string(),
                 "n_points" => info.point_count.to_string(),
-                _ => mark.clone(),
+                _ => dataset_id.clone(),
             };
             table.write_record(columns.iter().map(field))?;
         }
@@ -95,14 +95,14 @@ pub(super) fn read_table(
     let header = table.headers().map_err(wrong)?.clone();
     let columns = columns(meta);
     if header.iter().ne(columns.iter().copied()) {
-        // Cut off within its first line, or somebody else's.
+        // Empty: cut off; other columns: another dataset's, or no part.
         return Err(match header.is_empty() {
             true => damaged(path, "it is empty"),
             false => foreign(path),
         });
     }
     let columns: HashMap<&str, usize> = columns.into_iter().zip(0..).collect();
-    let (mut rows, mut places, mut promised) = (Vec::new(), Vec::new(), 0);
+    let (mut rows, mut all_offsets, mut expected) = (Vec::new(), Vec::new(), 0);
     for record in table.records() {
         let record: StringRecord = record.map_err(wrong)?;
         let text = |name: &str| {
@@ -122,7 +122,7 @@ pub(super) fn read_table(
             size.map_err(|_| damaged(path, format!("`{name}` of a row is too large")))
         };
         check_dataset_id(path, text("dataset"), meta)?;
-        promised = number("rows")?;
+        expected = number("rows")?;
         rows.push(RowInfo {
             name: RowName {
                 path: text("path").to_owned(),
@@ -149,18 +149,18 @@ pub(super) fn read_table(
             part: 0,
             row: rows.len(),
         });
-        places.push(ArrayOffsets {
+        all_offsets.push(ArrayOffsets {
             row: number("row")?,
             first_patch: optional("first_patch")?,
             first_coarse_patch: optional("first_coarse_patch")?,
             first_point: optional("first_point")?,
         });
     }
-    match rows.len() == promised && promised > 0 {
-        true => Ok((rows, places)),
+    match rows.len() == expected && expected > 0 {
+        true => Ok((rows, all_offsets)),
         false => Err(damaged(
             path,
-            format!("it has {} rows, where there were {promised}", rows.len()),
+            format!("it has {} rows, where there were {expected}", rows.len()),
         )),
     }
 }

@@ -1,35 +1,35 @@
-//! How long a backbone takes: the network alone, on random pixels.
+//! Timing of a backbone alone, on random pixels, and the peak memory of the process.
 
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
+use dino::Result;
+use dino::maths::quantile::percentile_f64;
+use dino::model::backbone::{Backbone, LayerRequest};
+use dino::model::input::Grid;
+use dino::system::interrupt;
+use dino::system::memory::{self, try_with_capacity};
 
-use crate::error::Result;
-use crate::maths::quantile::percentile_f64;
-use crate::model::backbone::{Backbone, LayerRequest};
-use crate::model::input::Grid;
-use crate::system::interrupt;
-use crate::system::memory::{self, try_with_capacity};
-
-/// Times of single runs in milliseconds, the shortest first.
+/// Wall times of single runs in milliseconds, the shortest first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunTimes(Vec<f64>);
 
 impl RunTimes {
-    /// Of runs in any order; at least one.
+    /// Sorts the times of at least one run.
     pub fn new(runs: Vec<Duration>) -> Self {
         let mut ms: Vec<f64> = runs.iter().map(|run| run.as_secs_f64() * 1e3).collect();
         ms.sort_unstable_by(f64::total_cmp);
         Self(ms)
     }
 
-    /// The time that `share` (0 to 1) of all runs do not exceed, in milliseconds, interpolated between two.
+    /// The quantile `share` (0 to 1) of the times in milliseconds, interpolated linearly.
     pub fn quantile_ms(&self, share: f64) -> f64 {
         percentile_f64(&self.0, 100.0 * share)
     }
 }
 
-/// Runs `batch` photos of `grid` through all blocks `runs` times, after once to warm up. `each` is called after each.
+/// Times `runs` forward passes of `batch` random photos of `grid` patches through all blocks, after one to warm up. `each`
+/// is called after each run.
 ///
 /// # Errors
 /// If the device fails, for lack of memory above all, or the program is interrupted.
@@ -51,7 +51,7 @@ pub fn time_forward(
     let mut random = fastrand::Rng::with_seed(0);
     let mut values = try_with_capacity(count)?;
     values.extend((0..count).map(|_| 4.0 * random.f32() - 2.0));
-    // The network alone: the pixels are there already.
+    // Copied before the clock starts: the backbone alone is timed.
     let pixels = Tensor::from_vec(values, shape, &candle_core::Device::Cpu)?;
     let pixels = pixels.to_device(backbone.device())?;
     let requests = [LayerRequest {
@@ -62,7 +62,7 @@ pub fn time_forward(
         interrupt::check()?;
         let start = Instant::now();
         let features = backbone.forward(&pixels, &requests)?;
-        // A GPU may still be at it.
+        // A GPU computes asynchronously.
         backbone.device().synchronize()?;
         let time = start.elapsed();
         drop(features);
@@ -77,13 +77,13 @@ pub fn time_forward(
     Ok(RunTimes::new(times))
 }
 
-/// Forgets the most memory that this process has had, so that [`peak_memory`] is of what comes; whether the system can.
+/// Resets the peak that [`peak_memory`] reports; false where the system cannot (it needs Linux).
 pub fn reset_peak_memory() -> bool {
     // "5" sets the high-water mark to what is in use now (proc(5)).
     std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// The most memory that this process has had since the last [`reset_peak_memory`], in bytes, where the system tells.
+/// Peak resident memory of this process in bytes since the last [`reset_peak_memory`]; none where the system does not tell.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

@@ -1,9 +1,10 @@
-//! `dino bench`: how fast backbones are on this machine.
+//! `dino bench`: time, throughput and peak memory of backbones on this machine.
+
+mod timing;
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use dino::engine::bench::{peak_memory, reset_peak_memory, time_forward};
 use dino::io::output::{Destination, OutputRegistry, write_output};
 use dino::model::backbone::{Backbone, Checkpoint, variants};
 use dino::model::device::{self, DeviceChoice};
@@ -18,8 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use super::model;
 use crate::cli::BenchArgs;
+use timing::{peak_memory, reset_peak_memory, time_forward};
 
-/// One model at one size.
+/// Measurements of one model at one size; a row of the table and an object of `--json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct BenchRow {
     model: String,
@@ -43,7 +45,7 @@ struct BenchRow {
     random_weights: bool,
 }
 
-/// Measures all models at all sizes.
+/// Measures all models at all sizes, and prints a row for each.
 pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
     let store = Store::open()?;
     let mut outputs = OutputRegistry::default();
@@ -63,7 +65,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
         None if args.models.is_empty() => vec![weights::default_model(&store)?],
         None => args.models.clone(),
     };
-    // Before anything is printed.
+    // Sizes are checked before anything is printed.
     args.size.iter().try_for_each(|&size| check_size(size))?;
     let mut rows = Vec::new();
     if !to_stdout {
@@ -71,7 +73,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
     }
     for name in &names {
         if names.len() > 1 {
-            // In a process of its own: what one model had of memory is not given back to the system at once.
+            // In a process of its own: memory of one model is not given back at once, and would count for the next.
             for row in measure_in_child(name, args, console)? {
                 if !to_stdout {
                     console.out(&row.line())?;
@@ -140,7 +142,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
     Ok(0)
 }
 
-/// Measures one of several models in a process of its own; threads are those of this one, by its environment.
+/// Measures one of several models in a child process, which inherits the number of threads by its environment.
 fn measure_in_child(name: &str, args: &BenchArgs, console: &Console) -> Result<Vec<BenchRow>> {
     let failed = |why: String| Error::Model(format!("{name} could not be measured: {why}"));
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
@@ -178,7 +180,7 @@ fn measure_in_child(name: &str, args: &BenchArgs, console: &Console) -> Result<V
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     };
-    // Why not, it has said itself.
+    // The child has printed why.
     if !status.success() {
         return Err(failed("see above".into()));
     }
@@ -186,7 +188,7 @@ fn measure_in_child(name: &str, args: &BenchArgs, console: &Console) -> Result<V
     serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))
 }
 
-/// The model with its weights, or with random ones (`true`) where it is not installed.
+/// The backbone, and whether its weights are random because the model is not installed.
 fn load(
     name: &str,
     store: &Store,
@@ -213,7 +215,7 @@ fn load(
     Ok((backbones.swap_remove(0), false))
 }
 
-/// Refuses sizes that only a photo has.
+/// Refuses `native`, which needs a photo.
 fn check_size(size: SizeRule) -> Result<()> {
     match size {
         SizeRule::Native => Err(native_size_error()),
@@ -227,7 +229,7 @@ fn native_size_error() -> Error {
     )
 }
 
-/// The patches of a square photo, or of one of the given size.
+/// The patch grid of a square photo, or of one of the given (width, height).
 fn patch_grid(size: SizeRule, patch_size: usize) -> Result<Grid> {
     let photo = match size {
         SizeRule::ShortSide(side) | SizeRule::Fit(side) => (side, side),
