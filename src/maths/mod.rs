@@ -1,4 +1,5 @@
-//! Maths.
+//! Numeric building blocks that know nothing of photos or models: matrix products and column statistics, percentiles of
+//! streams, and bilinear sampling.
 
 pub mod matrix;
 pub mod quantile;

@@ -1,4 +1,5 @@
-//! What a backbone is shown.
+//! The geometry of a backbone's input: the patch grid, the mapping between a photo and its padded input, and the coarse
+//! scale. Numbers only; pixels are resized in [`preprocess`](crate::vision::preprocess).
 
 pub mod coarse;
 pub mod geometry;
