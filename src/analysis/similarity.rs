@@ -58,8 +58,8 @@ impl PatchPosition {
     }
 }
 
-/// The cosine of the angle between `query` `[D]` and each of `tokens` `[rows * cols, D]`: `[rows * cols]`, -1 to 1; 0 where
-/// either is all zeros.
+/// The cosine of the angle between `query` `[D]` and each of `tokens` `[rows * cols, D]`: `[rows * cols]`, -1 to 1; 0
+/// where either is all zeros.
 pub fn cosines(query: &[f32], tokens: &[f32]) -> Vec<f32> {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         let products = a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b));
@@ -78,7 +78,8 @@ pub fn cosines(query: &[f32], tokens: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-/// The patch with the highest of `cosines` `[rows * cols]`, and that cosine; the first of equals, `None` without patches.
+/// The patch with the highest of `cosines` `[rows * cols]`, and that cosine; the first of equals, `None` without
+/// patches.
 pub fn best_match(cosines: &[f32], grid: Grid) -> Option<(PatchPosition, f32)> {
     let (index, &cosine) = cosines
         .iter()

@@ -1,9 +1,9 @@
-//! Propagation of labels through a clip by patch features alone: each patch of a frame takes the labels of the most similar
-//! patches near the same place in the first frame and in the frames just before.
+//! Propagation of labels through a clip by patch features alone: each patch of a frame takes the labels of the most
+//! similar patches near the same place in the first frame and in the frames just before.
 //!
 //! As in the evaluation of DINO on DAVIS (Caron et al., "Emerging Properties in Self-Supervised Vision Transformers",
-//! 2021; Jabri et al., "Space-Time Correspondence as a Contrastive Random Walk", 2020): the cosines of the best `matches` of
-//! a neighbourhood over all context frames, through a softmax, weight their labels.
+//! 2021; Jabri et al., "Space-Time Correspondence as a Contrastive Random Walk", 2020): the cosines of the best
+//! `matches` of a neighbourhood over all context frames, through a softmax, weight their labels.
 
 use std::collections::VecDeque;
 
@@ -25,8 +25,9 @@ pub struct TrackerConfig {
     pub temperature: f32,
 }
 
-/// The 0-based block whose tokens are compared, for a backbone of `depth` blocks. With ViT-S, cut-outs that move over photos
-/// are tracked with J 0.83 and F 0.82 by block 7, 0.80 and 0.78 by blocks 8 and 9, and 0.70 and 0.65 by the last, 11.
+/// The 0-based block whose tokens are compared, for a backbone of `depth` blocks. With ViT-S, cut-outs that move over
+/// photos are tracked with J 0.83 and F 0.82 by block 7, 0.80 and 0.78 by blocks 8 and 9, and 0.70 and 0.65 by the
+/// last, 11.
 pub fn tracking_block(depth: usize) -> usize {
     (2 * depth / 3).saturating_sub(1)
 }
@@ -63,8 +64,8 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// A tracker that starts from the first frame's patch tokens `[N, D]` over `grid`, and the shares of `k` labels in each
-    /// patch `[N, k]`.
+    /// A tracker that starts from the first frame's patch tokens `[N, D]` over `grid`, and the shares of `k` labels in
+    /// each patch `[N, k]`.
     pub fn new(
         config: TrackerConfig,
         grid: Grid,
@@ -95,8 +96,8 @@ impl Tracker {
         all
     }
 
-    /// A tracker that resumes from the vectors of [`Tracker::state`], which `get` finds by name; `None` if they are missing
-    /// or their sizes contradict each other.
+    /// A tracker that resumes from the vectors of [`Tracker::state`], which `get` finds by name; `None` if they are
+    /// missing or their sizes contradict each other.
     pub fn from_state<'v>(
         config: TrackerConfig,
         get: impl Fn(&str) -> Option<&'v [f32]>,
@@ -159,7 +160,8 @@ impl Tracker {
         labels
     }
 
-    /// Fills `best` with the matches of a patch, as (cosine, index of the context frame, patch in it), the most similar first.
+    /// Fills `best` with the matches of a patch, as (cosine, index of the context frame, patch in it), the most similar
+    /// first.
     fn find_matches(
         &self,
         patch: usize,

@@ -1,4 +1,5 @@
-//! Percentiles over a stream of values in bounded memory, without randomness: of long streams, every 2^n-th value is kept.
+//! Percentiles over a stream of values in bounded memory, without randomness: of long streams, every 2^n-th value is
+//! kept.
 //!
 //! Interpolation is linear between neighbours, as numpy's default.
 
@@ -120,7 +121,8 @@ pub fn percentile_f64<T: Copy + Into<f64>>(sorted: &[T], q: f64) -> f64 {
     interpolate(sorted[low], sorted[(low + 1).min(sorted.len() - 1)], part)
 }
 
-/// The index of the value below the percentile `q` among `count` rising values, and the fraction of the way to the next.
+/// The index of the value below the percentile `q` among `count` rising values, and the fraction of the way to the
+/// next.
 fn percentile_position(count: usize, q: f64) -> Option<(usize, f64)> {
     let position = q / 100.0 * count.checked_sub(1)? as f64;
     let low = position.floor();

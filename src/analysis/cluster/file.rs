@@ -1,4 +1,5 @@
-//! A [`Codebook`] as the bytes of one self-describing safetensors file, tied to the model whose features it was fitted to.
+//! A [`Codebook`] as the bytes of one self-describing safetensors file, tied to the model whose features it was fitted
+//! to.
 //!
 //! Tensors: `centres` `[k, D]` and `variance` `[1]`, in f64; [`CodebookInfo`] as JSON in the metadata.
 

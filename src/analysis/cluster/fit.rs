@@ -1,8 +1,8 @@
 //! Fits a [`Codebook`] to the tokens of one or many photos, on a sample of their patches.
 //!
 //! The sample bounds memory and time, however many photos there are. It is clustered in its leading principal
-//! components, which span the solution of relaxed k-means (Ding and He, 2004) without the noise of the others. Everything
-//! random comes from fixed seeds: the same photos give the same clusters.
+//! components, which span the solution of relaxed k-means (Ding and He, 2004) without the noise of the others.
+//! Everything random comes from fixed seeds: the same photos give the same clusters.
 //!
 //! [`ClusterCount::Auto`] compares mean silhouettes, from three clusters on: two nearly always have the best one, since
 //! nothing in these features is as distinct as a photo's subject and its background, which says nothing about the parts
@@ -78,12 +78,13 @@ impl fmt::Display for ClusterCount {
 pub struct ClusterFit {
     /// The fitted centres.
     pub codebook: Codebook,
-    /// For [`ClusterCount::Auto`], each number of clusters that was tried, with its mean silhouette (-1 to 1); else empty.
+    /// For [`ClusterCount::Auto`], each number of clusters that was tried, with its mean silhouette (-1 to 1); else
+    /// empty.
     pub silhouettes: Vec<(usize, f64)>,
 }
 
-/// Fits clusters to all tokens in `spool`. With [`ClusterCount::Auto`], `tick(tried, all)` is called after each number of
-/// clusters.
+/// Fits clusters to all tokens in `spool`. With [`ClusterCount::Auto`], `tick(tried, all)` is called after each number
+/// of clusters.
 ///
 /// # Errors
 /// [`Error::Usage`] if there are fewer patches than clusters; if the spool cannot be read; those of `tick`.

@@ -1,7 +1,7 @@
 //! Principal components: the eigenvectors of the covariance matrix of tokens, with a fixed convention for their signs.
 //!
-//! Small matrices are decomposed as a whole by the QR iteration; of larger ones, LOBPCG (Knyazev, 2001) finds the leading
-//! eigenvectors alone.
+//! Small matrices are decomposed as a whole by the QR iteration; of larger ones, LOBPCG (Knyazev, 2001) finds the
+//! leading eigenvectors alone.
 
 use linfa_linalg::Order;
 use linfa_linalg::lobpcg::{Lobpcg, lobpcg};
@@ -26,7 +26,8 @@ const MAX_QR_STEPS: usize = 100_000;
 pub struct Basis {
     /// The mean token, `[D]`.
     pub mean: Vec<f64>,
-    /// `[k, D]`, one row of length 1 per component, by falling variance; each row's entry of largest magnitude is positive.
+    /// `[k, D]`, one row of length 1 per component, by falling variance; each row's entry of largest magnitude is
+    /// positive.
     pub components: Vec<f64>,
     /// The variance along each component (divided by n - 1), `[k]`.
     pub variances: Vec<f64>,
@@ -85,8 +86,8 @@ impl Basis {
         self.variances.iter().map(|v| v / total).collect()
     }
 
-    /// Projects `tokens` `[N, D]`, less the mean, on the components `which`: `[N, which.len()]`, divided by the standard
-    /// deviation along each if `whiten`.
+    /// Projects `tokens` `[N, D]`, less the mean, on the components `which`: `[N, which.len()]`, divided by the
+    /// standard deviation along each if `whiten`.
     pub fn project(&self, tokens: &[f32], which: &[usize], whiten: bool) -> Vec<f32> {
         let dim = self.dim();
         let axes: Vec<(&[f64], f64, f64)> = which
@@ -142,7 +143,8 @@ fn all_eigenpairs(matrix: &DMatrix<f64>) -> Result<Vec<EigenPair>> {
     Ok(pairs)
 }
 
-/// The `k` leading eigenpairs by falling eigenvalue, by LOBPCG; `None` for small matrices, and where it does not converge.
+/// The `k` leading eigenpairs by falling eigenvalue, by LOBPCG; `None` for small matrices, and where it does not
+/// converge.
 fn leading_eigenpairs(matrix: &DMatrix<f64>, k: usize) -> Option<Vec<EigenPair>> {
     let dim = matrix.nrows();
     // A few more vectors than wanted make it converge in fewer steps.

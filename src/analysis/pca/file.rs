@@ -1,7 +1,7 @@
 //! A [`Projection`] as the bytes of one self-describing safetensors file, tied to the model it was fitted with.
 //!
-//! Tensors in f64: `mean` `[D]`, `components` `[k, D]`, `variances` `[k]`, `total_variance` `[1]`, the same four with the
-//! prefix `foreground.` where there is a split, and `ranges` `[shown, 2]`; [`BasisInfo`] as JSON in the metadata.
+//! Tensors in f64: `mean` `[D]`, `components` `[k, D]`, `variances` `[k]`, `total_variance` `[1]`, the same four with
+//! the prefix `foreground.` where there is a split, and `ranges` `[shown, 2]`; [`BasisInfo`] as JSON in the metadata.
 
 use serde::{Deserialize, Serialize};
 

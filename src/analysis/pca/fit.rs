@@ -61,8 +61,8 @@ pub struct PcaFitOptions {
 /// Fits components, foreground and ranges to all tokens in `spool`.
 ///
 /// # Errors
-/// [`Error::Usage`] for a component beyond the width of a token and a foreground without patches; [`Error::Model`] if all
-/// patches are alike; if the spool cannot be read.
+/// [`Error::Usage`] for a component beyond the width of a token and a foreground without patches; [`Error::Model`] if
+/// all patches are alike; if the spool cannot be read.
 pub fn fit(spool: &mut TokenSpool, options: &PcaFitOptions) -> Result<Projection> {
     let components = options
         .component_indices

@@ -1,8 +1,8 @@
-//! The foreground split of the DINOv2 paper (Oquab et al., 2023): the first principal component of all patches separates
-//! object from background.
+//! The foreground split of the DINOv2 paper (Oquab et al., 2023): the first principal component of all patches
+//! separates object from background.
 //!
-//! Its sign is arbitrary, so the side with the smaller share of patches at the border of the pictures is the foreground;
-//! Otsu's method (1979) finds the threshold.
+//! Its sign is arbitrary, so the side with the smaller share of patches at the border of the pictures is the
+//! foreground; Otsu's method (1979) finds the threshold.
 
 use crate::analysis::pca::basis::Basis;
 use crate::error::{Error, Result};

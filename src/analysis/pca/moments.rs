@@ -1,7 +1,7 @@
 //! Mean and covariance of patch tokens, accumulated in f64 one image at a time.
 //!
-//! Each chunk of tokens is centred on its own mean before its outer products are summed, and merged by the update of Chan,
-//! Golub and LeVeque (1979), so ten thousand photos lose no digits and need no more memory than one.
+//! Each chunk of tokens is centred on its own mean before its outer products are summed, and merged by the update of
+//! Chan, Golub and LeVeque (1979), so ten thousand photos lose no digits and need no more memory than one.
 
 use nalgebra::DMatrix;
 use rayon::prelude::*;

@@ -1,5 +1,5 @@
-//! The patch tokens of many photos, kept for a joint fit that reads them twice or more: in memory up to a limit, then in an
-//! unnamed temporary file ([`FloatSpool`]).
+//! The patch tokens of many photos, kept for a joint fit that reads them twice or more: in memory up to a limit, then
+//! in an unnamed temporary file ([`FloatSpool`]).
 
 use crate::error::Result;
 use crate::model::input::Grid;

@@ -33,7 +33,8 @@ impl ClsAttention {
         &self.row(head)[..self.specials]
     }
 
-    /// The weights that `head` gives to the patches, `[rows * cols]`, 0 to 1; with [`ClsAttention::specials`] they sum to 1.
+    /// The weights that `head` gives to the patches, `[rows * cols]`, 0 to 1; with [`ClsAttention::specials`] they sum
+    /// to 1.
     pub fn patches(&self, head: usize) -> &[f32] {
         &self.row(head)[self.specials..]
     }
@@ -66,8 +67,8 @@ impl Backbone {
     /// computed.
     ///
     /// # Errors
-    /// [`Error::Model`] for a block beyond the depth, sides that are no multiples of the patch size, or weights that are not
-    /// finite; [`Error::Tensor`] if the device fails.
+    /// [`Error::Model`] for a block beyond the depth, sides that are no multiples of the patch size, or weights that
+    /// are not finite; [`Error::Tensor`] if the device fails.
     pub fn cls_attention(&self, pixels: &Tensor, block: usize) -> Result<Vec<ClsAttention>> {
         self.check_block(block)?;
         let grid = self.embeddings.patch_grid(pixels)?;

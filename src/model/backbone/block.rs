@@ -2,8 +2,8 @@
 //!
 //! `x += ls1 * attn(norm1(x)); x += ls2 * ffn(norm2(x))` with tokens `x` `[B, N, D]` and names as in
 //! facebookresearch/dinov2. `attn` is `proj(softmax(q k^T / sqrt(head_dim)) v)` for each head; `ffn` is
-//! `fc2(gelu(fc1(x)))` with the exact (erf) GELU, or `w3(silu(x1) * x2)`; `ls1` and `ls2` are the per-channel factors of
-//! LayerScale (Touvron et al., 2021), which DINO v1 has not.
+//! `fc2(gelu(fc1(x)))` with the exact (erf) GELU, or `w3(silu(x1) * x2)`; `ls1` and `ls2` are the per-channel factors
+//! of LayerScale (Touvron et al., 2021), which DINO v1 has not.
 
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module, ops};
@@ -11,8 +11,8 @@ use candle_nn::{LayerNorm, Linear, Module, ops};
 use crate::model::backbone::config::{BackboneConfig, Ffn};
 use crate::model::backbone::tensor_source::TensorSource;
 
-/// Bytes of attention scores held at once. Queries are taken in chunks whose scores stay below this, so memory grows with
-/// the number of tokens and not with its square.
+/// Bytes of attention scores held at once. Queries are taken in chunks whose scores stay below this, so memory grows
+/// with the number of tokens and not with its square.
 const SCORE_BYTES: usize = 64 << 20;
 
 /// The weights of a transformer block.
@@ -78,8 +78,8 @@ impl Block {
     }
 }
 
-/// The attention weights of the first token, from queries, keys and values `[B, N, 3 * D]`: `[B, H, N]`, computed in f32
-/// whatever the number type.
+/// The attention weights of the first token, from queries, keys and values `[B, N, 3 * D]`: `[B, H, N]`, computed in
+/// f32 whatever the number type.
 pub(super) fn cls_attention_weights(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     let (b, n, width) = qkv.dims3()?;
     let d = width / 3;
@@ -97,8 +97,8 @@ pub(super) fn cls_attention_weights(qkv: &Tensor, heads: usize) -> Result<Tensor
     ops::softmax_last_dim(&q.matmul(&k)?)?.squeeze(2)
 }
 
-/// A branch `[B, N, D]` times its LayerScale factors `[D]`, in models that have them. The other executors fold the factors
-/// into weights, see [`executor`](super::executor).
+/// A branch `[B, N, D]` times its LayerScale factors `[D]`, in models that have them. The other executors fold the
+/// factors into weights, see [`executor`](super::executor).
 fn apply_layer_scale(branch: Tensor, gamma: &Option<Tensor>) -> Result<Tensor> {
     match gamma {
         Some(gamma) => branch.broadcast_mul(gamma),

@@ -24,8 +24,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Converts the tensors `raw`, under the names they were published with, to canonical names and layouts. `origin` is the
-    /// file, for messages.
+    /// Converts the tensors `raw`, under the names they were published with, to canonical names and layouts. `origin`
+    /// is the file, for messages.
     ///
     /// Split queries, keys and values are stacked, tensors outside the backbone are left out (the list is in
     /// [`naming`]), and timm's position embedding gets its row for the cls token back.
@@ -106,8 +106,8 @@ impl Checkpoint {
         })
     }
 
-    /// Undoes two conventions of timm, recognised by shapes alone: in register models the cls token's position is folded
-    /// into the token, so that `pos_embed` lacks its row, and the layers of a SwiGLU are called `fc1` and `fc2`.
+    /// Undoes two conventions of timm, recognised by shapes alone: in register models the cls token's position is
+    /// folded into the token, so that `pos_embed` lacks its row, and the layers of a SwiGLU are called `fc1` and `fc2`.
     fn undo_timm_layout(&mut self) -> Result<()> {
         if let Some(pos) = self.tensors.get("pos_embed")
             && let Ok((1, rows, dim)) = pos.dims3()
@@ -178,8 +178,8 @@ impl Checkpoint {
 
     /// The variant whose names and shapes these tensors have.
     ///
-    /// Variants that share a shape are not told apart: the first row of [`VARIANTS`] on the Hugging Face hub is returned,
-    /// `vits14` for the shape of `vits14-focus`.
+    /// Variants that share a shape are not told apart: the first row of [`VARIANTS`] on the Hugging Face hub is
+    /// returned, `vits14` for the shape of `vits14-focus`.
     ///
     /// # Errors
     /// [`Error::Model`] if no variant has this shape; where one is close, with the first tensor that differs.

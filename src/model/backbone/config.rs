@@ -1,7 +1,7 @@
 //! The shape of a DINO Vision Transformer as data, the tensors that such a shape needs, and what it costs to run.
 //!
-//! Field by field the arguments of `DinoVisionTransformer` in facebookresearch/dinov2; the values of the published models
-//! are in [`variants`](super::variants).
+//! Field by field the arguments of `DinoVisionTransformer` in facebookresearch/dinov2; the values of the published
+//! models are in [`variants`](super::variants).
 
 /// Everything that distinguishes one ViT of the family from another.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,16 +56,16 @@ impl Ffn {
 /// How a position embedding is interpolated to another grid.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PosEmbedRule {
-    /// Added to the grid's side before it is divided by the native side (`interpolate_offset`), in patches; 0 is the exact
-    /// size.
+    /// Added to the grid's side before it is divided by the native side (`interpolate_offset`), in patches; 0 is the
+    /// exact size.
     pub offset: f64,
     /// Whether the bicubic kernel is antialiased (A = -0.5) instead of plain (A = -0.75).
     pub antialias: bool,
 }
 
 impl BackboneConfig {
-    /// Floating-point operations of a pass of one photo of `patches` patches through all blocks; a multiply-add counts as
-    /// two.
+    /// Floating-point operations of a pass of one photo of `patches` patches through all blocks; a multiply-add counts
+    /// as two.
     pub fn flops(&self, patches: usize) -> f64 {
         let tokens = (1 + self.registers + patches) as f64;
         let d = self.dim as f64;
@@ -78,15 +78,15 @@ impl BackboneConfig {
         2.0 * (embed + self.depth as f64 * block)
     }
 
-    /// Bytes of intermediate results per token in a block that computes in numbers of `size` bytes, with the f32 residual
-    /// stream.
+    /// Bytes of intermediate results per token in a block that computes in numbers of `size` bytes, with the f32
+    /// residual stream.
     pub fn bytes_per_token(&self, size: usize) -> usize {
         // The LayerNorm's output; queries, keys and values; attention's output; the feed-forward network's first layer.
         4 * self.dim + size * (self.dim * (1 + 3 + 1) + self.ffn.width())
     }
 
-    /// Name and shape of every tensor of this shape, under the names of the original DINO and DINOv2 checkpoints and in a
-    /// fixed order.
+    /// Name and shape of every tensor of this shape, under the names of the original DINO and DINOv2 checkpoints and in
+    /// a fixed order.
     ///
     /// `mask_token` is left out: it is not used at inference.
     pub fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {

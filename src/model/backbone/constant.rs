@@ -112,8 +112,8 @@ fn compute_layer(
     })
 }
 
-/// Made-up attention of the cls token for `batch` photos: `[batch, heads, 1 + registers + rows * cols]`, each row of which
-/// sums to 1.
+/// Made-up attention of the cls token for `batch` photos: `[batch, heads, 1 + registers + rows * cols]`, each row of
+/// which sums to 1.
 pub(super) fn cls_attention(config: &BackboneConfig, grid: Grid, batch: usize) -> Vec<f32> {
     let specials = 1 + config.registers;
     let tokens = specials + grid.len();

@@ -37,8 +37,8 @@ pub struct Features {
     pub layers: Vec<LayerFeatures>,
     /// The patch grid of the input.
     pub grid: Grid,
-    /// Features of the same input at a coarser scale (see [`CoarseScale`](crate::model::input::CoarseScale)), set by the
-    /// caller for heads that read them; a forward pass itself leaves it empty.
+    /// Features of the same input at a coarser scale (see [`CoarseScale`](crate::model::input::CoarseScale)), set by
+    /// the caller for heads that read them; a forward pass itself leaves it empty.
     pub coarse: Option<Box<Features>>,
 }
 

@@ -5,8 +5,8 @@ use candle_core::{DType, Device, Storage, Tensor};
 
 use crate::error::{Error, Result};
 
-/// Calls `take` with the numbers of `tensor` as f32, row-major. A contiguous f32 tensor on the CPU is read in place, as a
-/// copy of a large photo costs a hundred megabytes; any other is converted first.
+/// Calls `take` with the numbers of `tensor` as f32, row-major. A contiguous f32 tensor on the CPU is read in place, as
+/// a copy of a large photo costs a hundred megabytes; any other is converted first.
 ///
 /// # Errors
 /// [`Error::Tensor`] if the tensor cannot be copied from its device or converted.

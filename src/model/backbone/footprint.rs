@@ -8,8 +8,8 @@ use crate::model::backbone::vit::Backbone;
 use crate::model::input::Grid;
 
 impl Backbone {
-    /// Bytes that [`Backbone::forward`] needs on a CPU for one photo of `grid` and `layers` requests: pixels, intermediate
-    /// results and returned features. `None` on other devices, where it is not known.
+    /// Bytes that [`Backbone::forward`] needs on a CPU for one photo of `grid` and `layers` requests: pixels,
+    /// intermediate results and returned features. `None` on other devices, where it is not known.
     pub fn planned_memory(&self, grid: Grid, layers: usize) -> Option<u64> {
         match self.executor {
             Executor::Cpu(_) => (),
@@ -25,8 +25,8 @@ impl Backbone {
         Some(4 * (features + pixels + positions) as u64)
     }
 
-    /// Bytes of device memory that [`Backbone::forward`] takes for each photo of `grid` in a batch, with `layers` requests:
-    /// an upper estimate for the choice of the batch size, without what does not grow with the batch.
+    /// Bytes of device memory that [`Backbone::forward`] takes for each photo of `grid` in a batch, with `layers`
+    /// requests: an upper estimate for the choice of the batch size, without what does not grow with the batch.
     pub fn device_memory(&self, grid: Grid, layers: usize) -> u64 {
         let config = &self.config;
         let tokens = 1 + config.registers + grid.len();

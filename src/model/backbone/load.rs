@@ -1,7 +1,7 @@
 //! Building a [`Backbone`] from the tensors of a checkpoint, for one device and number type.
 //!
-//! Tensors come from a [`TensorSource`] under canonical names, must be exactly those of the [`BackboneConfig`], and must
-//! be finite; the [`Executor`] is the fastest that the device has.
+//! Tensors come from a [`TensorSource`] under canonical names, must be exactly those of the [`BackboneConfig`], and
+//! must be finite; the [`Executor`] is the fastest that the device has.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -55,8 +55,8 @@ impl Backbone {
         Self::build(config, source, device, dtype, kind)
     }
 
-    /// As [`Backbone::new`], but with candle's tensor operations on every device. On a CPU this is slower than the kernels
-    /// of this crate and serves as their reference in tests.
+    /// As [`Backbone::new`], but with candle's tensor operations on every device. On a CPU this is slower than the
+    /// kernels of this crate and serves as their reference in tests.
     ///
     /// # Errors
     /// As [`Backbone::new`].
@@ -70,8 +70,8 @@ impl Backbone {
         Self::build(config, &source, device, dtype, ExecutorKind::Tensors)
     }
 
-    /// A backbone of shape `config` on the CPU that returns the same made-up features for every photo of a size, without
-    /// computing them, to measure the time of everything else.
+    /// A backbone of shape `config` on the CPU that returns the same made-up features for every photo of a size,
+    /// without computing them, to measure the time of everything else.
     ///
     /// # Errors
     /// [`Error::Tensor`](crate::Error::Tensor) if there is not enough memory.

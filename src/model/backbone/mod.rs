@@ -1,8 +1,9 @@
 //! DINO Vision Transformers: pixels in, patch tokens out. This module knows tensors, never files or flags.
 //!
-//! Normalised RGB pixels `[B, 3, H, W]`, whose sides are multiples of the patch size, become tokens `[B, 1 + R + N, D]`: the
-//! cls token, R registers, and N = rows * cols patch tokens, row-major. After the blocks that a [`LayerRequest`] names,
-//! they leave as [`Features`]. Names and numbers follow facebookresearch/dinov2 and facebookresearch/dino.
+//! Normalised RGB pixels `[B, 3, H, W]`, whose sides are multiples of the patch size, become tokens
+//! `[B, 1 + R + N, D]`: the cls token, R registers, and N = rows * cols patch tokens, row-major. After the blocks that
+//! a [`LayerRequest`] names, they leave as [`Features`]. Names and numbers follow facebookresearch/dinov2 and
+//! facebookresearch/dino.
 //!
 //! | question | place |
 //! |---|---|

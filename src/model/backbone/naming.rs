@@ -1,4 +1,5 @@
-//! The mapping from tensor names of published checkpoints to canonical names: tables for every spelling of DINO weights.
+//! The mapping from tensor names of published checkpoints to canonical names: tables for every spelling of DINO
+//! weights.
 //!
 //! Canonical names are those of the original repositories (facebookresearch/dino and /dinov2). Also read are the
 //! training checkpoints of those (`teacher.backbone.`, chunked `blocks.c.i.`), Hugging Face's `Dinov2Model`,

@@ -1,4 +1,5 @@
-//! Where the tensors of a backbone are read from while it is built, one by one, so that weights are not in memory twice.
+//! Where the tensors of a backbone are read from while it is built, one by one, so that weights are not in memory
+//! twice.
 //!
 //! [`TensorSource`] is implemented by a checkpoint in memory (here) and by the model store, which reads a mapped file.
 

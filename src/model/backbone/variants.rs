@@ -21,8 +21,8 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Whether this is an encoder of Depth Anything V2, which serves the heads published with it alone and is never chosen
-    /// by default.
+    /// Whether this is an encoder of Depth Anything V2, which serves the heads published with it alone and is never
+    /// chosen by default.
     pub fn is_depth_anything(&self) -> bool {
         self.name.contains("-da2")
     }

@@ -1,7 +1,8 @@
 //! The forward pass of a DINO Vision Transformer, after `DinoVisionTransformer` in facebookresearch/dinov2.
 //!
-//! In: normalised RGB pixels `[B, 3, H, W]` and the [`LayerRequest`]s of the caller. Out: the patch tokens, cls token and
-//! registers of every requested block ([`Features`]). One pass serves any union of blocks and stops after the deepest.
+//! In: normalised RGB pixels `[B, 3, H, W]` and the [`LayerRequest`]s of the caller. Out: the patch tokens, cls token
+//! and registers of every requested block ([`Features`]). One pass serves any union of blocks and stops after the
+//! deepest.
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{LayerNorm, Module};
@@ -41,14 +42,14 @@ impl Backbone {
     /// layers in the order of `requests`, as f32.
     ///
     /// # Errors
-    /// [`Error::Model`] for a block beyond the depth, sides that are no multiples of the patch size, and features that are
-    /// not finite; [`Error::Memory`] or [`Error::Tensor`] if the device has not enough memory.
+    /// [`Error::Model`] for a block beyond the depth, sides that are no multiples of the patch size, and features that
+    /// are not finite; [`Error::Memory`] or [`Error::Tensor`] if the device has not enough memory.
     pub fn forward(&self, pixels: &Tensor, requests: &[LayerRequest]) -> Result<Features> {
         self.forward_with_progress(pixels, requests, &|_, _| ())
     }
 
-    /// As [`Backbone::forward`]. `tick(done, all)` is called after each block with the number of blocks that are done and
-    /// of those that will be run.
+    /// As [`Backbone::forward`]. `tick(done, all)` is called after each block with the number of blocks that are done
+    /// and of those that will be run.
     ///
     /// # Errors
     /// As [`Backbone::forward`].
@@ -107,8 +108,8 @@ impl Backbone {
         Ok(features)
     }
 
-    /// Uploads photos of normalised RGB, each `[3, H, W]` with `size` = (H, W), as pixels `[B, 3, H, W]` to the GPU in one
-    /// copy. `None` for backbones that read a batch from memory of the CPU.
+    /// Uploads photos of normalised RGB, each `[3, H, W]` with `size` = (H, W), as pixels `[B, 3, H, W]` to the GPU in
+    /// one copy. `None` for backbones that read a batch from memory of the CPU.
     ///
     /// # Errors
     /// [`Error::Tensor`] if there is not enough memory, or the sizes of the photos differ.
@@ -192,8 +193,8 @@ impl Backbone {
         self.embeddings.position_embedding(grid)
     }
 
-    /// Splits the tokens `x` `[B, 1 + R + rows * cols, D]` after a block into cls token, registers and patch tokens, through
-    /// the final LayerNorm if `request` wants it.
+    /// Splits the tokens `x` `[B, 1 + R + rows * cols, D]` after a block into cls token, registers and patch tokens,
+    /// through the final LayerNorm if `request` wants it.
     fn split_tokens(
         &self,
         x: &Tensor,

@@ -7,7 +7,8 @@ use crate::model::head::readout::RELATIVE_INVERSE_DEPTH;
 use crate::model::input::{Padding, SizeRule};
 
 impl HeadMeta {
-    /// What is impossible or unsupported in the metadata, as the end of a sentence about the head; `None` if it is sound.
+    /// What is impossible or unsupported in the metadata, as the end of a sentence about the head; `None` if it is
+    /// sound.
     pub fn problem(&self) -> Option<String> {
         if self.format != 1 {
             return Some(format!(

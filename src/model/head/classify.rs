@@ -1,4 +1,5 @@
-//! The linear classifiers of DINOv2 (`dinov2/hub/classifiers.py` in facebookresearch/dinov2): one score per class for a whole photo.
+//! The linear classifiers of DINOv2 (`dinov2/hub/classifiers.py` in facebookresearch/dinov2): one score per class for a
+//! whole photo.
 //!
 //! The input is `[cls_1, ..., cls_n, mean of the patch tokens of the last block]`, all after the final LayerNorm.
 
@@ -9,8 +10,8 @@ use crate::model::backbone::Features;
 use crate::model::head::{Head, HeadNetwork};
 
 impl Head {
-    /// The scores of the classes of one photo, before any softmax: `[classes]`. `features` (batch size 1) must contain this
-    /// head's layers.
+    /// The scores of the classes of one photo, before any softmax: `[classes]`. `features` (batch size 1) must contain
+    /// this head's layers.
     ///
     /// # Errors
     /// [`Error::Model`] if the head is not a linear one, a layer is missing, or the scores are not finite;

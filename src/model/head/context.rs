@@ -21,8 +21,8 @@ pub fn sides_problem(sides: &[usize]) -> Option<String> {
     })
 }
 
-/// For every cell of `grid`, writes the mean over the square of `side` by `side` cells around it, without the part beyond
-/// the grid. `values` and `out` are `[rows * cols, k]`.
+/// For every cell of `grid`, writes the mean over the square of `side` by `side` cells around it, without the part
+/// beyond the grid. `values` and `out` are `[rows * cols, k]`.
 pub fn box_means(values: &[f32], k: usize, grid: Grid, side: usize, out: &mut [f32]) {
     let reach = side / 2;
     let line = grid.cols * k;

@@ -1,7 +1,7 @@
 //! Convolutions and upsampling of feature maps `[1, C, H, W]`, for the DPT head.
 //!
-//! On a GPU candle computes them. On a CPU a strip of rows at a time becomes a matrix product (im2col) on all threads, which
-//! is four times as fast as candle's and needs bounded memory.
+//! On a GPU candle computes them. On a CPU a strip of rows at a time becomes a matrix product (im2col) on all threads,
+//! which is four times as fast as candle's and needs bounded memory.
 
 use std::ops::Range;
 
@@ -80,8 +80,8 @@ pub fn conv3x3(x: &[f32], (channels, rows, cols): FeatureMapShape, weight: &[f32
     out
 }
 
-/// Copies a row moved by one column to the right (`across` 0), not at all (1), or to the left (2), with a zero in the free
-/// column; `None` is a row of zeros.
+/// Copies a row moved by one column to the right (`across` 0), not at all (1), or to the left (2), with a zero in the
+/// free column; `None` is a row of zeros.
 fn copy_shifted_row(row: Option<&[f32]>, across: usize, to: &mut [f32]) {
     let last = to.len() - 1;
     match (row, across) {

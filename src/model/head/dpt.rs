@@ -1,13 +1,13 @@
 //! The convolutional depth head (Dense Prediction Transformer, Ranftl et al., 2021), as `DPTHead` of
 //! facebookresearch/dinov2 and as the decoder of Depth Anything V2 (Yang et al., 2024).
 //!
-//! The patch tokens of four blocks, each mixed with its block's cls token, are brought to four resolutions and fused from
-//! the coarsest to the finest. Shapes in comments are for a patch grid of h x w, with `F` = 256 channels. The depths of
-//! DINOv2's head come out over `32 ceil(h / 2)` x `32 ceil(w / 2)` cells that cover the padded input.
+//! The patch tokens of four blocks, each mixed with its block's cls token, are brought to four resolutions and fused
+//! from the coarsest to the finest. Shapes in comments are for a patch grid of h x w, with `F` = 256 channels. The
+//! depths of DINOv2's head come out over `32 ceil(h / 2)` x `32 ceil(w / 2)` cells that cover the padded input.
 //!
-//! Depth Anything's decoder has no cls token, biases in its residual units, and no convolution between the last fusion and
-//! the output convolutions; each fusion is as large as the next map, and the output has a cell per pixel of the input,
-//! `14h` x `14w`. Which of the two a head is follows from its tensors (`dpt_tensors`).
+//! Depth Anything's decoder has no cls token, biases in its residual units, and no convolution between the last fusion
+//! and the output convolutions; each fusion is as large as the next map, and the output has a cell per pixel of the
+//! input, `14h` x `14w`. Which of the two a head is follows from its tensors (`dpt_tensors`).
 
 use std::collections::BTreeMap;
 
@@ -82,9 +82,9 @@ impl DptHead {
         Ok(())
     }
 
-    /// One number per cell, for one photo: for DINOv2's head the depth above the readout's `min`, not yet bounded; for Depth
-    /// Anything's the number before the last activation. [`DepthReadout`](crate::model::head::DepthReadout) turns them into
-    /// depths.
+    /// One number per cell, for one photo: for DINOv2's head the depth above the readout's `min`, not yet bounded; for
+    /// Depth Anything's the number before the last activation. [`DepthReadout`](crate::model::head::DepthReadout) turns
+    /// them into depths.
     pub(super) fn depths(&self, layers: &[&LayerFeatures], grid: Grid) -> Result<Scores> {
         if layers.len() != STAGES {
             let count = layers.len();
@@ -142,8 +142,8 @@ impl DptHead {
         Ok(depth.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }
 
-    /// [`DptHead::output_convs`] of `x` resized to (`height`, `width`), a band of rows at a time: the whole map would take a
-    /// gigabyte for a large photo.
+    /// [`DptHead::output_convs`] of `x` resized to (`height`, `width`), a band of rows at a time: the whole map would
+    /// take a gigabyte for a large photo.
     fn output_convs_in_bands(
         &self,
         x: &Tensor,
@@ -227,8 +227,8 @@ impl DptHead {
         Ok(cells.broadcast_add(&bias)?)
     }
 
-    /// Fusion block `index`: `x` plus the residual unit of `skip`, through a residual unit and a 1x1 convolution, at the rows
-    /// and columns `to`, or twice as fine.
+    /// Fusion block `index`: `x` plus the residual unit of `skip`, through a residual unit and a 1x1 convolution, at
+    /// the rows and columns `to`, or twice as fine.
     fn fuse(
         &self,
         index: usize,
@@ -248,7 +248,8 @@ impl DptHead {
             sum = (sum + self.residual_conv_unit(&format!("{name}.res_conv_unit1"), &skip)?)?;
         }
         let sum = self.residual_conv_unit(&format!("{name}.res_conv_unit2"), &sum)?;
-        // The 1x1 convolution comes after the upsampling in the original; they commute, and it is a quarter of the work.
+        // The 1x1 convolution comes after the upsampling in the original; they commute, and it is a quarter of the
+        // work.
         let projected = self.conv(&format!("{name}.project.conv"), &sum, 0, 1)?;
         match to {
             Some(size) => resize_bilinear(&projected, size),

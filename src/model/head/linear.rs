@@ -1,11 +1,12 @@
-//! The linear head of DINOv2 (`BNHead` with its batch norm folded in): scores per patch from the tokens of several blocks.
+//! The linear head of DINOv2 (`BNHead` with its batch norm folded in): scores per patch from the tokens of several
+//! blocks.
 //!
 //! `scores = W [patch_1, cls_1, patch_2, cls_2, ...] + b` at the patch grid. For each block, a patch's own token may be
 //! followed by the mean tokens of squares around it ([`context`]), the token of a coarse scale at the same place, and
 //! tokens of the whole photo ([`GlobalToken`]). A 1x1 convolution commutes with bilinear upsampling, so this equals
-//! convolving upsampled features, and the coarse scale's part is upsampled after the product; it commutes with means over
-//! squares, so these are taken of the product; and global tokens are the same for all patches of a photo, so their part is
-//! computed once and added as a bias.
+//! convolving upsampled features, and the coarse scale's part is upsampled after the product; it commutes with means
+//! over squares, so these are taken of the product; and global tokens are the same for all patches of a photo, so their
+//! part is computed once and added as a bias.
 
 use std::sync::OnceLock;
 
@@ -130,8 +131,8 @@ impl LinearHead {
         Ok(scores.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }
 
-    /// As [`LinearHead::scores`] for each photo of a batch, by one product per block and one copy from the device. `None` for
-    /// heads with a hidden layer, and heads whose weights are not on a GPU.
+    /// As [`LinearHead::scores`] for each photo of a batch, by one product per block and one copy from the device.
+    /// `None` for heads with a hidden layer, and heads whose weights are not on a GPU.
     pub(super) fn batch_scores(
         &self,
         layers: &[&LayerFeatures],
@@ -349,8 +350,8 @@ fn add_on_cpu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from_vec(sum, a.shape(), &Device::Cpu)?)
 }
 
-/// Adds the means over squares of `sides` to every patch's own part. `values` are `[N, outputs, 1 + sides.len()]`: for each
-/// output the patch's own part, then the parts to average over each square.
+/// Adds the means over squares of `sides` to every patch's own part. `values` are `[N, outputs, 1 + sides.len()]`: for
+/// each output the patch's own part, then the parts to average over each square.
 fn add_context_means(values: Vec<f32>, outputs: usize, sides: &[usize], grid: Grid) -> Vec<f32> {
     if sides.is_empty() {
         return values;

@@ -1,4 +1,5 @@
-//! The metadata of a head: task, backbone, layers, input, origin and measured figures, stored as JSON in the head's file.
+//! The metadata of a head: task, backbone, layers, input, origin and measured figures, stored as JSON in the head's
+//! file.
 //!
 //! Field names are those of the JSON (format 1) and do not change. `check` validates what is read.
 
@@ -29,8 +30,8 @@ pub struct HeadMeta {
     pub blocks: Vec<usize>,
     /// Whether the backbone's final LayerNorm is applied to them.
     pub norm: bool,
-    /// Sides, in patches, of the squares around a patch whose mean tokens follow each block's patch token: odd, in rising
-    /// order (see [`context`](super::context)).
+    /// Sides, in patches, of the squares around a patch whose mean tokens follow each block's patch token: odd, in
+    /// rising order (see [`context`](super::context)).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub context: Vec<usize>,
     /// The tokens of the whole photo that follow these, in the order of [`GlobalToken::ALL`].

@@ -1,13 +1,13 @@
 //! Heads on frozen features: from the tokens of a backbone to depth, classes of pixels, or the class of a photo.
 //!
-//! In: [`Features`] with the layers that [`HeadMeta::requests`] names. Out: [`Scores`] over a grid, or one score per class
-//! for a whole photo. [`postprocess`](crate::vision::postprocess) turns scores into maps of the photo.
+//! In: [`Features`] with the layers that [`HeadMeta::requests`] names. Out: [`Scores`] over a grid, or one score per
+//! class for a whole photo. [`postprocess`](crate::vision::postprocess) turns scores into maps of the photo.
 //!
 //! [`meta`] is the metadata in a head's file, [`readout`] how a depth head's numbers become depths, [`protocol`] the
-//! published ways to run heads, `check` what makes metadata invalid, and [`mod@file`] the file itself. [`linear`] is one
-//! linear layer (or one hidden layer) per patch, as DINOv2's `BNHead`; its extra inputs are in [`context`],
-//! [`global_token`] and [`upsample`]. [`dpt`] is the convolutional depth head, with `conv` below it and `dpt_tensors` its
-//! weights. [`classify`] is the linear classifier of photos.
+//! published ways to run heads, `check` what makes metadata invalid, and [`mod@file`] the file itself. [`linear`] is
+//! one linear layer (or one hidden layer) per patch, as DINOv2's `BNHead`; its extra inputs are in [`context`],
+//! [`global_token`] and [`upsample`]. [`dpt`] is the convolutional depth head, with `conv` below it and `dpt_tensors`
+//! its weights. [`classify`] is the linear classifier of photos.
 
 mod check;
 pub mod classify;
@@ -58,9 +58,9 @@ pub enum HeadNetwork {
 }
 
 impl Head {
-    /// Refuses a backbone that the head was not trained on. `model` is the backbone's name on the command line, `variant` the
-    /// row of the table it is installed as, and `fingerprint` that of its tensors. A head that names no fingerprint, as
-    /// published heads do, takes any weights of its variant.
+    /// Refuses a backbone that the head was not trained on. `model` is the backbone's name on the command line,
+    /// `variant` the row of the table it is installed as, and `fingerprint` that of its tensors. A head that names no
+    /// fingerprint, as published heads do, takes any weights of its variant.
     ///
     /// # Errors
     /// [`Error::Model`] for other weights, and for a head that does not fit the shape of its own backbone.
@@ -131,8 +131,8 @@ impl Head {
         Ok(scores)
     }
 
-    /// As [`Head::scores`] for each photo of a batch. `None` where that is no faster than one by one, as for DPT heads and
-    /// heads with a hidden layer.
+    /// As [`Head::scores`] for each photo of a batch. `None` where that is no faster than one by one, as for DPT heads
+    /// and heads with a hidden layer.
     ///
     /// # Errors
     /// If the device fails, or a layer is missing. Scores that are not finite are an error of their photo alone.

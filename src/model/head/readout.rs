@@ -1,11 +1,12 @@
 //! How the numbers of a depth head become depths, and how sure they are.
 //!
-//! [`DepthReadout`] stands in a head's metadata; [`postprocess::depth`](crate::vision::postprocess::depth) applies it. With
-//! bins, as in DINOv2's `BNHead`, the depth is the mean of the bin centres weighted by `relu(score) + 0.1`.
+//! [`DepthReadout`] stands in a head's metadata; [`postprocess::depth`](crate::vision::postprocess::depth) applies it.
+//! With bins, as in DINOv2's `BNHead`, the depth is the mean of the bin centres weighted by `relu(score) + 0.1`.
 
 use serde::{Deserialize, Serialize};
 
-/// The unit of heads that give relative inverse depth: `1 / depth` up to an unknown scale and shift, larger where nearer.
+/// The unit of heads that give relative inverse depth: `1 / depth` up to an unknown scale and shift, larger where
+/// nearer.
 pub const RELATIVE_INVERSE_DEPTH: &str = "relative inverse depth";
 
 /// How a depth head's numbers become depths.

@@ -1,6 +1,6 @@
-//! Bilinear upsampling of tokens or scores from a coarse grid to a finer one over the same input, with half-pixel centres
-//! and clamped edges (`align_corners=False`). It commutes with a linear layer, so heads upsample scores, which are fewer
-//! numbers per cell.
+//! Bilinear upsampling of tokens or scores from a coarse grid to a finer one over the same input, with half-pixel
+//! centres and clamped edges (`align_corners=False`). It commutes with a linear layer, so heads upsample scores, which
+//! are fewer numbers per cell.
 
 use rayon::prelude::*;
 
@@ -27,8 +27,8 @@ impl GridUpsampler {
         }
     }
 
-    /// Adds the coarse grid's `values` `[rows * cols, k]`, interpolated at `cell` (row-major) of the fine grid, to `out`
-    /// `[k]`.
+    /// Adds the coarse grid's `values` `[rows * cols, k]`, interpolated at `cell` (row-major) of the fine grid, to
+    /// `out` `[k]`.
     pub fn add_at(&self, cell: usize, values: &[f32], k: usize, out: &mut [f32]) {
         let (row, col) = (
             self.rows[cell / self.fine.cols],

@@ -1,5 +1,6 @@
 //! The geometry between a photo and the backbone's input: resized, then padded on all sides to whole patches
-//! (`CenterPadding` of facebookresearch/dinov2), and the positions of the photo's pixels on the patch grid for the way back.
+//! (`CenterPadding` of facebookresearch/dinov2), and the positions of the photo's pixels on the patch grid for the way
+//! back.
 //!
 //! Sizes are (width, height) in pixels; grids are rows and columns of patches. Size rules `fit:` and unpadding `cubic`
 //! follow transformers' `DPTImageProcessor` for Depth Anything.
@@ -11,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::input::Grid;
 
-/// An elongated photo may have as many patches as this many square photos of the same short side. Beyond that it is made
-/// smaller, or a 3000x40 strip would need a hundred thousand tokens.
+/// An elongated photo may have as many patches as this many square photos of the same short side. Beyond that it is
+/// made smaller, or a 3000x40 strip would need a hundred thousand tokens.
 const MAX_SQUARES: usize = 4;
 
 /// Precedes the side of [`SizeRule::Fit`] in text.
@@ -80,9 +81,9 @@ pub enum Padding {
     /// The mean colour on all sides of the photo, as for the published models (`CenterPadding`).
     #[default]
     Center,
-    /// No padding: with [`SizeRule::ShortSide`] and [`SizeRule::Fit`] the photo is resized to whole patches, which changes
-    /// its aspect ratio by half a patch at most. No patch at the edges is half empty, which shows as stripes in maps. Other
-    /// rules pad as [`Padding::Center`] does.
+    /// No padding: with [`SizeRule::ShortSide`] and [`SizeRule::Fit`] the photo is resized to whole patches, which
+    /// changes its aspect ratio by half a patch at most. No patch at the edges is half empty, which shows as stripes in
+    /// maps. Other rules pad as [`Padding::Center`] does.
     None,
 }
 
@@ -105,11 +106,11 @@ pub enum Unpad {
     /// The padding is cut off, and the rest resized bilinearly: what lies on a patch is drawn on it.
     #[default]
     Crop,
-    /// The whole map with its padding is resized to the photo's size, as in the published scripts: up to half a patch off at
-    /// the edges.
+    /// The whole map with its padding is resized to the photo's size, as in the published scripts: up to half a patch
+    /// off at the edges.
     Squeeze,
-    /// The padding is cut off, and the rest resized bicubically, as in transformers for Depth Anything; results are clamped
-    /// to the range of the map.
+    /// The padding is cut off, and the rest resized bicubically, as in transformers for Depth Anything; results are
+    /// clamped to the range of the map.
     Cubic,
 }
 
@@ -192,8 +193,8 @@ impl Geometry {
         }
     }
 
-    /// For each column of the photo, the position of its centre on the grid, in patches from the grid's left edge: patch `i`
-    /// covers `[i, i + 1)`.
+    /// For each column of the photo, the position of its centre on the grid, in patches from the grid's left edge:
+    /// patch `i` covers `[i, i + 1)`.
     pub fn column_positions(&self) -> Vec<f32> {
         match self.unpad {
             Unpad::Crop | Unpad::Cubic => {

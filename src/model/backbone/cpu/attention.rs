@@ -2,11 +2,11 @@
 //! 2018): up to [`MAX_QUERY_PANELS`] panels of queries attend to the keys of an image block by block.
 //!
 //! For each query, with the keys seen so far: the running maximum `m = max(m, s)`, the running sum
-//! `l = l 2^(m_old - m) + sum 2^(s - m)` and the output `o = o 2^(m_old - m) + sum 2^(s - m) v`; at the end `o / l`. The
-//! scores `s = q k` are in powers of 2, since the queries are scaled by `log2 e / sqrt(head_dim)`.
+//! `l = l 2^(m_old - m) + sum 2^(s - m)` and the output `o = o 2^(m_old - m) + sum 2^(s - m) v`; at the end `o / l`.
+//! The scores `s = q k` are in powers of 2, since the queries are scaled by `log2 e / sqrt(head_dim)`.
 //!
-//! Scores lie as everything does, one query per lane, so the softmax needs no sums across lanes. No more than [`KEY_BLOCK`]
-//! scores per query exist at once. Keys and values are read from memory once for all panels of queries.
+//! Scores lie as everything does, one query per lane, so the softmax needs no sums across lanes. No more than
+//! [`KEY_BLOCK`] scores per query exist at once. Keys and values are read from memory once for all panels of queries.
 
 use std::ops::Range;
 
@@ -49,8 +49,8 @@ impl AttentionJob<'_> {
         &self.qkv[row * ROW_LINES..][..self.head_dim * ROW_LINES]
     }
 
-    /// Distance from the keys and values of key block `block` to those that are read next, in numbers: the next block's,
-    /// or after the last block the next head's first.
+    /// Distance from the keys and values of key block `block` to those that are read next, in numbers: the next
+    /// block's, or after the last block the next head's first.
     fn prefetch_offset(&self, block: usize) -> usize {
         let of_block = KEY_BLOCK_PANELS * 3 * PANEL_TOKENS * self.dim;
         match (block + 1) * KEY_BLOCK_PANELS < self.spans.len() {
@@ -142,8 +142,8 @@ fn attend_line_by_line<S: Simd, const R: usize>(
     }
 }
 
-/// The queries of `C` lines, from `line` of panel `query` on, attend to the keys of key block `block`. `state` holds their
-/// running maximum (first row) and running sum (second row); `out` is their weighted sum of values so far.
+/// The queries of `C` lines, from `line` of panel `query` on, attend to the keys of key block `block`. `state` holds
+/// their running maximum (first row) and running sum (second row); `out` is their weighted sum of values so far.
 #[inline(always)]
 fn attend_key_block<S: Simd, const R: usize, const C: usize>(
     s: S,
@@ -257,7 +257,8 @@ fn store_scores<S: Simd, const R: usize, const C: usize>(
     }
 }
 
-/// The sum of the values of a key block, each times its weight, which `scores` holds: `out = out * rescale + weights v`.
+/// The sum of the values of a key block, each times its weight, which `scores` holds:
+/// `out = out * rescale + weights v`.
 struct ValueAccumulator<'a, V, const C: usize> {
     job: AttentionJob<'a>,
     block: usize,

@@ -1,5 +1,5 @@
-//! The attention weights of the cls token: one query per head, so the whole row of weights is held in f64, and no kernel is
-//! needed.
+//! The attention weights of the cls token: one query per head, so the whole row of weights is held in f64, and no
+//! kernel is needed.
 
 use super::panel::{PANEL_TOKENS, PanelSpan, ROW_LINES};
 use super::simd::{CacheLine, as_floats};

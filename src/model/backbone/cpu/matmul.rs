@@ -1,7 +1,7 @@
 //! Linear layers: weights `[outputs, inputs]`, packed once, times a panel of tokens, with an epilogue.
 //!
-//! Two loop orders around the [`microkernel`], by the tile of the vector unit: with many registers all lines of a panel at
-//! once, else one line at a time in blocks for the first two caches, as in BLIS.
+//! Two loop orders around the [`microkernel`], by the tile of the vector unit: with many registers all lines of a panel
+//! at once, else one line at a time in blocks for the first two caches, as in BLIS.
 
 use rayon::prelude::*;
 
@@ -13,8 +13,8 @@ use super::simd::{CacheLine, Isa, Simd, dispatch};
 /// Inputs of a row that are packed at a time.
 const PACK_DEPTH: usize = 64;
 
-/// A linear layer with its weight packed for the micro-kernel: groups of as many outputs as a tile has rows, side by side
-/// for each input.
+/// A linear layer with its weight packed for the micro-kernel: groups of as many outputs as a tile has rows, side by
+/// side for each input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PackedLinear {
     outputs: usize,
@@ -24,7 +24,8 @@ pub struct PackedLinear {
 }
 
 impl PackedLinear {
-    /// Packs `weight` `[outputs, inputs]` and `bias` `[outputs]`, each row times its `scale`, for the vector unit `isa`.
+    /// Packs `weight` `[outputs, inputs]` and `bias` `[outputs]`, each row times its `scale`, for the vector unit
+    /// `isa`.
     pub fn new(
         isa: Isa,
         weight: &[f32],
@@ -148,7 +149,8 @@ const WEIGHT_BLOCK: usize = 16384;
 /// Most groups of such a block.
 const MAX_BLOCK_GROUPS: usize = 16;
 
-/// All outputs for `lines` lines in tiles of `R` rows of one line: for each block of groups and of inputs, line after line.
+/// All outputs for `lines` lines in tiles of `R` rows of one line: for each block of groups and of inputs, line after
+/// line.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
 fn multiply_cache_blocks<S: Simd, const R: usize>(

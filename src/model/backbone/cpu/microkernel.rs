@@ -1,8 +1,8 @@
-//! The micro-kernel of all matrix products, as in BLIS: a tile of the result stays in registers while one column of the left
-//! side and one row of the right side are multiplied at a time.
+//! The micro-kernel of all matrix products, as in BLIS: a tile of the result stays in registers while one column of the
+//! left side and one row of the right side are multiplied at a time.
 //!
-//! The right side is a panel of tokens (see [`panel`](super::panel)); the left side, an [`LhsPanel`], is packed weights in
-//! products and the keys or values of a head in attention.
+//! The right side is a panel of tokens (see [`panel`](super::panel)); the left side, an [`LhsPanel`], is packed weights
+//! in products and the keys or values of a head in attention.
 
 use super::panel::ROW_LINES;
 use super::simd::{CacheLine, Simd};
@@ -37,8 +37,8 @@ impl LhsPanel<'_> {
 /// Depths per iteration of the unrolled loop.
 const UNROLL: usize = 4;
 
-/// `sums + left * right` over `steps` depths, for a tile of `R` rows and `C` lines of 16 columns. The row of `right` at depth
-/// `k` starts at its line `k * ROW_LINES`. Every sum adds its products in rising order of depth.
+/// `sums + left * right` over `steps` depths, for a tile of `R` rows and `C` lines of 16 columns. The row of `right` at
+/// depth `k` starts at its line `k * ROW_LINES`. Every sum adds its products in rising order of depth.
 ///
 /// Like all kernels it has no closures: one would be compiled without the vector unit's instructions.
 ///

@@ -1,20 +1,20 @@
 //! The forward pass on a CPU, in f32: everything a transformer block does, a panel of tokens at a time.
 //!
-//! Pixels `[B, 3, H, W]` and a position embedding in, [`CpuLayerTokens`] out. A block has one place where tokens need each
-//! other: attention reads the keys and values of all. So a pass is one parallel loop over panels per block, in which the
-//! queries of a panel attend to all keys, and the panel goes on, without leaving the core's cache, through the projection,
-//! the feed-forward network and both residuals to the next block's queries, keys and values. Nothing of the size of
-//! tokens x tokens exists, nor the wide layer of more than a panel.
+//! Pixels `[B, 3, H, W]` and a position embedding in, [`CpuLayerTokens`] out. A block has one place where tokens need
+//! each other: attention reads the keys and values of all. So a pass is one parallel loop over panels per block, in
+//! which the queries of a panel attend to all keys, and the panel goes on, without leaving the core's cache, through
+//! the projection, the feed-forward network and both residuals to the next block's queries, keys and values. Nothing of
+//! the size of tokens x tokens exists, nor the wide layer of more than a panel.
 //!
 //! **LayerScale** is folded into the weight and bias of the last layer of each branch when they are packed
 //! (`network`, `CpuBlock::new`), and the softmax's scale and base into the queries. **Attention** is FlashAttention's
-//! online softmax (Dao et al., 2022) over key blocks, in [`attention`]. **LayerNorm**, **GELU** (erf form) and **SwiGLU**
-//! are in [`pointwise`], with their formulas. Matrix products are built as in BLIS (Van Zee and van de Geijn, 2015): packed
-//! weights ([`matmul`]) and a register tile ([`microkernel`]).
+//! online softmax (Dao et al., 2022) over key blocks, in [`attention`]. **LayerNorm**, **GELU** (erf form) and
+//! **SwiGLU** are in [`pointwise`], with their formulas. Matrix products are built as in BLIS (Van Zee and van de
+//! Geijn, 2015): packed weights ([`matmul`]) and a register tile ([`microkernel`]).
 //!
-//! [`panel`] is the memory layout of tokens, [`simd`] the vector units, `network` the packed weights, `pass` the loop over
-//! blocks with `panel_task` its units of work, and `cls` the attention weights of the cls token. Each kernel has a test
-//! against f64 in its file.
+//! [`panel`] is the memory layout of tokens, [`simd`] the vector units, `network` the packed weights, `pass` the loop
+//! over blocks with `panel_task` its units of work, and `cls` the attention weights of the cls token. Each kernel has a
+//! test against f64 in its file.
 
 pub mod attention;
 mod cls;

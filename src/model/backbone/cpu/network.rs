@@ -1,5 +1,5 @@
-//! A backbone's weights for the CPU, packed as the kernels read them; here LayerScale and the softmax's scale are folded
-//! into them.
+//! A backbone's weights for the CPU, packed as the kernels read them; here LayerScale and the softmax's scale are
+//! folded into them.
 
 use rayon::prelude::*;
 
@@ -45,8 +45,8 @@ pub struct CpuLayerTokens {
 }
 
 impl CpuBackbone {
-    /// Packs the weights of a backbone of shape `config`, several blocks at once, for the selected vector unit. Each tensor
-    /// is read from `tensors` once, by its canonical name.
+    /// Packs the weights of a backbone of shape `config`, several blocks at once, for the selected vector unit. Each
+    /// tensor is read from `tensors` once, by its canonical name.
     ///
     /// # Errors
     /// Those of `tensors`.
@@ -116,7 +116,8 @@ pub trait TensorProvider<E>: Fn(&str, &mut dyn FnMut(&[f32])) -> Result<(), E> +
 
 impl<E, F: Fn(&str, &mut dyn FnMut(&[f32])) -> Result<(), E> + Sync> TensorProvider<E> for F {}
 
-/// Packs the layer `name`, each row of weight and bias times its `scale` and its entry of the LayerScale tensor `gamma`.
+/// Packs the layer `name`, each row of weight and bias times its `scale` and its entry of the LayerScale tensor
+/// `gamma`.
 fn pack_linear<E>(
     isa: Isa,
     tensors: &impl TensorProvider<E>,

@@ -1,9 +1,9 @@
 //! The memory layout of tokens: panels of up to 48 neighbouring tokens, feature by feature, one token per lane.
 //!
-//! A panel of width `F` is `F` rows of [`ROW_LINES`] cache lines; row `f` holds feature `f` of the panel's tokens. Every step of a
-//! block reads and writes that form: a product's right side, its result, queries, keys and values. So nothing is ever
-//! transposed, sums over features need no exchange between lanes, and a panel stays in its core's cache from the
-//! attention to the next block's queries.
+//! A panel of width `F` is `F` rows of [`ROW_LINES`] cache lines; row `f` holds feature `f` of the panel's tokens.
+//! Every step of a block reads and writes that form: a product's right side, its result, queries, keys and values. So
+//! nothing is ever transposed, sums over features need no exchange between lanes, and a panel stays in its core's cache
+//! from the attention to the next block's queries.
 
 use super::simd::{CacheLine, LANES};
 

@@ -1,4 +1,5 @@
-//! The units of work of a pass: one panel of one photo with its part of every buffer, and the scratch memory of a thread.
+//! The units of work of a pass: one panel of one photo with its part of every buffer, and the scratch memory of a
+//! thread.
 
 use super::attention::SCRATCH_LINES;
 use super::network::CpuLayerTokens;
@@ -43,8 +44,8 @@ pub(super) struct PanelTask<'a> {
     pub x: &'a mut [CacheLine],
     /// Where the next block's queries, keys and values go: `3 * D` rows, or none after the last block.
     pub qkv: &'a mut [CacheLine],
-    /// For each request of this block, whether the final LayerNorm is applied, and the panel's rows of special and patch
-    /// tokens.
+    /// For each request of this block, whether the final LayerNorm is applied, and the panel's rows of special and
+    /// patch tokens.
     pub outputs: Vec<(bool, &'a mut [f32], &'a mut [f32])>,
 }
 

@@ -1,7 +1,7 @@
 //! A pass of photos through a [`CpuBackbone`]: for each block one parallel loop over groups of panels.
 //!
-//! A group attends to all keys of its photo, and each of its panels then finishes the block and computes the next block's
-//! queries, keys and values.
+//! A group attends to all keys of its photo, and each of its panels then finishes the block and computes the next
+//! block's queries, keys and values.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -24,8 +24,9 @@ use crate::system::memory::try_vec;
 
 impl CpuBackbone {
     /// Runs normalised RGB `pixels` `[B, 3, rows * p, cols * p]` with the position embedding `positions`
-    /// `[rows * cols, D]`, and returns the tokens of `requests`, in their order. The blocks after the deepest request are
-    /// not run. `tick(done, all)` is called after each block with the number of blocks that are done and of those to run.
+    /// `[rows * cols, D]`, and returns the tokens of `requests`, in their order. The blocks after the deepest request
+    /// are not run. `tick(done, all)` is called after each block with the number of blocks that are done and of those
+    /// to run.
     ///
     /// # Errors
     /// [`Error::Memory`](crate::Error::Memory) if there is not enough memory.
@@ -41,8 +42,8 @@ impl CpuBackbone {
         Ok(tokens)
     }
 
-    /// As [`CpuBackbone::forward`], but returns the attention weights of the cls token in `block`, `[B, heads, tokens]`. Of
-    /// that block, only queries, keys and values are computed.
+    /// As [`CpuBackbone::forward`], but returns the attention weights of the cls token in `block`,
+    /// `[B, heads, tokens]`. Of that block, only queries, keys and values are computed.
     ///
     /// # Errors
     /// As [`CpuBackbone::forward`].

@@ -90,8 +90,8 @@ fn swiglu_body<S: Simd>(s: S, x: &mut [CacheLine], lines: usize) {
     }
 }
 
-/// `2^x` within a relative error of 3e-7, for `x` up to 127. Below -126 the result is `2^-126`, which is as good as 0 in a
-/// softmax.
+/// `2^x` within a relative error of 3e-7, for `x` up to 127. Below -126 the result is `2^-126`, which is as good as 0
+/// in a softmax.
 #[inline(always)]
 #[allow(clippy::approx_constant)] // Not quite ln 2.
 pub fn exp2<S: Simd>(s: S, x: S::V) -> S::V {
@@ -108,7 +108,8 @@ pub fn exp2<S: Simd>(s: S, x: S::V) -> S::V {
     s.ldexp(p, whole)
 }
 
-/// The exact (erf) GELU, `x (1 + erf(x / sqrt 2)) / 2`. erf is formula 7.1.26 of Abramowitz and Stegun, at most 1.5e-7 off.
+/// The exact (erf) GELU, `x (1 + erf(x / sqrt 2)) / 2`. erf is formula 7.1.26 of Abramowitz and Stegun, at most 1.5e-7
+/// off.
 #[inline(always)]
 pub fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     let z = s.mul(s.abs(x), s.splat(std::f32::consts::FRAC_1_SQRT_2));

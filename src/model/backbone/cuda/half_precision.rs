@@ -1,7 +1,7 @@
 //! A backbone that runs in f16 until its numbers overflow, and in bf16 from then on.
 //!
-//! f16 has three bits more than bf16 at the same speed, but overflows beyond 65 504, and whether a model's activations stay
-//! below cannot be known beforehand: a pass with a number that is not finite is run again in bf16.
+//! f16 has three bits more than bf16 at the same speed, but overflows beyond 65 504, and whether a model's activations
+//! stay below cannot be known beforehand: a pass with a number that is not finite is run again in bf16.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 

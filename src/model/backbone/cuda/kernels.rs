@@ -1,8 +1,8 @@
-//! The CUDA kernels of this crate (`tokens.cu`, `attention_sm80.cu`, `attention_sm90.cu`): compiled by NVRTC for the card
-//! when a backbone is built, and launched here with checked types.
+//! The CUDA kernels of this crate (`tokens.cu`, `attention_sm80.cu`, `attention_sm90.cu`): compiled by NVRTC for the
+//! card when a backbone is built, and launched here with checked types.
 //!
-//! Attention follows FlashAttention (Dao et al., 2022): one block of threads has a block of queries and walks over tiles
-//! of keys and values with the running maximum and sum of an online softmax.
+//! Attention follows FlashAttention (Dao et al., 2022): one block of threads has a block of queries and walks over
+//! tiles of keys and values with the running maximum and sum of an online softmax.
 
 use std::sync::Arc;
 
@@ -165,8 +165,8 @@ impl TokenCounts {
 }
 
 impl CudaKernels {
-    /// Compiles the kernels for a card, the shape of a backbone, the type `half` of the products and rows of `cut` numbers
-    /// per cut-out patch.
+    /// Compiles the kernels for a card, the shape of a backbone, the type `half` of the products and rows of `cut`
+    /// numbers per cut-out patch.
     ///
     /// # Errors
     /// If NVRTC or the driver refuses.
@@ -282,7 +282,8 @@ impl CudaKernels {
         launch_kernel(launch, token_grid_dim(rows), TOKEN_THREADS, 0)
     }
 
-    /// `silu(gate) * value` of `wide` `[rows, 2 * hidden]`, gates first, to `narrow` `[rows, hidden]`, in half precision.
+    /// `silu(gate) * value` of `wide` `[rows, 2 * hidden]`, gates first, to `narrow` `[rows, hidden]`, in half
+    /// precision.
     pub fn swiglu(
         &self,
         wide: DeviceAddress,

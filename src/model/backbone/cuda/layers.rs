@@ -20,8 +20,8 @@ pub(super) struct CudaBlock {
     pub ffn_out: CudaLinear,
 }
 
-/// A linear layer: weight `[outputs, inputs]` and bias `[outputs]` in half precision. The bias of a branch's last layer is
-/// f32, as the residual stream that it is added to.
+/// A linear layer: weight `[outputs, inputs]` and bias `[outputs]` in half precision. The bias of a branch's last layer
+/// is f32, as the residual stream that it is added to.
 #[derive(Debug)]
 pub(super) struct CudaLinear {
     pub weight: Tensor,
@@ -37,8 +37,8 @@ impl CudaLinear {
         })
     }
 
-    /// The last layer of a residual branch with its LayerScale factors `gamma` `[outputs]` multiplied into the rows of the
-    /// weight and into the bias, in f32; then the weight is rounded to `half`.
+    /// The last layer of a residual branch with its LayerScale factors `gamma` `[outputs]` multiplied into the rows of
+    /// the weight and into the bias, in f32; then the weight is rounded to `half`.
     fn with_layer_scale(
         wide: &PrefixedWeights<'_>,
         name: &str,

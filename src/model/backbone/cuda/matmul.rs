@@ -27,8 +27,9 @@ pub(super) enum CudaEpilogue {
     Bias,
     /// The bias and the previous content of the output, the residual stream, are added; both are f32.
     Residual,
-    /// The bias is added and GELU applied, in its tanh form: up to 5e-4 off the exact (erf) one, a sixteenth of bf16's own
-    /// rounding there. Together with f16, features are 2e-3 off at most; the exact form would take a launch of its own.
+    /// The bias is added and GELU applied, in its tanh form: up to 5e-4 off the exact (erf) one, a sixteenth of bf16's
+    /// own rounding there. Together with f16, features are 2e-3 off at most; the exact form would take a launch of its
+    /// own.
     BiasGelu,
 }
 
@@ -82,8 +83,8 @@ impl CublasLt {
         })
     }
 
-    /// Launches `y = epilogue(x w^T + bias)`. `y` is f32 for [`CudaEpilogue::Plain`] and [`CudaEpilogue::Residual`], else
-    /// half precision.
+    /// Launches `y = epilogue(x w^T + bias)`. `y` is f32 for [`CudaEpilogue::Plain`] and [`CudaEpilogue::Residual`],
+    /// else half precision.
     ///
     /// # Errors
     /// If the library refuses.

@@ -1,5 +1,5 @@
-//! A backbone's weights on a GPU, and what is kept beside them: compiled kernels, plans of products, position embeddings
-//! and pinned memory for uploads.
+//! A backbone's weights on a GPU, and what is kept beside them: compiled kernels, plans of products, position
+//! embeddings and pinned memory for uploads.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -40,8 +40,8 @@ pub struct CudaBackbone {
 }
 
 impl CudaBackbone {
-    /// Whether the kernels run backbones of this shape (heads 64 wide, D a multiple of 128) on this card (compute capability
-    /// 8.0 or newer).
+    /// Whether the kernels run backbones of this shape (heads 64 wide, D a multiple of 128) on this card (compute
+    /// capability 8.0 or newer).
     pub fn supports(config: &BackboneConfig, device: &CudaDevice) -> bool {
         let capability = device.cuda_stream().context().compute_capability();
         config.dim == config.heads * HEAD_DIM

@@ -15,8 +15,8 @@ use crate::model::backbone::features::{LayerFeatures, LayerRequest};
 use crate::model::input::Grid;
 
 impl CudaBackbone {
-    /// Runs normalised RGB `pixels` `[B, 3, H, W]`, on the CPU or on this GPU, and returns the requested layers in the order
-    /// of `requests`, as f32; `None` if a number is not finite. The blocks after the deepest request are not run.
+    /// Runs normalised RGB `pixels` `[B, 3, H, W]`, on the CPU or on this GPU, and returns the requested layers in the
+    /// order of `requests`, as f32; `None` if a number is not finite. The blocks after the deepest request are not run.
     /// `tick(launched, all)` is called after each block with the number of blocks that have been launched, and of all.
     ///
     /// # Errors
@@ -46,7 +46,8 @@ impl CudaBackbone {
         Ok(is_finite.then(|| layers.into_iter().flatten().collect()))
     }
 
-    /// Queries, keys and values of `block`, `[B, N, 3 * D]` in half precision. Nothing of the block beyond them is computed.
+    /// Queries, keys and values of `block`, `[B, N, 3 * D]` in half precision. Nothing of the block beyond them is
+    /// computed.
     ///
     /// # Errors
     /// As [`CudaBackbone::forward`].

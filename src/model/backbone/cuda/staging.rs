@@ -1,5 +1,5 @@
-//! Upload of pixels to a GPU through pinned (page-locked) memory, so that a copy runs at the speed of the bus and beside
-//! whatever the GPU computes.
+//! Upload of pixels to a GPU through pinned (page-locked) memory, so that a copy runs at the speed of the bus and
+//! beside whatever the GPU computes.
 
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{CudaEvent, PinnedHostSlice};

@@ -1,8 +1,8 @@
 //! Arithmetic on sixteen `f32` at once, for each vector unit: AVX-512, AVX2, NEON, or plain Rust.
 //!
 //! Kernels are generic over [`Simd`]. Its implementors are tokens that exist only where their instructions have been
-//! detected, so kernels use them without checking again. `dispatch!` compiles a kernel once for each unit and chooses by
-//! [`Isa`] at run time.
+//! detected, so kernels use them without checking again. `dispatch!` compiles a kernel once for each unit and chooses
+//! by [`Isa`] at run time.
 
 #![allow(unsafe_code)] // Intrinsics; each block says why it is sound.
 
