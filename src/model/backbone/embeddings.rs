@@ -14,22 +14,18 @@ use crate::model::backbone::config::BackboneConfig;
 use crate::model::backbone::pos_embed::{self, CACHED_GRIDS};
 use crate::model::input::Grid;
 
-/// The weights of the embeddings, on the device and in the number type of their backbone.
+/// The embeddings of a backbone, on the device and in the number type that it runs in.
 #[derive(Debug)]
 pub(super) struct Embeddings {
     config: BackboneConfig,
-    patch_weight: Tensor,      // [D, 3 * p * p]
-    patch_bias: Tensor,        // [D]
-    cls_token: Tensor,         // [1, 1, D]
-    registers: Option<Tensor>, // [1, R, D]
-    pos_cls: Tensor,           // [1, 1, D]
-    pos_patches: Vec<f32>,     // [native, native, D]
+    weights: EmbeddingWeights,
     pos_cache: BoundedCache<Grid, Tensor>,
     device: Device,
     dtype: DType,
 }
 
-/// Tensors under the canonical names of a checkpoint, for [`Embeddings::new`].
+/// The weights of [`Embeddings`], with their canonical names in a checkpoint.
+#[derive(Debug)]
 pub(super) struct EmbeddingWeights {
     /// `patch_embed.proj.weight` as a matrix, `[D, 3 * p * p]`.
     pub patch_weight: Tensor,
@@ -53,22 +49,9 @@ impl Embeddings {
         device: &Device,
         dtype: DType,
     ) -> Self {
-        let EmbeddingWeights {
-            patch_weight,
-            patch_bias,
-            cls_token,
-            registers,
-            pos_cls,
-            pos_patches,
-        } = weights;
         Embeddings {
             config,
-            patch_weight,
-            patch_bias,
-            cls_token,
-            registers,
-            pos_cls,
-            pos_patches,
+            weights,
             pos_cache: BoundedCache::with_capacity(CACHED_GRIDS),
             device: device.clone(),
             dtype,
@@ -90,8 +73,8 @@ impl Embeddings {
             .permute(vec![0, 2, 4, 1, 3, 5])? // [B, rows, cols, 3, p, p]
             .reshape((b * rows * cols, 3 * p * p))?;
         let tokens = patches
-            .matmul(&self.patch_weight.t()?)?
-            .broadcast_add(&self.patch_bias)?;
+            .matmul(&self.weights.patch_weight.t()?)?
+            .broadcast_add(&self.weights.patch_bias)?;
         Ok(tokens.reshape((b, rows * cols, self.config.dim))?)
     }
 
@@ -103,7 +86,7 @@ impl Embeddings {
         self.pos_cache.get_or_compute(grid, || {
             let (side, dim) = (self.config.native_grid, self.config.dim);
             let values = pos_embed::interpolate(
-                &self.pos_patches,
+                &self.weights.pos_patches,
                 side,
                 dim,
                 self.config.pos_embed,
@@ -124,8 +107,8 @@ impl Embeddings {
             .embed_patches(pixels)?
             .broadcast_add(&self.position_embedding(grid)?)?;
         let (b, _, d) = patches.dims3()?;
-        let cls = (&self.cls_token + &self.pos_cls)?.broadcast_as((b, 1, d))?;
-        Ok(match &self.registers {
+        let cls = (&self.weights.cls_token + &self.weights.pos_cls)?.broadcast_as((b, 1, d))?;
+        Ok(match &self.weights.registers {
             // Registers have no position embedding.
             Some(registers) => Tensor::cat(
                 &[

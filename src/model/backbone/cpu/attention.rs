@@ -5,7 +5,7 @@
 //! `l = l 2^(m_old - m) + sum 2^(s - m)` and the output `o = o 2^(m_old - m) + sum 2^(s - m) v`; at the end `o / l`.
 //! The scores `s = q k` are in powers of 2, since the queries are scaled by `log2 e / sqrt(head_dim)`.
 //!
-//! Scores lie as everything does, one query per lane, so the softmax needs no sums across lanes. No more than
+//! Scores have the layout of a panel, one query per lane, so the softmax needs no sums across lanes. No more than
 //! [`KEY_BLOCK`] scores per query exist at once. Keys and values are read from memory once for all panels of queries.
 
 use std::ops::Range;
