@@ -8,7 +8,7 @@ use dino::model::backbone::cpu::attention::{
 };
 use dino::model::backbone::cpu::matmul::{CpuEpilogue, PackedLinear, linear};
 use dino::model::backbone::cpu::panel::{PANEL_TOKENS, ROW_LINES, split_into_panels, zeroed_panel};
-use dino::model::backbone::cpu::pointwise::{CpuLayerNorm, norm};
+use dino::model::backbone::cpu::pointwise::{self, CpuLayerNorm};
 use dino::model::backbone::cpu::simd::{CacheLine, Isa, as_floats_mut};
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -91,5 +91,5 @@ fn layer_norm(bencher: Bencher, unit: usize) {
         eps: 1e-6,
     };
     let (x, mut out) = (zeroed_panel(DIM), zeroed_panel(DIM));
-    bencher.bench_local(|| norm(isa, &layer, &x, &mut out, ROW_LINES));
+    bencher.bench_local(|| pointwise::layer_norm(isa, &layer, &x, &mut out, ROW_LINES));
 }

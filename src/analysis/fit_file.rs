@@ -1,7 +1,7 @@
-//! What was fitted to photos (a PCA basis, a codebook of clusters) as one self-describing safetensors file: tensors
-//! of f64, and a JSON in the file's metadata under a key that says what kind of fit it is.
+//! The file format of fits to photos (a PCA basis, a codebook of clusters): one self-describing safetensors file with
+//! tensors of f64, and JSON in its metadata under a key that names the kind of fit.
 //!
-//! Errors say what is wrong with a file, without its name.
+//! Errors say what is wrong with a file, without its name; the caller adds it.
 
 use std::collections::HashMap;
 
@@ -11,18 +11,18 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// A kind of fit.
+/// A kind of fit, and its words in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FitFileKind {
-    /// Key of the JSON.
+    /// Key of the JSON in the file's metadata.
     pub key: &'static str,
-    /// What it is called: `a PCA basis`.
+    /// The kind's name with its article: `a PCA basis`.
     pub name: &'static str,
-    /// The option that writes such a file.
+    /// The command-line option that writes such a file.
     pub flag: &'static str,
 }
 
-/// A named tensor on its way to a file.
+/// A named tensor to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedTensor {
     name: String,
@@ -31,7 +31,7 @@ pub struct NamedTensor {
 }
 
 impl NamedTensor {
-    /// A tensor of `shape` with these values in C order.
+    /// A tensor of `shape` with `values` in row-major order.
     pub fn new(name: impl Into<String>, shape: Vec<usize>, values: &[f64]) -> Self {
         Self {
             name: name.into(),
@@ -41,7 +41,10 @@ impl NamedTensor {
     }
 }
 
-/// The bytes of a file with `info` and `tensors`.
+/// Serialises `info` and `tensors`.
+///
+/// # Errors
+/// [`Error::Model`] if a tensor has numbers that are not finite, or does not fill its shape.
 pub fn to_bytes(
     kind: FitFileKind,
     info: &impl Serialize,
@@ -74,12 +77,15 @@ pub fn to_bytes(
         .map_err(|e| failed(&e))
 }
 
-/// A file that was read.
+/// An opened file, whose tensors can be read.
 #[derive(Debug)]
 pub struct FitFile<'a>(SafeTensors<'a>);
 
 impl<'a> FitFile<'a> {
-    /// Reads the JSON of a file of `kind` and makes its tensors ready.
+    /// Opens a file of `kind` and parses its JSON.
+    ///
+    /// # Errors
+    /// If `bytes` are not such a file.
     pub fn open<I: DeserializeOwned>(
         kind: FitFileKind,
         bytes: &'a [u8],
@@ -101,11 +107,17 @@ impl<'a> FitFile<'a> {
     }
 
     /// The shape of the tensor `name`.
+    ///
+    /// # Errors
+    /// If there is no such tensor.
     pub fn shape(&self, name: &str) -> Result<Vec<usize>, String> {
         Ok(self.tensor(name)?.shape().to_vec())
     }
 
-    /// The values of the tensor `name`, which must be finite and of `rank` axes.
+    /// The values of the tensor `name`, row-major.
+    ///
+    /// # Errors
+    /// If there is no such tensor, it is not f64 with `rank` axes, or has numbers that are not finite.
     pub fn read(&self, name: &str, rank: usize) -> Result<Vec<f64>, String> {
         let view = self.tensor(name)?;
         if view.dtype() != Dtype::F64 || view.shape().len() != rank {

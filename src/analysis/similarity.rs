@@ -1,4 +1,5 @@
-//! Where else looks like one place: cosines between one patch token and those of a whole photo.
+//! Cosine similarity between one patch token and all patch tokens of a photo, and the mapping between pixels of a photo
+//! and patches.
 
 use rayon::prelude::*;
 
@@ -7,34 +8,34 @@ use crate::model::input::{Geometry, Grid};
 /// A patch by its row and column in the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PatchPosition {
-    /// From 0 at the top.
+    /// Row, 0 at the top.
     pub row: usize,
-    /// From 0 at the left.
+    /// Column, 0 at the left.
     pub column: usize,
 }
 
 impl PatchPosition {
-    /// The patch that the pixel (column, row) of a photo lies in; none for what lies outside of the photo.
+    /// The patch that the pixel (column, row) of a photo lies in; `None` outside of the photo.
     pub fn at_pixel((x, y): (u32, u32), geometry: &Geometry) -> Option<Self> {
         let Grid { rows, cols } = geometry.grid();
-        let place = |places: Vec<f32>, at: u32, cells: usize| {
-            let place = *places.get(at as usize)?;
-            Some((place as usize).min(cells.checked_sub(1)?))
+        let cell = |positions: Vec<f32>, pixel: u32, cells: usize| {
+            let position = *positions.get(pixel as usize)?;
+            Some((position as usize).min(cells.checked_sub(1)?))
         };
         Some(Self {
-            row: place(geometry.row_positions(), y, rows)?,
-            column: place(geometry.column_positions(), x, cols)?,
+            row: cell(geometry.row_positions(), y, rows)?,
+            column: cell(geometry.column_positions(), x, cols)?,
         })
     }
 
-    /// The pixel (column, row) of the photo nearest to the middle of the patch.
+    /// The pixel (column, row) of the photo that is nearest to the centre of the patch.
     pub fn nearest_pixel(self, geometry: &Geometry) -> (u32, u32) {
-        let nearest = |places: Vec<f32>, cell: usize| {
-            let off = |place: &f32| (place - (cell as f32 + 0.5)).abs();
-            let nearest = places
+        let nearest = |positions: Vec<f32>, cell: usize| {
+            let distance = |position: &f32| (position - (cell as f32 + 0.5)).abs();
+            let nearest = positions
                 .iter()
                 .enumerate()
-                .min_by(|a, b| off(a.1).total_cmp(&off(b.1)));
+                .min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)));
             nearest.map_or(0, |(at, _)| at as u32)
         };
         (
@@ -43,12 +44,12 @@ impl PatchPosition {
         )
     }
 
-    /// Its place in a row-major map.
+    /// Its index in a row-major map over `grid`.
     pub fn index(self, grid: Grid) -> usize {
         self.row * grid.cols + self.column
     }
 
-    /// The patch at place `index` of a row-major map.
+    /// The patch at `index` of a row-major map over `grid`.
     pub fn from_index(index: usize, grid: Grid) -> Self {
         Self {
             row: index / grid.cols.max(1),
@@ -57,8 +58,8 @@ impl PatchPosition {
     }
 }
 
-/// The cosine of the angle between `query` `[D]` and each of `tokens` `[rows * cols, D]`, from -1 to 1; 0 where either
-/// has no direction.
+/// The cosine of the angle between `query` `[D]` and each of `tokens` `[rows * cols, D]`: `[rows * cols]`, -1 to 1; 0
+/// where either is all zeros.
 pub fn cosines(query: &[f32], tokens: &[f32]) -> Vec<f32> {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         let products = a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b));
@@ -77,7 +78,8 @@ pub fn cosines(query: &[f32], tokens: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-/// The patch of the highest of `cosines` `[rows * cols]`, and that cosine; the first of equals.
+/// The patch with the highest of `cosines` `[rows * cols]`, and that cosine; the first of equals, `None` without
+/// patches.
 pub fn best_match(cosines: &[f32], grid: Grid) -> Option<(PatchPosition, f32)> {
     let (index, &cosine) = cosines
         .iter()

@@ -1,9 +1,9 @@
-//! Labels that follow what they lie on through a clip, by nothing but patch features: each patch of a frame takes the
-//! labels of the patches that look most like it in the first frame and in those just before, near the same place.
+//! Propagation of labels through a clip by patch features alone: each patch of a frame takes the labels of the most
+//! similar patches near the same place in the first frame and in the frames just before.
 //!
 //! As in the evaluation of DINO on DAVIS (Caron et al., "Emerging Properties in Self-Supervised Vision Transformers",
-//! 2021; Jabri et al., "Space-Time Correspondence as a Contrastive Random Walk", 2020): the cosines of the best `matches` of
-//! a neighbourhood over all frames of the context, through a softmax, weigh their labels.
+//! 2021; Jabri et al., "Space-Time Correspondence as a Contrastive Random Walk", 2020): the cosines of the best
+//! `matches` of a neighbourhood over all context frames, through a softmax, weight their labels.
 
 use std::collections::VecDeque;
 
@@ -12,21 +12,22 @@ use rayon::prelude::*;
 use crate::maths::matrix::{Matrix, matmul};
 use crate::model::input::Grid;
 
-/// How labels are carried on.
+/// Parameters of the propagation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrackerConfig {
-    /// Frames just before that are asked, beside the first.
+    /// Number of frames just before that are context, beside the first; default 7.
     pub context: usize,
-    /// Patches that may be asked are no farther than this from the same place, in patches.
+    /// Radius of the neighbourhood around the same place in context frames, in patches; default 12.
     pub radius: f32,
-    /// Patches that are asked, the most alike.
+    /// Number of most similar patches whose labels are mixed; default 5.
     pub matches: usize,
-    /// By which cosines are divided before the softmax.
+    /// Divisor of the cosines before the softmax; default 0.1.
     pub temperature: f32,
 }
 
-/// The block whose tokens are compared, of so many: of ViT-S, cut-outs that move over photos are followed with J 0.83 and F 0.82
-/// by block 7, 0.80 and 0.78 by blocks 8 and 9, and 0.70 and 0.65 by the last, 11.
+/// The 0-based block whose tokens are compared, for a backbone of `depth` blocks. With ViT-S, cut-outs that move over
+/// photos are tracked with J 0.83 and F 0.82 by block 7, 0.80 and 0.78 by blocks 8 and 9, and 0.70 and 0.65 by the
+/// last, 11.
 pub fn tracking_block(depth: usize) -> usize {
     (2 * depth / 3).saturating_sub(1)
 }
@@ -42,27 +43,29 @@ impl Default for TrackerConfig {
     }
 }
 
-/// A frame whose labels are known.
+/// A context frame: one whose labels are known.
 struct ContextFrame {
-    /// `[N, D]`, each of length 1.
+    /// Tokens, `[N, D]`, each of length 1.
     tokens: Vec<f32>,
-    /// `[N, k]`, shares of each label.
+    /// Shares of each label, `[N, k]`, 0 to 1.
     labels: Vec<f32>,
 }
 
-/// Carries labels on from frame to frame.
+/// Propagates labels from frame to frame of a clip.
 pub struct Tracker {
     config: TrackerConfig,
     grid: Grid,
     dim: usize,
-    /// Labels, the one for nothing among them.
+    /// Number of labels, the background among them.
     k: usize,
     first: ContextFrame,
+    /// The last frames, the oldest first, at most `config.context`.
     recent: VecDeque<ContextFrame>,
 }
 
 impl Tracker {
-    /// From the first frame's patch tokens `[N, D]` over `grid`, and the shares of `k` labels in each patch `[N, k]`.
+    /// A tracker that starts from the first frame's patch tokens `[N, D]` over `grid`, and the shares of `k` labels in
+    /// each patch `[N, k]`.
     pub fn new(
         config: TrackerConfig,
         grid: Grid,
@@ -81,7 +84,7 @@ impl Tracker {
         }
     }
 
-    /// What is known of frames so far, as named vectors, to be [gone on with](Tracker::from_state).
+    /// The context frames as named vectors, from which [`Tracker::from_state`] resumes.
     pub fn state(&self) -> Vec<(String, Vec<f32>)> {
         let Grid { rows, cols } = self.grid;
         let sizes = vec![rows as f32, cols as f32, self.k as f32];
@@ -93,9 +96,10 @@ impl Tracker {
         all
     }
 
-    /// From what `get` finds by the names of [`Tracker::state`]; none if that does not fit together.
+    /// A tracker that resumes from the vectors of [`Tracker::state`], which `get` finds by name; `None` if they are
+    /// missing or their sizes contradict each other.
     pub fn from_state<'v>(
-        recipe: TrackerConfig,
+        config: TrackerConfig,
         get: impl Fn(&str) -> Option<&'v [f32]>,
     ) -> Option<Self> {
         let &[rows, cols, k] = get("sizes")? else {
@@ -119,7 +123,7 @@ impl Tracker {
         };
         let first = known(0)?;
         Some(Tracker {
-            config: recipe,
+            config,
             grid,
             dim: first.tokens.len() / patches.max(1),
             k,
@@ -132,16 +136,16 @@ impl Tracker {
     pub fn propagate(&mut self, mut tokens: Vec<f32>) -> Vec<f32> {
         normalise_rows(&mut tokens, self.dim);
         let known: Vec<&ContextFrame> = std::iter::once(&self.first).chain(&self.recent).collect();
-        let alike = known
+        let similarities = known
             .iter()
             .map(|known| cosines(&tokens, &known.tokens, self.dim));
-        let alike: Vec<Vec<f32>> = alike.collect();
+        let similarities: Vec<Vec<f32>> = similarities.collect();
         let mut labels = vec![0f32; tokens.len() / self.dim.max(1) * self.k];
         labels
             .par_chunks_exact_mut(self.k.max(1))
             .enumerate()
             .for_each_init(Vec::new, |best, (patch, labels)| {
-                self.find_matches(patch, &alike, best);
+                self.find_matches(patch, &similarities, best);
                 self.mix_labels(&known, best, labels);
             });
         if self.config.context > 0 {
@@ -156,22 +160,28 @@ impl Tracker {
         labels
     }
 
-    /// Fills `best` with the matches of a patch, as (cosine, frame of the context, patch there), the most alike first.
-    fn find_matches(&self, patch: usize, alike: &[Vec<f32>], best: &mut Vec<(f32, usize, usize)>) {
+    /// Fills `best` with the matches of a patch, as (cosine, index of the context frame, patch in it), the most similar
+    /// first.
+    fn find_matches(
+        &self,
+        patch: usize,
+        similarities: &[Vec<f32>],
+        best: &mut Vec<(f32, usize, usize)>,
+    ) {
         let Grid { rows, cols } = self.grid;
         let (row, col) = (patch / cols, patch % cols);
         let reach = self.config.radius.max(0.0);
         let whole = reach as usize;
         best.clear();
-        for (frame, alike) in alike.iter().enumerate() {
-            let alike = &alike[patch * rows * cols..][..rows * cols];
+        for (frame, cosines) in similarities.iter().enumerate() {
+            let cosines = &cosines[patch * rows * cols..][..rows * cols];
             for y in row.saturating_sub(whole)..(row + whole + 1).min(rows) {
                 let dy = y.abs_diff(row) as f32;
-                // Of a circle.
+                // Half the width of the circle in this row.
                 let dx = (reach * reach - dy * dy).max(0.0).sqrt() as usize;
                 for x in col.saturating_sub(dx)..(col + dx + 1).min(cols) {
                     let other = y * cols + x;
-                    let cosine = alike[other];
+                    let cosine = cosines[other];
                     let is_full = best.len() == self.config.matches;
                     if is_full && best.last().is_some_and(|last| cosine <= last.0) {
                         continue;
@@ -186,20 +196,20 @@ impl Tracker {
         }
     }
 
-    /// The labels of the matches, weighed by how much they are alike.
+    /// Adds the labels of the matches to `labels` `[k]`, weighted by the softmax of their cosines.
     fn mix_labels(
         &self,
         known: &[&ContextFrame],
         best: &[(f32, usize, usize)],
         labels: &mut [f32],
     ) {
-        let Some(&(most, ..)) = best.first() else {
+        let Some(&(highest, ..)) = best.first() else {
             return;
         };
-        let weight = |cosine: f32| ((cosine - most) / self.config.temperature).exp();
-        let all: f32 = best.iter().map(|one| weight(one.0)).sum();
+        let weight = |cosine: f32| ((cosine - highest) / self.config.temperature).exp();
+        let total: f32 = best.iter().map(|one| weight(one.0)).sum();
         for &(cosine, frame, patch) in best {
-            let share = weight(cosine) / all;
+            let share = weight(cosine) / total;
             let of = &known[frame].labels[patch * self.k..][..self.k];
             for (label, of) in labels.iter_mut().zip(of) {
                 *label += share * of;
@@ -208,7 +218,7 @@ impl Tracker {
     }
 }
 
-/// Cosines of the rows of `[N, D]` with those of another, all of length 1: `[N, N]`.
+/// Cosines between the rows of `tokens` `[N, D]` and those of `others` `[M, D]`, all of length 1: `[N, M]`.
 fn cosines(tokens: &[f32], others: &[f32], dim: usize) -> Vec<f32> {
     let (rows, cols) = (tokens.len() / dim.max(1), others.len() / dim.max(1));
     let mut cosines = vec![0f32; rows * cols];
@@ -222,7 +232,7 @@ fn cosines(tokens: &[f32], others: &[f32], dim: usize) -> Vec<f32> {
     cosines
 }
 
-/// Makes every row of `[N, D]` one of length 1; zeros stay.
+/// Scales every row of `tokens` `[N, D]` to length 1; rows of zeros stay.
 fn normalise_rows(tokens: &mut [f32], dim: usize) {
     tokens.par_chunks_exact_mut(dim.max(1)).for_each(|token| {
         let square: f64 = token.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
@@ -269,11 +279,11 @@ mod tests {
 
     #[test]
     fn labels_follow_what_they_lie_on() {
-        let recipe = TrackerConfig {
+        let config = TrackerConfig {
             temperature: 0.01,
             ..TrackerConfig::default()
         };
-        let mut tracker = Tracker::new(recipe, GRID, tokens(0), (labels(1, 1), 2));
+        let mut tracker = Tracker::new(config, GRID, tokens(0), (labels(1, 1), 2));
         for by in 1..4 {
             let followed = tracker.propagate(tokens(by));
             assert_eq!(best(&followed), GRID.cols + 1 + by);
@@ -287,13 +297,13 @@ mod tests {
 
     #[test]
     fn what_is_too_far_is_not_asked() {
-        let recipe = TrackerConfig {
+        let config = TrackerConfig {
             radius: 1.0,
             context: 0,
             temperature: 0.01,
             ..TrackerConfig::default()
         };
-        let mut tracker = Tracker::new(recipe, GRID, tokens(0), (labels(1, 1), 2));
+        let mut tracker = Tracker::new(config, GRID, tokens(0), (labels(1, 1), 2));
         assert_eq!(best(&tracker.propagate(tokens(1))), GRID.cols + 2);
         let lost = tracker.propagate(tokens(3));
         assert!(lost[2 * (GRID.cols + 4) + 1] == 0.0, "{lost:?}");

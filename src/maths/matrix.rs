@@ -1,9 +1,10 @@
-//! Matrix products and column statistics of slices, on all threads; one input gives one result, however many there are.
+//! Matrix products (by the `gemm` crate) and column statistics of row-major slices, on all threads. The result does not
+//! depend on the number of threads.
 
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-/// A row-major matrix, or its transpose.
+/// A view of a slice as a row-major matrix, or as its transpose.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a, T> {
     values: &'a [T],
@@ -13,10 +14,10 @@ pub struct Matrix<'a, T> {
 }
 
 impl<'a, T> Matrix<'a, T> {
-    /// `[rows, cols]`, row-major.
+    /// `values` as a matrix `[rows, cols]`, row-major.
     ///
     /// # Panics
-    /// If the values don't fill the shape.
+    /// If there are other than `rows * cols` values.
     pub fn new(values: &'a [T], rows: usize, cols: usize) -> Self {
         assert_eq!(values.len(), rows * cols, "a matrix of {rows} x {cols}");
         Self {
@@ -27,7 +28,7 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
-    /// Its transpose, without moving a number.
+    /// The transpose, as another view of the same values.
     pub fn t(self) -> Self {
         Self {
             transposed: !self.transposed,
@@ -35,7 +36,7 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
-    /// Rows and columns as the product sees them.
+    /// Rows and columns, after transposition.
     fn shape(&self) -> (usize, usize) {
         match self.transposed {
             false => (self.rows, self.cols),
@@ -43,7 +44,7 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
-    /// Column and row strides.
+    /// Column and row strides, after transposition.
     fn strides(&self) -> (isize, isize) {
         match self.transposed {
             false => (1, self.cols as isize),
@@ -52,7 +53,7 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
-/// What products are of.
+/// A number type that products can be computed in.
 pub trait MatrixElement: Copy + From<f32> + Send + Sync + 'static {}
 
 impl MatrixElement for f32 {}
@@ -61,7 +62,7 @@ impl MatrixElement for f64 {}
 /// `out = a b`, row-major; with `add`, `out += a b`.
 ///
 /// # Panics
-/// If the shapes don't fit.
+/// If the inner sides differ, or `out` does not have `m * n` numbers.
 #[allow(unsafe_code)] // The kernels take pointers.
 pub fn matmul<T: MatrixElement>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, add: bool) {
     let ((m, k), (k_of_b, n)) = (a.shape(), b.shape());
@@ -95,7 +96,7 @@ pub fn matmul<T: MatrixElement>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T
     }
 }
 
-/// Means of the `width` columns of `rows`, each of which `fill` writes out. In f64.
+/// Means of the `width` columns of `rows`, in f64; `fill` writes a row's `width` numbers. Zeros if there are no rows.
 pub fn column_means<T: Sync>(
     rows: &[T],
     width: usize,
@@ -104,7 +105,7 @@ pub fn column_means<T: Sync>(
     mapped_column_means(rows, &vec![0.0; width], fill, |v| v)
 }
 
-/// Population deviations of the columns of `rows` from their means, as [`column_means`] gives them.
+/// Population standard deviations of the columns of `rows`, in f64, from their `means` by [`column_means`].
 pub fn column_deviations<T: Sync>(
     rows: &[T],
     means: &[f64],
@@ -114,7 +115,7 @@ pub fn column_deviations<T: Sync>(
     variances.into_iter().map(f64::sqrt).collect()
 }
 
-/// Column means of `f(value - about)`.
+/// Column means of `f(value - about)`, summed in chunks of rows in a fixed order.
 fn mapped_column_means<T: Sync>(
     rows: &[T],
     about: &[f64],

@@ -1,11 +1,14 @@
-//! Percentiles over a stream of values in bounded memory, without chance.
+//! Percentiles over a stream of values in bounded memory, without randomness: of long streams, every 2^n-th value is
+//! kept.
+//!
+//! Interpolation is linear between neighbours, as numpy's default.
 
 use rayon::prelude::*;
 
-/// Values kept; a stream of up to this many gives exact percentiles.
+/// Most values that are kept; percentiles of streams of up to this many are exact.
 const CAPACITY: usize = 1 << 20;
 
-/// Keeps an evenly thinned sample of a stream.
+/// An evenly thinned sample of a stream of unknown length.
 #[derive(Debug, Clone)]
 pub struct StreamSampler {
     values: Vec<f32>,
@@ -24,7 +27,7 @@ impl Default for StreamSampler {
 }
 
 impl StreamSampler {
-    /// Takes the stream's next value.
+    /// Adds the next value of the stream.
     #[inline]
     pub fn push(&mut self, value: f32) {
         // Strides are powers of two: a division would take most of the time.
@@ -35,6 +38,7 @@ impl StreamSampler {
         self.count += 1;
     }
 
+    /// Keeps a value whose index is a multiple of the stride; a full sample is thinned to every second value first.
     fn push_strided(&mut self, value: f32) {
         if self.values.len() == CAPACITY {
             let mut index = 0;
@@ -56,7 +60,7 @@ impl StreamSampler {
     }
 }
 
-/// The values of a stream whose length is known, thinned evenly as a [`StreamSampler`] that sees them all does.
+/// An evenly thinned sample of a stream of known length: the values that a [`StreamSampler`] would keep.
 #[derive(Debug, Clone)]
 pub struct StridedSample {
     values: Vec<f32>,
@@ -64,7 +68,7 @@ pub struct StridedSample {
 }
 
 impl StridedSample {
-    /// Of a stream of `count` values.
+    /// An empty sample of a stream of `count` values.
     pub fn with_stream_len(count: usize) -> Self {
         StridedSample {
             values: Vec::new(),
@@ -72,18 +76,18 @@ impl StridedSample {
         }
     }
 
-    /// How far apart the values are that are to be kept, from the first on.
+    /// Distance in the stream between the values to [push](StridedSample::push), from the first one on.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// Keeps one of those.
+    /// Adds the next value at a multiple of the stride.
     #[inline]
     pub fn push(&mut self, value: f32) {
         self.values.push(value);
     }
 
-    /// Percentiles `q` (0 to 100).
+    /// The percentiles `q` (0 to 100); 0 if the sample is empty.
     pub fn percentiles<const N: usize>(mut self, q: [f64; N]) -> [f32; N] {
         q.map(|q| {
             let Some((low, part)) = percentile_position(self.values.len(), q) else {
@@ -97,19 +101,19 @@ impl StridedSample {
     }
 }
 
-/// Percentiles `q` (0 to 100) of `values`, as a [`StreamSampler`] that sees them gives.
+/// The percentiles `q` (0 to 100) of `values`, as of a [`StreamSampler`] with them; 0 if there are none.
 pub fn percentiles<const N: usize>(values: &[f32], q: [f64; N]) -> [f32; N] {
     let mut thinned = StridedSample::with_stream_len(values.len());
     thinned.values = values.iter().copied().step_by(thinned.stride).collect();
     thinned.percentiles(q)
 }
 
-/// The percentile `q` (0 to 100) of rising values, linear between neighbours as numpy's default; 0 if empty.
+/// The percentile `q` (0 to 100) of values in rising order; 0 if there are none.
 pub fn percentile(sorted: &[f32], q: f64) -> f32 {
     percentile_f64(sorted, q) as f32
 }
 
-/// As [`percentile`], of any floats and in f64.
+/// As [`percentile`], for f32 or f64 and computed in f64.
 pub fn percentile_f64<T: Copy + Into<f64>>(sorted: &[T], q: f64) -> f64 {
     let Some((low, part)) = percentile_position(sorted.len(), q) else {
         return 0.0;
@@ -117,13 +121,15 @@ pub fn percentile_f64<T: Copy + Into<f64>>(sorted: &[T], q: f64) -> f64 {
     interpolate(sorted[low], sorted[(low + 1).min(sorted.len() - 1)], part)
 }
 
-/// Which of `count` rising values lies below the percentile `q`, and how far that is from it to the next.
+/// The index of the value below the percentile `q` among `count` rising values, and the fraction of the way to the
+/// next.
 fn percentile_position(count: usize, q: f64) -> Option<(usize, f64)> {
     let position = q / 100.0 * count.checked_sub(1)? as f64;
     let low = position.floor();
     Some((low as usize, position - low))
 }
 
+/// `low + (high - low) * part`, in f64.
 fn interpolate<T: Into<f64>>(low: T, high: T, part: f64) -> f64 {
     let (low, high) = (low.into(), high.into());
     low + (high - low) * part

@@ -1,42 +1,42 @@
-//! Sampling a grid at other places along its two axes: bilinear with half-pixel centres and clamped edges, as
-//! `interpolate(mode="bilinear", align_corners=False)` has it.
+//! Sampling of a grid at other positions along its two axes: bilinear with half-pixel centres and clamped edges, as in
+//! PyTorch's `interpolate(mode="bilinear", align_corners=False)`.
 
 use std::ops::Range;
 
-/// Where samples lie along one axis of a grid.
+/// Positions of samples along one axis of a grid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SampleAxis {
-    /// Cells of the grid along the axis.
+    /// Number of cells of the grid along the axis.
     pub cells: usize,
-    /// Per sample, its place in cells from the edge: cell `i` covers `[i, i + 1)`.
+    /// Per sample, its position in cells from the edge: cell `i` covers `[i, i + 1)`.
     pub positions: Vec<f32>,
 }
 
-/// The two cells that a sample mixes.
+/// The two cells that a sample interpolates between.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LinearTaps {
-    /// The first cell.
+    /// Index of the first cell.
     pub low: usize,
-    /// The second cell.
+    /// Index of the second cell.
     pub high: usize,
-    /// Weight of the second.
+    /// Weight of the second cell, 0 to 1.
     pub weight: f32,
 }
 
-/// Neighbouring samples that lie between the same two cells: they are mixed many at a time.
+/// Neighbouring samples between the same two cells, which are interpolated together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TapRun {
-    /// The first cell.
+    /// Index of the first cell.
     pub low: usize,
-    /// The second cell.
+    /// Index of the second cell.
     pub high: usize,
-    /// Which samples.
+    /// Indices of the samples.
     pub samples: Range<usize>,
-    /// Their weights of the second cell.
+    /// Weight of the second cell, per sample.
     pub weights: Vec<f32>,
 }
 
-/// The runs of samples with `taps`, in their order.
+/// Groups the samples of `taps` into runs between the same cells, in their order.
 pub fn tap_runs(taps: &[LinearTaps]) -> Vec<TapRun> {
     let mut end = 0;
     taps.chunk_by(|a, b| (a.low, a.high) == (b.low, b.high))
@@ -54,7 +54,7 @@ pub fn tap_runs(taps: &[LinearTaps]) -> Vec<TapRun> {
 }
 
 impl SampleAxis {
-    /// Every cell cut into `factor` samples.
+    /// `factor` samples per cell, evenly spaced.
     pub fn subdivided(cells: usize, factor: usize) -> Self {
         let positions = (0..cells * factor)
             .map(|i| (i as f32 + 0.5) / factor as f32)
@@ -62,7 +62,7 @@ impl SampleAxis {
         Self { cells, positions }
     }
 
-    /// `samples` pixels that together cover the `cells`.
+    /// `samples` evenly spaced samples over all `cells`.
     pub fn stretched(cells: usize, samples: usize) -> Self {
         let positions = (0..samples)
             .map(|i| (i as f32 + 0.5) * cells as f32 / samples as f32)
@@ -70,11 +70,11 @@ impl SampleAxis {
         Self { cells, positions }
     }
 
-    /// Samples between cell centres.
+    /// The taps for bilinear interpolation between cell centres, clamped at the edges.
     pub fn bilinear(&self) -> Vec<LinearTaps> {
         let last = self.cells - 1;
-        let taps = |&place: &f32| {
-            let centre = (place - 0.5).clamp(0.0, last as f32);
+        let taps = |&position: &f32| {
+            let centre = (position - 0.5).clamp(0.0, last as f32);
             let low = centre as usize;
             LinearTaps {
                 low,
@@ -85,11 +85,11 @@ impl SampleAxis {
         self.positions.iter().map(taps).collect()
     }
 
-    /// The cell that each sample lies in.
+    /// The cell of each sample, as taps with weight 0.
     pub fn nearest(&self) -> Vec<LinearTaps> {
         let last = self.cells - 1;
-        let taps = |&place: &f32| {
-            let low = (place as usize).min(last);
+        let taps = |&position: &f32| {
+            let low = (position as usize).min(last);
             LinearTaps {
                 low,
                 high: low,
@@ -100,7 +100,7 @@ impl SampleAxis {
     }
 }
 
-/// `out = upper + (lower - upper) * weight`, the first half of a bilinear sample.
+/// `out = upper + (lower - upper) * weight`: interpolation between two rows, the first half of a bilinear sample.
 #[inline]
 pub fn mix_rows(out: &mut [f32], upper: &[f32], lower: &[f32], weight: f32) {
     for ((o, &a), &b) in out.iter_mut().zip(upper).zip(lower) {

@@ -1,23 +1,26 @@
-//! A [`Codebook`] as the bytes of one self-describing file, tied to the model whose features it was fitted to.
+//! A [`Codebook`] as the bytes of one self-describing safetensors file, tied to the model whose features it was fitted
+//! to.
+//!
+//! Tensors: `centres` `[k, D]` and `variance` `[1]`, in f64; [`CodebookInfo`] as JSON in the metadata.
 
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::cluster::{Codebook, MIN_VARIANCE};
+use crate::analysis::cluster::codebook::{Codebook, MAX_CLUSTERS, MIN_VARIANCE};
 use crate::analysis::fit_file::{self, FitFile, FitFileKind, NamedTensor};
 use crate::error::Result;
 
 /// The file's JSON, under the key `dino.clusters`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodebookInfo {
-    /// Version of this format.
+    /// Version of the format; this version of dino reads and writes 1.
     pub format: u32,
-    /// The model's name.
+    /// Name of the backbone.
     pub model: String,
-    /// The model's tensor fingerprint; another model's features have other directions.
+    /// Fingerprint of the backbone's tensors; the features of another one have other directions.
     pub fingerprint: String,
-    /// The block the tokens came from.
+    /// 0-based block whose tokens were clustered.
     pub block: usize,
-    /// Whether the final norm was applied.
+    /// Whether the final LayerNorm was applied to them.
     pub norm: bool,
 }
 
@@ -27,10 +30,10 @@ const FILE_KIND: FitFileKind = FitFileKind {
     flag: "--save-codebook",
 };
 
-/// Clusters that a file may hold; ids of classes are 16 bits wide.
-pub const MAX_CLUSTERS: usize = 1024;
-
 /// Serialises `codebook`.
+///
+/// # Errors
+/// [`Error::Model`](crate::Error::Model) if it has numbers that are not finite.
 pub fn to_bytes(info: &CodebookInfo, codebook: &Codebook) -> Result<Vec<u8>> {
     let centres: Vec<f64> = codebook.centres.iter().map(|&v| f64::from(v)).collect();
     let tensors = [
@@ -40,7 +43,10 @@ pub fn to_bytes(info: &CodebookInfo, codebook: &Codebook) -> Result<Vec<u8>> {
     fit_file::to_bytes(FILE_KIND, info, &tensors)
 }
 
-/// Reads what [`to_bytes`] wrote. The errors say what is wrong with the file, without its name.
+/// Reads a file of [`to_bytes`].
+///
+/// # Errors
+/// A message without the file's name: not such a file, another format, or impossible numbers.
 pub fn from_bytes(bytes: &[u8]) -> Result<(CodebookInfo, Codebook), String> {
     let (info, file): (CodebookInfo, _) = FitFile::open(FILE_KIND, bytes)?;
     if info.format != 1 {

@@ -1,14 +1,13 @@
-//! Fitting a [`Codebook`] to the tokens of one or many photos, on a sample of their patches.
+//! Fits a [`Codebook`] to the tokens of one or many photos, on a sample of their patches.
 //!
 //! The sample bounds memory and time, however many photos there are. It is clustered in its leading principal
-//! components, which hold what k-means looks for (Ding and He, 2004) without the noise of the others. Everything random
-//! comes from fixed seeds: the same photos give the same clusters.
+//! components, which span the solution of relaxed k-means (Ding and He, 2004) without the noise of the others.
+//! Everything random comes from fixed seeds: the same photos give the same clusters.
 //!
-//! [`ClusterCount::Auto`] goes by the silhouette, from three clusters on: two nearly always have the best one of all,
-//! since nothing in these features is as distinct as a photo's subject and its ground, which says nothing about the
-//! parts of either. Of numbers that separate about equally well the largest is taken, which says the most. BIC is of
-//! no use here: neighbouring patches are much alike, so that a likelihood that counts each of them asks for ever more
-//! clusters.
+//! [`ClusterCount::Auto`] compares mean silhouettes, from three clusters on: two nearly always have the best one, since
+//! nothing in these features is as distinct as a photo's subject and its background, which says nothing about the parts
+//! of either. Among counts that separate about equally well the largest is taken. BIC does not work here: neighbouring
+//! patches are much alike, so that a likelihood that counts each of them favours ever more clusters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,17 +15,17 @@ use std::str::FromStr;
 use linfa::DatasetBase;
 use linfa::prelude::{Fit, ParamGuard};
 use linfa_clustering::KMeans;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
-use crate::analysis::cluster::file::MAX_CLUSTERS;
+use crate::analysis::cluster::codebook::{Codebook, MAX_CLUSTERS, MIN_VARIANCE, dot, l2_norm};
+use crate::analysis::cluster::sample::{sample_patches, subsample_rows};
 use crate::analysis::cluster::silhouette::PairwiseDistances;
-use crate::analysis::cluster::{Codebook, MIN_VARIANCE, dot, norm};
 use crate::analysis::pca::{Basis, Moments, TokenSpool};
 use crate::error::{Error, Result};
 
 /// Patches that the centres are fitted to: 12 MB of ViT-S tokens, and a second or two of work.
 const FIT_PATCHES: usize = 8_192;
-/// Patches that the principal components are found from.
+/// Patches of the sample that the principal components are computed from.
 const PCA_PATCHES: usize = 4_096;
 /// Principal components that are kept.
 const COMPONENTS: usize = 64;
@@ -34,19 +33,19 @@ const COMPONENTS: usize = 64;
 const SILHOUETTE_PATCHES: usize = 2_048;
 /// The numbers of clusters that [`ClusterCount::Auto`] tries.
 const AUTO_COUNTS: std::ops::RangeInclusive<usize> = 3..=12;
-/// Silhouettes from this part of the best one on are about as good.
+/// A silhouette of at least this share of the best one counts as about equally good.
 const SILHOUETTE_SHARE: f64 = 0.95;
-/// Starts of k-means; the best end is kept.
+/// Runs of k-means from different starts; the one with the least inertia is kept.
 const RESTARTS: usize = 4;
-/// Rounds of k-means at most.
+/// Most iterations of a run of k-means.
 const MAX_ITERATIONS: u64 = 100;
 
 /// How many clusters to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClusterCount {
-    /// This many.
+    /// This number, 2 to [`MAX_CLUSTERS`].
     Exactly(usize),
-    /// As many, from 3 to 12, as still separate the patches about as well as any, by their silhouettes.
+    /// The largest number from 3 to 12 that separates the patches about as well as the best one, by mean silhouette.
     Auto,
 }
 
@@ -64,7 +63,7 @@ impl FromStr for ClusterCount {
     }
 }
 
-/// As [`ClusterCount::from_str`] reads it.
+/// In the syntax that [`ClusterCount::from_str`] parses.
 impl fmt::Display for ClusterCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -74,19 +73,21 @@ impl fmt::Display for ClusterCount {
     }
 }
 
-/// A codebook and how it came about.
+/// The result of [`fit()`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterFit {
-    /// The clusters.
+    /// The fitted centres.
     pub codebook: Codebook,
-    /// For [`ClusterCount::Auto`], each number that was tried and its mean silhouette.
+    /// For [`ClusterCount::Auto`], each number of clusters that was tried, with its mean silhouette (-1 to 1); else
+    /// empty.
     pub silhouettes: Vec<(usize, f64)>,
 }
 
-/// Fits clusters to everything in `spool`; `tick` is called with how many numbers of clusters of how many were tried.
+/// Fits clusters to all tokens in `spool`. With [`ClusterCount::Auto`], `tick(tried, all)` is called after each number
+/// of clusters.
 ///
 /// # Errors
-/// If there are fewer patches than clusters, or the spool cannot be read; what `tick` returns.
+/// [`Error::Usage`] if there are fewer patches than clusters; if the spool cannot be read; those of `tick`.
 pub fn fit(
     spool: &mut TokenSpool,
     count: ClusterCount,
@@ -115,7 +116,7 @@ pub fn fit(
     })
 }
 
-/// The principal components of a sample.
+/// The leading principal components of a sample.
 struct PrincipalSpace {
     /// `[D]`.
     mean: Array1<f32>,
@@ -124,6 +125,7 @@ struct PrincipalSpace {
 }
 
 impl PrincipalSpace {
+    /// The space of a sample of tokens `[n, D]`.
     fn fit(sample: ArrayView2<'_, f32>) -> Result<Self> {
         let mut moments = Moments::new(sample.ncols());
         let rows = subsample_rows(sample, PCA_PATCHES);
@@ -138,13 +140,15 @@ impl PrincipalSpace {
         })
     }
 
+    /// Tokens `[n, D]` to coordinates `[n, components]`.
     fn project(&self, rows: ArrayView2<'_, f32>) -> Array2<f32> {
         let projected = (&rows - &self.mean).dot(&self.components.t());
-        // Rows are read as slices.
+        // In standard layout, so that rows can be read as slices.
         projected.as_standard_layout().into_owned()
     }
 
-    /// From clusters in this space to those of tokens; distances differ by what all clusters share.
+    /// Maps clusters in this space back to the space of tokens. Distances there differ by a constant that all clusters
+    /// share.
     fn unproject(&self, clusters: Codebook) -> Codebook {
         let centres = clusters.centres.chunks_exact(clusters.dim());
         let lifted = centres.flat_map(|centre| {
@@ -158,17 +162,17 @@ impl PrincipalSpace {
     }
 }
 
-/// Tries all numbers of clusters; with the best ones, what each number scored.
+/// Tries all of [`AUTO_COUNTS`]: the chosen clusters, and each number's mean silhouette.
 fn fit_best_count(
     sample: ArrayView2<'_, f32>,
     tick: &dyn Fn(usize, usize) -> Result<()>,
 ) -> Result<(Codebook, Vec<(usize, f64)>)> {
-    let judged = subsample_rows(sample, SILHOUETTE_PATCHES);
-    let distances = PairwiseDistances::between(judged.view());
+    let scored = subsample_rows(sample, SILHOUETTE_PATCHES);
+    let distances = PairwiseDistances::between(scored.view());
     let mut tried = Vec::new();
     for k in AUTO_COUNTS.filter(|&k| k <= sample.nrows()) {
         let codebook = k_means(sample, k)?;
-        let labels: Vec<usize> = judged
+        let labels: Vec<usize> = scored
             .rows()
             .into_iter()
             .map(|row| nearest(&codebook, row.as_slice().unwrap_or_default()))
@@ -178,7 +182,7 @@ fn fit_best_count(
     }
     let silhouettes = tried.iter().map(|(s, codebook)| (codebook.k, *s)).collect();
     let best = tried.iter().map(|(s, _)| *s).fold(f64::MIN, f64::max);
-    // Where even the best is below 0, nothing is about as good.
+    // Where even the best silhouette is below 0, only it is good enough.
     let is_good = |s: f64| s == best || s >= SILHOUETTE_SHARE * best.max(0.0);
     match tried.into_iter().rfind(|(s, _)| is_good(*s)) {
         Some((_, codebook)) => Ok((codebook, silhouettes)),
@@ -188,7 +192,7 @@ fn fit_best_count(
     }
 }
 
-/// k-means of the rows.
+/// k-means of the rows of `sample`, the largest cluster first.
 fn k_means(sample: ArrayView2<'_, f32>, k: usize) -> Result<Codebook> {
     let failed = |e: &dyn fmt::Display| Error::Model(format!("k-means failed: {e}"));
     // Without a generator of its own it starts from linfa's fixed seed.
@@ -208,7 +212,7 @@ fn k_means(sample: ArrayView2<'_, f32>, k: usize) -> Result<Codebook> {
     Ok(sort_by_size(unordered, sample))
 }
 
-/// Puts the largest cluster first, and measures the variance.
+/// The codebook with the largest cluster first, and with its variance over `sample`.
 fn sort_by_size(codebook: Codebook, sample: ArrayView2<'_, f32>) -> Codebook {
     let labels: Vec<usize> = sample
         .rows()
@@ -231,7 +235,7 @@ fn sort_by_size(codebook: Codebook, sample: ArrayView2<'_, f32>) -> Codebook {
     }
 }
 
-/// The mean variance around the centres along one direction of the space that they span.
+/// The mean variance of the patches around their centres along one direction of the space that the centres span.
 fn mean_variance(codebook: &Codebook, sample: ArrayView2<'_, f32>, labels: &[usize]) -> f32 {
     let basis = centre_span_basis(codebook);
     if basis.is_empty() {
@@ -247,28 +251,28 @@ fn mean_variance(codebook: &Codebook, sample: ArrayView2<'_, f32>, labels: &[usi
     {
         mean.assign(&basis.dot(&ArrayView1::from(centre)));
     }
-    for (place, &label) in along.rows().into_iter().zip(labels) {
-        let off = &place - &means.row(label);
+    for (row, &label) in along.rows().into_iter().zip(labels) {
+        let off = &row - &means.row(label);
         sum += f64::from(off.dot(&off));
     }
     (sum / (sample.nrows() * basis.nrows()) as f64) as f32
 }
 
-/// An orthonormal basis, in rows, of the differences between the centres, by Gram and Schmidt.
+/// An orthonormal basis, in rows, of the differences between the centres, by the Gram-Schmidt process.
 fn centre_span_basis(codebook: &Codebook) -> Array2<f32> {
     let dim = codebook.dim();
     let (first, others) = codebook.centres.split_at(dim);
     let mut basis: Vec<Vec<f32>> = Vec::new();
     for centre in others.chunks_exact(dim) {
         let mut rest: Vec<f32> = centre.iter().zip(first).map(|(a, b)| a - b).collect();
-        // Twice, for the digits that the first time loses.
+        // Twice, to recover the digits that cancellation loses the first time.
         for _ in 0..2 {
             for known in &basis {
                 let part = dot(&rest, known);
                 rest.iter_mut().zip(known).for_each(|(r, k)| *r -= part * k);
             }
         }
-        let length = norm(&rest);
+        let length = l2_norm(&rest);
         if length > 1e-4 {
             rest.iter_mut().for_each(|r| *r /= length);
             basis.push(rest);
@@ -278,7 +282,7 @@ fn centre_span_basis(codebook: &Codebook) -> Array2<f32> {
     Array2::from_shape_vec((basis.len(), dim), flat).unwrap_or_else(|_| Array2::zeros((0, dim)))
 }
 
-/// The nearest centre.
+/// The index of the centre nearest to `row`.
 fn nearest(codebook: &Codebook, row: &[f32]) -> usize {
     let mut best = (0, f32::INFINITY);
     for (label, centre) in codebook.centres.chunks_exact(codebook.dim()).enumerate() {
@@ -290,55 +294,11 @@ fn nearest(codebook: &Codebook, row: &[f32]) -> usize {
     best.0
 }
 
-/// At most `most` patches, normalised to length 1, spread evenly over all photos.
-fn sample_patches(spool: &mut TokenSpool, most: usize) -> Result<Array2<f32>> {
-    let dim = spool.dim();
-    let total = spool.patches();
-    let mut wanted = stratified_indices(total, most).peekable();
-    let mut values = Vec::with_capacity(total.min(most) * dim);
-    let mut first = 0;
-    for index in 0..spool.len() {
-        let (grid, tokens) = spool.read(index)?;
-        while let Some(place) = wanted.next_if(|place| *place < first + grid.len()) {
-            let token = &tokens[(place - first) * dim..][..dim];
-            let length = norm(token);
-            values.extend(token.iter().map(|v| v / length));
-        }
-        first += grid.len();
-    }
-    let rows = values.len() / dim;
-    Array2::from_shape_vec((rows, dim), values)
-        .map_err(|e| Error::Model(format!("the sample of patches: {e}")))
-}
-
-/// `most` of `total` places in rising order, one anywhere in each of `most` equal stretches: a fixed step would fall
-/// into step with the columns of the grids.
-fn stratified_indices(total: usize, most: usize) -> impl Iterator<Item = usize> {
-    let count = total.min(most);
-    (0..count).map(move |i| {
-        let (start, end) = (i * total / count, (i + 1) * total / count);
-        start + (splitmix64(i as u64) % (end - start) as u64) as usize
-    })
-}
-
-/// The finaliser of SplitMix64: well-mixed bits for every number.
-fn splitmix64(number: u64) -> u64 {
-    let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// At most `most` of the rows.
-fn subsample_rows(rows: ArrayView2<'_, f32>, most: usize) -> Array2<f32> {
-    let chosen: Vec<usize> = stratified_indices(rows.nrows(), most).collect();
-    rows.select(Axis(0), &chosen)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::analysis::cluster::sample::splitmix64;
     use crate::model::input::Grid;
 
     /// Two photos of 20 x 20 patches around five directions with some noise, of very different lengths; the first
@@ -407,20 +367,6 @@ mod tests {
         let sample = Array2::from_shape_vec((4, 2), rows).unwrap();
         let found = mean_variance(&codebook, sample.view(), &[0, 0, 1, 1]);
         assert!((found - 0.01).abs() < 1e-6, "{found}");
-    }
-
-    #[test]
-    fn samples_are_spread_over_everything() {
-        assert_eq!(
-            stratified_indices(5, 9).collect::<Vec<_>>(),
-            [0, 1, 2, 3, 4]
-        );
-        let chosen: Vec<usize> = stratified_indices(1000, 100).collect();
-        assert!(chosen.is_sorted_by(|a, b| a < b));
-        assert!(chosen.iter().enumerate().all(|(i, place)| place / 10 == i));
-        let columns: std::collections::BTreeSet<_> =
-            chosen.iter().map(|place| place % 10).collect();
-        assert!(columns.len() > 5);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
-/// Euclidean distances between some points, to score many clusterings of them.
+/// Euclidean distances between all pairs of some points, `[n, n]`, to score many clusterings of them.
 #[derive(Debug, Clone)]
 pub struct PairwiseDistances(Array2<f32>);
 

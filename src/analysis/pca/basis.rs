@@ -1,4 +1,7 @@
-//! Principal components: the eigenvectors of a covariance matrix, with signs that do not depend on chance.
+//! Principal components: the eigenvectors of the covariance matrix of tokens, with a fixed convention for their signs.
+//!
+//! Small matrices are decomposed as a whole by the QR iteration; of larger ones, LOBPCG (Knyazev, 2001) finds the
+//! leading eigenvectors alone.
 
 use linfa_linalg::Order;
 use linfa_linalg::lobpcg::{Lobpcg, lobpcg};
@@ -9,30 +12,34 @@ use rayon::prelude::*;
 use crate::analysis::pca::moments::Moments;
 use crate::error::{Error, Result};
 
-/// From this width on only the leading eigenvectors are computed: for 384 it takes a sixth of the time.
+/// The least width of a matrix for LOBPCG; for 384 it takes a sixth of the time of the whole decomposition.
 const LOBPCG_MIN_DIM: usize = 128;
-/// Iterations for those; forty are usual.
+/// Most iterations of LOBPCG; forty are usual.
 const MAX_LOBPCG_STEPS: usize = 150;
-/// Their greatest residual, as a share of the greatest eigenvalue.
+/// The greatest residual of an eigenvector that is accepted, as a share of the greatest eigenvalue.
 const MAX_RESIDUAL: f64 = 1e-10;
-/// The QR iteration needs two or three steps an eigenvalue; this many mean that it does not converge.
+/// Most steps of the QR iteration, which needs two or three per eigenvalue where it converges.
 const MAX_QR_STEPS: usize = 100_000;
 
 /// The leading principal components of a set of tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Basis {
-    /// `[D]`.
+    /// The mean token, `[D]`.
     pub mean: Vec<f64>,
-    /// `[k, D]`, one unit row a component, by falling variance; each row's entry of largest magnitude is positive.
+    /// `[k, D]`, one row of length 1 per component, by falling variance; each row's entry of largest magnitude is
+    /// positive.
     pub components: Vec<f64>,
-    /// `[k]`, variance along each component (divided by n - 1).
+    /// The variance along each component (divided by n - 1), `[k]`.
     pub variances: Vec<f64>,
-    /// Variance over all D directions.
+    /// The sum of the variances along all D directions.
     pub total_variance: f64,
 }
 
 impl Basis {
-    /// The `k` leading components of `moments` (at most D).
+    /// The `k` leading components of `moments`, at most D.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the covariance is not finite, so that it has no eigendecomposition.
     pub fn fit(moments: &Moments, k: usize) -> Result<Self> {
         let dim = moments.mean().len();
         let k = k.min(dim);
@@ -69,7 +76,7 @@ impl Basis {
         &self.components[index * self.dim()..][..self.dim()]
     }
 
-    /// Per component, its share of all variance (0 where there is none).
+    /// Per component, its share of the total variance, 0 to 1 (0 where there is none).
     pub fn explained_variance_ratio(&self) -> Vec<f64> {
         let total = if self.total_variance > 0.0 {
             self.total_variance
@@ -79,8 +86,8 @@ impl Basis {
         self.variances.iter().map(|v| v / total).collect()
     }
 
-    /// Projects `tokens` `[N, D]` on the components `which`: `[N, which.len()]`, divided by the standard
-    /// deviation along each if `whiten`.
+    /// Projects `tokens` `[N, D]`, less the mean, on the components `which`: `[N, which.len()]`, divided by the
+    /// standard deviation along each if `whiten`.
     pub fn project(&self, tokens: &[f32], which: &[usize], whiten: bool) -> Vec<f32> {
         let dim = self.dim();
         let axes: Vec<(&[f64], f64, f64)> = which
@@ -119,10 +126,10 @@ impl Basis {
 /// Tokens that one thread projects at a time.
 const PROJECTION_CHUNK: usize = 256;
 
-/// An eigenvalue and its vector.
+/// An eigenvalue and its eigenvector of length 1.
 type EigenPair = (f64, Vec<f64>);
 
-/// All pairs by falling value.
+/// All eigenpairs by falling eigenvalue.
 fn all_eigenpairs(matrix: &DMatrix<f64>) -> Result<Vec<EigenPair>> {
     let eigen = SymmetricEigen::try_new(matrix.clone(), f64::EPSILON, MAX_QR_STEPS).ok_or_else(|| {
         Error::Model("the covariance of the patch features has no eigendecomposition; are they all finite?".into())
@@ -136,22 +143,23 @@ fn all_eigenpairs(matrix: &DMatrix<f64>) -> Result<Vec<EigenPair>> {
     Ok(pairs)
 }
 
-/// The `k` leading pairs by falling value, iteratively; none for small matrices, and where it does not converge.
+/// The `k` leading eigenpairs by falling eigenvalue, by LOBPCG; `None` for small matrices, and where it does not
+/// converge.
 fn leading_eigenpairs(matrix: &DMatrix<f64>, k: usize) -> Option<Vec<EigenPair>> {
     let dim = matrix.nrows();
     // A few more vectors than wanted make it converge in fewer steps.
-    let tried = k + 3;
+    let block_size = k + 3;
     let scale = matrix.amax();
-    if dim < LOBPCG_MIN_DIM.max(8 * tried) || scale <= 0.0 || !scale.is_finite() {
+    if dim < LOBPCG_MIN_DIM.max(8 * block_size) || scale <= 0.0 || !scale.is_finite() {
         return None;
     }
     // Symmetric, so rows are columns.
     let view = ArrayView2::from_shape((dim, dim), matrix.as_slice()).ok()?;
     let mut random = fastrand::Rng::with_seed(0);
-    let start = Array2::from_shape_fn((dim, tried), |_| random.f64() - 0.5);
+    let start = Array2::from_shape_fn((dim, block_size), |_| random.f64() - 0.5);
     let times = |x: ArrayView2<'_, f64>| view.dot(&x) / scale;
     let tolerance = MAX_RESIDUAL as f32 * 0.1;
-    let found = lobpcg(
+    let result = lobpcg(
         times,
         start,
         |_| (),
@@ -160,12 +168,12 @@ fn leading_eigenpairs(matrix: &DMatrix<f64>, k: usize) -> Option<Vec<EigenPair>>
         MAX_LOBPCG_STEPS,
         Order::Largest,
     );
-    // It also stops, with what it has, when it gets no further.
+    // On an error it returns its last approximation, which may be good enough.
     let Lobpcg {
         eigvals, eigvecs, ..
-    } = match found {
-        Ok(found) => found,
-        Err((_, found)) => found?,
+    } = match result {
+        Ok(converged) => converged,
+        Err((_, stopped)) => stopped?,
     };
     let mut order: Vec<usize> = (0..eigvals.len()).collect();
     order.sort_by(|&a, &b| eigvals[b].total_cmp(&eigvals[a]));
@@ -187,6 +195,7 @@ fn leading_eigenpairs(matrix: &DMatrix<f64>, k: usize) -> Option<Vec<EigenPair>>
     (pairs.len() == k).then_some(pairs)
 }
 
+/// The dot product, in f64.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     // Four sums side by side, so that the additions do not wait for each other.
     let (mut sums, split) = ([0f64; 4], a.len() / 4 * 4);

@@ -1,4 +1,7 @@
 //! A [`Projection`] as the bytes of one self-describing safetensors file, tied to the model it was fitted with.
+//!
+//! Tensors in f64: `mean` `[D]`, `components` `[k, D]`, `variances` `[k]`, `total_variance` `[1]`, the same four with
+//! the prefix `foreground.` where there is a split, and `ranges` `[shown, 2]`; [`BasisInfo`] as JSON in the metadata.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,15 +12,15 @@ use crate::error::Result;
 /// The file's JSON, under the key `dino.pca`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BasisInfo {
-    /// Version of this format.
+    /// Version of the format; this version of dino reads and writes 1.
     pub format: u32,
-    /// The model's name.
+    /// Name of the backbone.
     pub model: String,
-    /// The model's tensor fingerprint; another model's features have other directions.
+    /// Fingerprint of the backbone's tensors; the features of another one have other directions.
     pub fingerprint: String,
-    /// The block the tokens came from.
+    /// 0-based block whose tokens were fitted.
     pub block: usize,
-    /// Whether the final norm was applied.
+    /// Whether the final LayerNorm was applied to them.
     pub norm: bool,
     shown: Vec<usize>,
     whiten: bool,
@@ -30,7 +33,7 @@ struct ForegroundThreshold {
     above: bool,
 }
 
-/// Features are nowhere near it.
+/// The largest mean that a file may have; features are far below it.
 const MAX_FEATURE: f64 = 1e6;
 
 const FILE_KIND: FitFileKind = FitFileKind {
@@ -68,6 +71,9 @@ impl BasisInfo {
 }
 
 /// Serialises `projection`.
+///
+/// # Errors
+/// [`Error::Model`](crate::Error::Model) if it has numbers that are not finite.
 pub fn to_bytes(info: &BasisInfo, projection: &Projection) -> Result<Vec<u8>> {
     let mut tensors = basis_tensors("", &projection.basis);
     if let Some(split) = &projection.foreground {
@@ -86,6 +92,7 @@ pub fn to_bytes(info: &BasisInfo, projection: &Projection) -> Result<Vec<u8>> {
     fit_file::to_bytes(FILE_KIND, info, &tensors)
 }
 
+/// The tensors of `basis`, with `prefix` before their names.
 fn basis_tensors(prefix: &str, basis: &Basis) -> Vec<NamedTensor> {
     let (k, dim) = (basis.variances.len(), basis.dim());
     let named = |name: &str, shape, values: &[f64]| {
@@ -99,7 +106,10 @@ fn basis_tensors(prefix: &str, basis: &Basis) -> Vec<NamedTensor> {
     ]
 }
 
-/// Reads what [`to_bytes`] wrote. The errors say what is wrong with the file, without its name.
+/// Reads a file of [`to_bytes`].
+///
+/// # Errors
+/// A message without the file's name: not such a file, another format, or impossible numbers.
 pub fn from_bytes(bytes: &[u8]) -> Result<(BasisInfo, Projection), String> {
     let (info, file): (BasisInfo, _) = FitFile::open(FILE_KIND, bytes)?;
     if info.format != 1 {
@@ -146,6 +156,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(BasisInfo, Projection), String> {
     Ok((info, projection))
 }
 
+/// Reads the tensors of [`basis_tensors`].
 fn read_basis(file: &FitFile<'_>, prefix: &str) -> Result<Basis, String> {
     let mean = file.read(&format!("{prefix}mean"), 1)?;
     let components = file.read(&format!("{prefix}components"), 2)?;
@@ -159,7 +170,7 @@ fn read_basis(file: &FitFile<'_>, prefix: &str) -> Result<Basis, String> {
             variances.len()
         ));
     }
-    // Directions of length 1, in features of an ordinary size; what lies along them is a part of all.
+    // Components have length 1, means an ordinary size, and no variance exceeds the total.
     let is_direction = |row: &[f64]| {
         let length: f64 = row.iter().map(|v| v * v).sum();
         (length - 1.0).abs() < 1e-3

@@ -1,22 +1,23 @@
-//! Fitting a [`Projection`] to the tokens of one or many photos.
+//! Fits a [`Projection`] to the tokens of one or many photos: components, foreground, and the ranges of the colours.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::analysis::pca::foreground::{BorderCount, ForegroundSplit, otsu_threshold};
-use crate::analysis::pca::{Basis, Moments, Projection, RANGE_PERCENTILES, TokenSpool};
+use crate::analysis::pca::projection::{Projection, RANGE_PERCENTILES};
+use crate::analysis::pca::{Basis, Moments, TokenSpool};
 use crate::error::{Error, Result};
 use crate::maths::StreamSampler;
 use crate::maths::quantile::percentile;
 
-/// Which patches count.
+/// Which patches are foreground, to which components and ranges are fitted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ForegroundRule {
-    /// All of them.
+    /// All patches.
     All,
     /// The side of the first component, split by Otsu's method, that touches the picture's border less.
     Auto,
-    /// Those whose score on the first component is above this.
+    /// Patches whose score on the first component is above this number.
     Above(f64),
 }
 
@@ -35,7 +36,7 @@ impl FromStr for ForegroundRule {
     }
 }
 
-/// As [`ForegroundRule::from_str`] reads it.
+/// In the syntax that [`ForegroundRule::from_str`] parses.
 impl fmt::Display for ForegroundRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -46,21 +47,22 @@ impl fmt::Display for ForegroundRule {
     }
 }
 
-/// What to fit.
+/// Options of [`fit()`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PcaFitOptions {
-    /// 0-based components to show.
+    /// 0-based components to show, in the order red, green, blue.
     pub component_indices: Vec<usize>,
-    /// Divide projections by their standard deviation.
+    /// Whether scores are divided by the standard deviation along their component.
     pub whiten: bool,
-    /// Which patches count.
+    /// Which patches are foreground, to which components and ranges are fitted.
     pub foreground: ForegroundRule,
 }
 
-/// Fits components, foreground and ranges to everything in `spool`.
+/// Fits components, foreground and ranges to all tokens in `spool`.
 ///
 /// # Errors
-/// If a component beyond the width of a token is asked for, there is no foreground, or the spool cannot be read.
+/// [`Error::Usage`] for a component beyond the width of a token and a foreground without patches; [`Error::Model`] if
+/// all patches are alike; if the spool cannot be read.
 pub fn fit(spool: &mut TokenSpool, options: &PcaFitOptions) -> Result<Projection> {
     let components = options
         .component_indices
@@ -102,6 +104,7 @@ pub fn fit(spool: &mut TokenSpool, options: &PcaFitOptions) -> Result<Projection
     Ok(projection)
 }
 
+/// The split of `rule` on the first component of `basis`; `None` for [`ForegroundRule::All`].
 fn split_foreground(
     spool: &mut TokenSpool,
     basis: &Basis,
@@ -148,7 +151,7 @@ fn select_rows(tokens: &[f32], mask: &[bool], dim: usize) -> Vec<f32> {
     rows.flat_map(|(row, _)| row).copied().collect()
 }
 
-/// The robust range of every shown component over the foreground.
+/// The [`RANGE_PERCENTILES`] of every shown component's scores over the foreground.
 fn measure_ranges(spool: &mut TokenSpool, projection: &Projection) -> Result<Vec<(f32, f32)>> {
     let k = projection.component_indices.len();
     let mut samplers = vec![StreamSampler::default(); k];

@@ -1,7 +1,8 @@
-//! The paper's foreground split: the first principal component of all patches separates object from background.
+//! The foreground split of the DINOv2 paper (Oquab et al., 2023): the first principal component of all patches
+//! separates object from background.
 //!
-//! Its sign is arbitrary, so the side that touches the picture's border less is taken as the foreground; Otsu's
-//! method finds the threshold.
+//! Its sign is arbitrary, so the side with the smaller share of patches at the border of the pictures is the
+//! foreground; Otsu's method (1979) finds the threshold.
 
 use crate::analysis::pca::basis::Basis;
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ use crate::model::input::Grid;
 /// A threshold on the first principal component.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForegroundSplit {
-    /// The basis whose first component is looked at.
+    /// The basis whose first component is thresholded.
     pub basis: Basis,
     /// The score that separates the two sides.
     pub threshold: f64,
@@ -19,7 +20,7 @@ pub struct ForegroundSplit {
 }
 
 impl ForegroundSplit {
-    /// Per token of `[N, D]`, whether it is foreground.
+    /// Whether each of `tokens` `[N, D]` is foreground, `[N]`.
     pub fn mask(&self, tokens: &[f32]) -> Vec<bool> {
         let scores = self.basis.project(tokens, &[0], false);
         scores
@@ -29,15 +30,17 @@ impl ForegroundSplit {
     }
 }
 
-/// How many patches, and how many of them at the picture's border, lie above and below a threshold.
+/// Numbers of patches above and below a threshold, and how many of them lie at the border of their picture.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BorderCount {
+    /// All patches above, and those at the border.
     above: (u64, u64),
+    /// All patches not above, and those at the border.
     below: (u64, u64),
 }
 
 impl BorderCount {
-    /// Counts one picture's `scores`, `[rows * cols]`.
+    /// Adds the patches of one picture by their `scores` `[rows * cols]`.
     pub fn add(&mut self, scores: &[f32], grid: Grid, threshold: f64) {
         for (index, &score) in scores.iter().enumerate() {
             let (y, x) = (index / grid.cols, index % grid.cols);
@@ -59,8 +62,11 @@ impl BorderCount {
     }
 }
 
-/// Otsu's threshold of rising values: the split with the largest variance between its two sides, halfway
+/// Otsu's threshold of values in rising order: the split with the largest variance between its two sides, halfway
 /// between the two neighbours.
+///
+/// # Errors
+/// [`Error::Model`] if all values are equal, or there are none.
 pub fn otsu_threshold(sorted: &[f32]) -> Result<f64> {
     let n = sorted.len();
     let total: f64 = sorted.iter().map(|&v| f64::from(v)).sum();

@@ -1,7 +1,7 @@
 //! Mean and covariance of patch tokens, accumulated in f64 one image at a time.
 //!
-//! Each image is centred on its own mean before its outer products are summed, and merged by Chan, Golub and
-//! LeVeque's update, so ten thousand photos lose no digits and need no more memory than one.
+//! Each chunk of tokens is centred on its own mean before its outer products are summed, and merged by the update of
+//! Chan, Golub and LeVeque (1979), so ten thousand photos lose no digits and need no more memory than one.
 
 use nalgebra::DMatrix;
 use rayon::prelude::*;
@@ -11,7 +11,7 @@ use crate::maths::matrix::{Matrix, matmul};
 /// Rows that are converted to f64 at a time.
 const CHUNK: usize = 2048;
 
-/// Columns whose means one thread takes at a time.
+/// Columns whose means one thread computes at a time.
 const COLUMNS: usize = 64;
 
 /// Count, mean and scatter matrix of a set of token rows.
@@ -23,7 +23,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// No rows yet, of width `dim`.
+    /// The moments of no rows, of width `dim`.
     pub fn new(dim: usize) -> Self {
         Self {
             count: 0,
@@ -32,12 +32,12 @@ impl Moments {
         }
     }
 
-    /// Rows seen.
+    /// Number of rows added.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The mean row.
+    /// The mean row, `[D]`; zeros without rows.
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
@@ -59,6 +59,7 @@ impl Moments {
         }
     }
 
+    /// Adds at most [`CHUNK`] rows.
     fn add_chunk(&mut self, tokens: &[f32]) {
         let dim = self.mean.len();
         let n = tokens.len() / dim;
@@ -75,7 +76,7 @@ impl Moments {
                 }
             });
         let rows = Matrix::new(&centred, n, dim);
-        // Symmetric, so it is the same by rows and by columns.
+        // The product is symmetric, so nalgebra's column-major matrix takes it as it is.
         matmul(self.scatter.as_mut_slice(), rows.t(), rows, true);
 
         let total = self.count + n as u64;
@@ -99,7 +100,7 @@ impl Moments {
     }
 }
 
-/// Means of the columns of `tokens` `[n, dim]`; each is summed by rows, however many threads there are.
+/// Means of the columns of `tokens` `[n, dim]`; each is summed in the order of rows, whatever the number of threads.
 fn mean_of(tokens: &[f32], n: usize, dim: usize) -> Vec<f64> {
     let mut mean = vec![0f64; dim];
     let columns = mean.par_chunks_mut(COLUMNS).enumerate();

@@ -1,10 +1,11 @@
-//! Patch tokens of many photos, which a joint fit needs twice or more.
+//! The patch tokens of many photos, kept for a joint fit that reads them twice or more: in memory up to a limit, then
+//! in an unnamed temporary file ([`FloatSpool`]).
 
 use crate::error::Result;
 use crate::model::input::Grid;
 use crate::system::files::spool::FloatSpool;
 
-/// A sequence of token matrices.
+/// The token matrices `[rows * cols, D]` of photos in the order in which they were pushed.
 #[derive(Debug)]
 pub struct TokenSpool {
     tokens: FloatSpool,
@@ -13,7 +14,7 @@ pub struct TokenSpool {
 }
 
 impl TokenSpool {
-    /// Empty, for tokens of width `dim`.
+    /// An empty spool for tokens of width `dim`.
     pub fn new(dim: usize) -> Self {
         Self {
             tokens: FloatSpool::new("patch features", "--fit each"),
@@ -22,30 +23,33 @@ impl TokenSpool {
         }
     }
 
-    /// Width of a token.
+    /// Width of a token (D).
     pub fn dim(&self) -> usize {
         self.dim
     }
 
-    /// Photos kept.
+    /// Number of photos.
     pub fn len(&self) -> usize {
         self.grids.len()
     }
 
-    /// Whether no photo is kept.
+    /// Whether there is no photo.
     pub fn is_empty(&self) -> bool {
         self.grids.is_empty()
     }
 
-    /// Patches of all photos.
+    /// Number of patches of all photos.
     pub fn patches(&self) -> usize {
         self.grids.iter().map(|grid| grid.len()).sum()
     }
 
-    /// Keeps one photo's `tokens` `[rows * cols, D]`.
+    /// Appends the `tokens` `[rows * cols, D]` of one photo.
     ///
     /// # Errors
     /// If the temporary file cannot be written.
+    ///
+    /// # Panics
+    /// If `tokens` does not have `rows * cols * D` numbers.
     pub fn push(&mut self, grid: Grid, tokens: &[f32]) -> Result<()> {
         assert_eq!(
             tokens.len(),
@@ -57,7 +61,7 @@ impl TokenSpool {
         Ok(())
     }
 
-    /// The tokens of photo `index`, in the order they were pushed.
+    /// The grid and the tokens of photo `index`, counted from 0 in the order of [`TokenSpool::push`].
     ///
     /// # Errors
     /// If the temporary file cannot be read.

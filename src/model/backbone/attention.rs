@@ -1,4 +1,7 @@
-//! How much the cls token attends to every other token in one block: what DINO's own figures show.
+//! How much the cls token attends to every token in one block, head by head, as in the figures of DINO (Caron et al.,
+//! 2021).
+//!
+//! Pixels `[B, 3, H, W]` and a block in; one [`ClsAttention`] per photo out, the softmax row of the cls token's query.
 
 use candle_core::Tensor;
 
@@ -6,30 +9,32 @@ use crate::error::{Error, Result};
 #[cfg(feature = "cuda")]
 use crate::model::backbone::block::cls_attention_weights;
 use crate::model::backbone::constant;
-use crate::model::backbone::tensor_source::with_floats;
-use crate::model::backbone::vit::{Backbone, Executor};
+use crate::model::backbone::executor::Executor;
+use crate::model::backbone::float_values::with_floats;
+use crate::model::backbone::vit::Backbone;
 use crate::model::input::Grid;
 
-/// One photo's attention of the cls token in one block.
+/// The attention of the cls token of one photo in one block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClsAttention {
     /// `[heads, 1 + registers + rows * cols]`, each head's row a softmax that sums to 1: cls, registers, patches.
     weights: Vec<f32>,
-    /// Attention heads.
+    /// Number of attention heads.
     pub heads: usize,
-    /// The cls token and the registers.
+    /// Number of special tokens: the cls token and the registers.
     specials: usize,
-    /// The patches.
+    /// The patch grid of the input.
     pub grid: Grid,
 }
 
 impl ClsAttention {
-    /// A head's weights of the cls token itself and of the registers, in this order.
+    /// The weights that `head` gives to the cls token itself and to the registers, in this order: `[1 + R]`, 0 to 1.
     pub fn specials(&self, head: usize) -> &[f32] {
         &self.row(head)[..self.specials]
     }
 
-    /// A head's weights of the patches, `[rows * cols]`; what is missing to 1 went to cls and registers.
+    /// The weights that `head` gives to the patches, `[rows * cols]`, 0 to 1; with [`ClsAttention::specials`] they sum
+    /// to 1.
     pub fn patches(&self, head: usize) -> &[f32] {
         &self.row(head)[self.specials..]
     }
@@ -45,7 +50,7 @@ impl ClsAttention {
             .collect()
     }
 
-    /// The weight of every token if all were attended to alike.
+    /// The weight of every token if all had the same one: one divided by the number of tokens.
     pub fn uniform_weight(&self) -> f32 {
         1.0 / (self.specials + self.grid.len()) as f32
     }
@@ -57,14 +62,16 @@ impl ClsAttention {
 }
 
 impl Backbone {
-    /// Runs normalised RGB `pixels` `[B, 3, H, W]` (sides multiples of the patch size) up to `block` and returns what its
-    /// cls token attends to, for each photo. Of the block itself no more is computed than that.
+    /// Runs normalised RGB `pixels` `[B, 3, H, W]` (sides multiples of the patch size) up to `block` and returns the
+    /// attention of its cls token for each photo. Of `block` itself, nothing beyond queries, keys and values is
+    /// computed.
     ///
     /// # Errors
-    /// [`Error::Model`] for a block that is not there or sides that do not fit, [`Error::Tensor`] if the device fails.
+    /// [`Error::Model`] for a block beyond the depth, sides that are no multiples of the patch size, or weights that
+    /// are not finite; [`Error::Tensor`] if the device fails.
     pub fn cls_attention(&self, pixels: &Tensor, block: usize) -> Result<Vec<ClsAttention>> {
         self.check_block(block)?;
-        let grid = self.patch_grid(pixels)?;
+        let grid = self.embeddings.patch_grid(pixels)?;
         let weights = match &self.executor {
             Executor::Cpu(network) => {
                 let positions = self.position_embedding(grid)?;
@@ -88,7 +95,7 @@ impl Backbone {
                     .ok_or_else(|| Error::Model(format!("this backbone has no block {block}")))?;
                 let x = before
                     .iter()
-                    .try_fold(self.prepare_tokens(pixels, grid)?, |x, block| {
+                    .try_fold(self.embeddings.prepare_tokens(pixels, grid)?, |x, block| {
                         block.forward(&x)
                     })?;
                 own.cls_attention(&x)?.flatten_all()?.to_vec1()?

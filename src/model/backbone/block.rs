@@ -1,6 +1,9 @@
-//! One transformer block by candle's tensors, for GPUs: attention and feed-forward network, each a residual branch.
+//! One transformer block by candle's tensor operations, for devices and number types without kernels of this crate.
 //!
-//! `x += ls1 * attn(norm1(x)); x += ls2 * ffn(norm2(x))`, names as in facebookresearch/dinov2.
+//! `x += ls1 * attn(norm1(x)); x += ls2 * ffn(norm2(x))` with tokens `x` `[B, N, D]` and names as in
+//! facebookresearch/dinov2. `attn` is `proj(softmax(q k^T / sqrt(head_dim)) v)` for each head; `ffn` is
+//! `fc2(gelu(fc1(x)))` with the exact (erf) GELU, or `w3(silu(x1) * x2)`; `ls1` and `ls2` are the per-channel factors
+//! of LayerScale (Touvron et al., 2021), which DINO v1 has not.
 
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module, ops};
@@ -8,11 +11,11 @@ use candle_nn::{LayerNorm, Linear, Module, ops};
 use crate::model::backbone::config::{BackboneConfig, Ffn};
 use crate::model::backbone::tensor_source::TensorSource;
 
-/// Bytes of attention scores held at once: rows of queries are taken in chunks that stay under it, so memory
-/// grows with the number of tokens, not with its square.
+/// Bytes of attention scores held at once. Queries are taken in chunks whose scores stay below this, so memory grows
+/// with the number of tokens and not with its square.
 const SCORE_BYTES: usize = 64 << 20;
 
-/// A transformer block.
+/// The weights of a transformer block.
 #[derive(Debug, Clone)]
 pub struct Block {
     norm1: LayerNorm,
@@ -24,6 +27,7 @@ pub struct Block {
 }
 
 impl Block {
+    /// Reads block `index` from the tensors `blocks.{index}.*`.
     pub(super) fn new(
         weights: &PrefixedWeights,
         index: usize,
@@ -59,25 +63,23 @@ impl Block {
         })
     }
 
-    /// `[B, N, D]` to `[B, N, D]`.
+    /// Runs tokens `[B, N, D]` through both residual branches: `[B, N, D]`.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let branch = self.attn.forward(&self.norm1.forward(x)?)?;
         let x = (x + apply_layer_scale(branch, &self.ls1)?)?;
         let branch = self.ffn.forward(&self.norm2.forward(&x)?)?;
         x + apply_layer_scale(branch, &self.ls2)?
     }
-}
 
-impl Block {
-    /// What the first token of `x` `[B, N, D]` attends to: `[B, heads, N]`, as f32.
+    /// The attention weights of the first token of `x` `[B, N, D]`: `[B, heads, N]`, as f32.
     pub(super) fn cls_attention(&self, x: &Tensor) -> Result<Tensor> {
         let qkv = self.attn.qkv.forward(&self.norm1.forward(x)?)?;
         cls_attention_weights(&qkv, self.attn.heads)
     }
 }
 
-/// The softmax of the first token's scores: queries, keys and values `[B, N, 3 * D]` to `[B, H, N]`, in f32 whatever
-/// the number type.
+/// The attention weights of the first token, from queries, keys and values `[B, N, 3 * D]`: `[B, H, N]`, computed in
+/// f32 whatever the number type.
 pub(super) fn cls_attention_weights(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     let (b, n, width) = qkv.dims3()?;
     let d = width / 3;
@@ -95,7 +97,8 @@ pub(super) fn cls_attention_weights(qkv: &Tensor, heads: usize) -> Result<Tensor
     ops::softmax_last_dim(&q.matmul(&k)?)?.squeeze(2)
 }
 
-/// A branch times its LayerScale, where there is one.
+/// A branch `[B, N, D]` times its LayerScale factors `[D]`, in models that have them. The other executors fold the
+/// factors into weights, see [`executor`](super::executor).
 fn apply_layer_scale(branch: Tensor, gamma: &Option<Tensor>) -> Result<Tensor> {
     match gamma {
         Some(gamma) => branch.broadcast_mul(gamma),
@@ -103,6 +106,7 @@ fn apply_layer_scale(branch: Tensor, gamma: &Option<Tensor>) -> Result<Tensor> {
     }
 }
 
+/// Multi-head self-attention.
 #[derive(Debug, Clone)]
 struct Attention {
     qkv: Linear,
@@ -115,7 +119,7 @@ impl Attention {
         self.proj.forward(&self.attend(&self.qkv.forward(x)?)?)
     }
 
-    /// `[B, N, 3 * D]` to `[B, N, D]`, by single tensor operations.
+    /// Softmax attention of queries, keys and values `[B, N, 3 * D]`, heads side by side: `[B, N, D]`.
     fn attend(&self, qkv: &Tensor) -> Result<Tensor> {
         let (b, n, width) = qkv.dims3()?;
         let d = width / 3;
@@ -146,6 +150,7 @@ impl Attention {
     }
 }
 
+/// The feed-forward network, see [`Ffn`].
 #[derive(Debug, Clone)]
 enum FeedForward {
     Mlp { fc1: Linear, fc2: Linear },
@@ -164,7 +169,7 @@ impl FeedForward {
     }
 }
 
-/// A checkpoint seen from one prefix, on one device and in one dtype.
+/// Tensors of a [`TensorSource`] by their names after a prefix, on one device and in one number type.
 pub(super) struct PrefixedWeights<'a> {
     source: &'a dyn TensorSource,
     prefix: String,
@@ -193,6 +198,7 @@ impl<'a> PrefixedWeights<'a> {
         }
     }
 
+    /// The tensor `name`, copied to the device and converted.
     pub(super) fn get(&self, name: &str) -> Result<Tensor> {
         let name = format!("{}{name}", self.prefix);
         let tensor = self
@@ -209,6 +215,7 @@ impl<'a> PrefixedWeights<'a> {
         ))
     }
 
+    /// The LayerNorm with `name.weight` and `name.bias`.
     pub(super) fn layer_norm(&self, name: &str, eps: f64) -> Result<LayerNorm> {
         Ok(LayerNorm::new(
             self.get(&format!("{name}.weight"))?,

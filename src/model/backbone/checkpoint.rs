@@ -1,7 +1,7 @@
-//! The tensors of one backbone under their canonical (original DINO/DINOv2) names.
+//! The tensors of one backbone under their canonical (original DINO and DINOv2) names.
 //!
-//! [`Checkpoint::from_raw`] brings any published spelling to that form, [`Checkpoint::validate`] holds it against a
-//! shape, and [`Checkpoint::detect`] tells which backbone it is. Data types stay as published.
+//! [`Checkpoint::from_raw`] converts any published spelling to that form, [`Checkpoint::validate`] compares it with a
+//! [`BackboneConfig`], and [`Checkpoint::detect`] finds the variant that has its shape. Number types stay as published.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,12 @@ use candle_core::{DType, Tensor};
 
 use crate::error::{Error, Result};
 use crate::model::backbone::config::BackboneConfig;
+use crate::model::backbone::float_values::{check_finite, with_floats};
 use crate::model::backbone::naming::{self, KeyMapping};
-use crate::model::backbone::tensor_source::{check_finite, with_floats};
+
 use crate::model::backbone::variants::{VARIANTS, Variant, VariantSource};
 
-/// Canonical tensors, and what to call them in messages.
+/// The tensors of a backbone by their canonical names, and the file they came from.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     /// The file the tensors came from, for messages only.
@@ -23,11 +24,14 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Tensors under whatever names they were published with, brought to the canonical names and layouts.
+    /// Converts the tensors `raw`, under the names they were published with, to canonical names and layouts. `origin`
+    /// is the file, for messages.
     ///
     /// Split queries, keys and values are stacked, tensors outside the backbone are left out (the list is in
-    /// [`naming`]), and timm's position embedding gets its row for the cls token back. An unknown name, or two
-    /// tensors for one place, is an error.
+    /// [`naming`]), and timm's position embedding gets its row for the cls token back.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for an unknown name, two tensors of one canonical name, and an incomplete stack.
     pub fn from_raw(
         origin: impl Into<String>,
         raw: impl IntoIterator<Item = (String, Tensor)>,
@@ -49,13 +53,9 @@ impl Checkpoint {
                     claim(name.clone(), &key)?;
                     tensors.insert(name, tensor);
                 }
-                Some(KeyMapping::Part {
-                    name,
-                    index,
-                    count: of,
-                }) => {
+                Some(KeyMapping::Part { name, index, count }) => {
                     claim(format!("{name}[{index}]"), &key)?;
-                    stacks.entry(name).or_insert_with(|| vec![None; of])[index] = Some(tensor);
+                    stacks.entry(name).or_insert_with(|| vec![None; count])[index] = Some(tensor);
                 }
                 None => {
                     return Err(Error::Model(format!(
@@ -80,13 +80,16 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Random weights of `config`, always the same: for measuring time, which does not depend on them.
+    /// Random f32 weights of shape `config` from a fixed seed, to measure times, which do not depend on the weights.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if there is not enough memory.
     pub fn random(config: &BackboneConfig) -> Result<Self> {
         let mut random = fastrand::Rng::with_seed(0);
         let mut tensors = BTreeMap::new();
         for (name, shape) in config.tensor_shapes() {
             let count = shape.iter().product();
-            // About as large as trained ones, so that activations stay in an ordinary range.
+            // About as large as trained weights, so that activations stay in an ordinary range.
             let (middle, spread) = match name.contains("norm") && name.ends_with("weight") {
                 true => (1.0, 0.1),
                 false => (0.0, 0.04),
@@ -103,8 +106,8 @@ impl Checkpoint {
         })
     }
 
-    /// timm folds the cls token's position into the token (of register models), and calls a SwiGLU's layers `fc1`
-    /// and `fc2`; both are undone here, told by the shapes alone.
+    /// Undoes two conventions of timm, recognised by shapes alone: in register models the cls token's position is
+    /// folded into the token, so that `pos_embed` lacks its row, and the layers of a SwiGLU are called `fc1` and `fc2`.
     fn undo_timm_layout(&mut self) -> Result<()> {
         if let Some(pos) = self.tensors.get("pos_embed")
             && let Ok((1, rows, dim)) = pos.dims3()
@@ -139,6 +142,9 @@ impl Checkpoint {
     }
 
     /// Checks that the tensors are exactly those of `config`, in a floating-point type.
+    ///
+    /// # Errors
+    /// [`Error::Model`] names the first tensor that is missing, left over, or of another shape or type.
     pub fn validate(&self, config: &BackboneConfig) -> Result<()> {
         let shapes = self
             .tensors
@@ -160,19 +166,23 @@ impl Checkpoint {
         }
     }
 
-    /// Refuses tensors among whose numbers are any that are not finite.
+    /// Refuses tensors with numbers that are not finite.
     ///
     /// # Errors
-    /// Names the tensor.
+    /// [`Error::Model`] names the first tensor with a NaN or an infinity.
     pub fn check_finite(&self) -> Result<()> {
         self.tensors.iter().try_for_each(|(name, tensor)| {
             with_floats(tensor, |values| check_finite(&self.origin, name, values))?
         })
     }
 
-    /// The row of the table that these tensors belong to, told by their names and shapes.
+    /// The variant whose names and shapes these tensors have.
     ///
-    /// `vits14` and `vits14-focus` have one shape; the answer for it is `vits14`.
+    /// Variants that share a shape are not told apart: the first row of [`VARIANTS`] on the Hugging Face hub is
+    /// returned, `vits14` for the shape of `vits14-focus`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if no variant has this shape; where one is close, with the first tensor that differs.
     pub fn detect(&self) -> Result<&'static Variant> {
         let rows = || {
             VARIANTS
@@ -182,7 +192,7 @@ impl Checkpoint {
         if let Some(variant) = rows().find(|variant| self.validate(&variant.config).is_ok()) {
             return Ok(variant);
         }
-        // Near misses explain best: the row of the same width, depth, patch size and registers says what is wrong.
+        // The row of the same width, depth, patch size and registers gives the most useful message.
         let dims = |name: &str| {
             self.tensors
                 .get(name)
@@ -227,7 +237,10 @@ impl Checkpoint {
     }
 }
 
-/// Holds names and shapes against those of `config`; `origin` is the file, for the message.
+/// Compares names and shapes with those of `config`; `origin` is the file, for the message.
+///
+/// # Errors
+/// [`Error::Model`] names the first tensor that is missing, left over, or of another shape.
 pub fn check_shapes<'a>(
     origin: &str,
     found: impl Iterator<Item = (&'a str, &'a [usize])>,
@@ -259,19 +272,19 @@ pub fn check_shapes<'a>(
 
 /// Stacks the parts of `name` row-wise.
 fn stack_parts(name: &str, parts: Vec<Option<Tensor>>) -> Result<Tensor, String> {
-    let there: Vec<Tensor> = parts.iter().flatten().cloned().collect();
-    if there.len() != parts.len() {
+    let present: Vec<Tensor> = parts.iter().flatten().cloned().collect();
+    if present.len() != parts.len() {
         return Err(format!(
             "`{name}` is split into {} parts, of which {} are missing",
             parts.len(),
-            parts.len() - there.len()
+            parts.len() - present.len()
         ));
     }
-    let same = there
+    let same = present
         .iter()
-        .all(|part| part.dims() == there[0].dims() && part.dtype() == there[0].dtype());
+        .all(|part| part.dims() == present[0].dims() && part.dtype() == present[0].dtype());
     if !same {
-        let shapes: Vec<_> = there
+        let shapes: Vec<_> = present
             .iter()
             .map(|part| format!("{:?} {:?}", part.dtype(), part.dims()))
             .collect();
@@ -280,7 +293,7 @@ fn stack_parts(name: &str, parts: Vec<Option<Tensor>>) -> Result<Tensor, String>
             shapes.join(", ")
         ));
     }
-    Tensor::cat(&there, 0).map_err(|error| format!("`{name}`: {error}"))
+    Tensor::cat(&present, 0).map_err(|error| format!("`{name}`: {error}"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! The shape of a DINO Vision Transformer as data, and the tensors that such a shape needs.
+//! The shape of a DINO Vision Transformer as data, the tensors that such a shape needs, and what it costs to run.
+//!
+//! Field by field the arguments of `DinoVisionTransformer` in facebookresearch/dinov2; the values of the published
+//! models are in [`variants`](super::variants).
 
 /// Everything that distinguishes one ViT of the family from another.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -9,19 +12,19 @@ pub struct BackboneConfig {
     pub dim: usize,
     /// Number of transformer blocks.
     pub depth: usize,
-    /// Attention heads; each is `dim / heads` wide.
+    /// Number of attention heads; each is `dim / heads` wide.
     pub heads: usize,
     /// The feed-forward network of a block.
     pub ffn: Ffn,
-    /// Register tokens between the cls token and the patch tokens.
+    /// Number of register tokens (R), between the cls token and the patch tokens.
     pub registers: usize,
-    /// Whether each residual branch is scaled per channel (DINOv2: yes, DINO v1: no).
+    /// Whether each residual branch has LayerScale, a factor per channel (DINOv2: yes, DINO v1: no).
     pub layer_scale: bool,
-    /// Side of the square patch grid that the position embedding was trained at.
+    /// Side of the square patch grid that the position embedding was trained at, in patches.
     pub native_grid: usize,
-    /// How the position embedding is brought to another grid.
+    /// How the position embedding is interpolated to another grid.
     pub pos_embed: PosEmbedRule,
-    /// Epsilon of every LayerNorm.
+    /// Epsilon of every LayerNorm, added to the variance.
     pub norm_eps: f64,
 }
 
@@ -30,18 +33,18 @@ pub struct BackboneConfig {
 pub enum Ffn {
     /// `fc2(gelu(fc1(x)))` with the exact (erf) GELU.
     Mlp {
-        /// Width between the two layers.
+        /// Width between the two layers; 4 D in all published models.
         hidden: usize,
     },
-    /// `w3(silu(x1) * x2)`, `[x1, x2] = w12(x)`.
+    /// SwiGLU (Shazeer, 2020): `w3(silu(x1) * x2)` with `[x1, x2] = w12(x)`.
     SwiGlu {
-        /// Width of each half.
+        /// Width of `x1` and of `x2`.
         hidden: usize,
     },
 }
 
 impl Ffn {
-    /// Width of what its first layer gives.
+    /// Width of the first layer's output: `hidden`, or both halves of SwiGLU.
     pub fn width(self) -> usize {
         match self {
             Ffn::Mlp { hidden } => hidden,
@@ -53,14 +56,16 @@ impl Ffn {
 /// How a position embedding is interpolated to another grid.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PosEmbedRule {
-    /// Added to the grid's side before dividing by the native side (`interpolate_offset`); 0 means exact size.
+    /// Added to the grid's side before it is divided by the native side (`interpolate_offset`), in patches; 0 is the
+    /// exact size.
     pub offset: f64,
-    /// Antialiased bicubic (A = -0.5) instead of plain bicubic (A = -0.75).
+    /// Whether the bicubic kernel is antialiased (A = -0.5) instead of plain (A = -0.75).
     pub antialias: bool,
 }
 
 impl BackboneConfig {
-    /// Floating-point operations of one photo of `patches` patches, through all blocks; a multiply-add is two.
+    /// Floating-point operations of a pass of one photo of `patches` patches through all blocks; a multiply-add counts
+    /// as two.
     pub fn flops(&self, patches: usize) -> f64 {
         let tokens = (1 + self.registers + patches) as f64;
         let d = self.dim as f64;
@@ -73,13 +78,15 @@ impl BackboneConfig {
         2.0 * (embed + self.depth as f64 * block)
     }
 
-    /// Bytes that a token takes in a block whose numbers have `size` bytes, beside an f32 residual.
+    /// Bytes of intermediate results per token in a block that computes in numbers of `size` bytes, with the f32
+    /// residual stream.
     pub fn bytes_per_token(&self, size: usize) -> usize {
-        // Normed; queries, keys and values; what they attend to; and the feed-forward network.
+        // The LayerNorm's output; queries, keys and values; attention's output; the feed-forward network's first layer.
         4 * self.dim + size * (self.dim * (1 + 3 + 1) + self.ffn.width())
     }
 
-    /// The canonical tensors (original DINO/DINOv2 names) of this shape, in a fixed order.
+    /// Name and shape of every tensor of this shape, under the names of the original DINO and DINOv2 checkpoints and in
+    /// a fixed order.
     ///
     /// `mask_token` is left out: it is not used at inference.
     pub fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {

@@ -1,35 +1,42 @@
-//! A constant in place of the blocks, to measure everything else: every photo of a size looks the same.
+//! Made-up features in place of a forward pass, to measure the time of everything else: the same for every photo of a
+//! size.
 //!
-//! Not one number, but waves over the photo, other ones in every channel: heads find regions as in photos, and components
-//! have something to tell apart.
+//! They are waves over the patch grid with another frequency and phase in every channel, so that heads find regions and
+//! principal components differ, as with real photos.
 
-use std::collections::HashMap;
 use std::f32::consts::TAU;
-use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Tensor};
 
 use crate::error::Result;
+use crate::model::backbone::bounded_cache::BoundedCache;
 use crate::model::backbone::config::BackboneConfig;
-use crate::model::backbone::vit::{LayerFeatures, LayerRequest};
+use crate::model::backbone::features::{LayerFeatures, LayerRequest};
 use crate::model::input::Grid;
 use crate::system::memory::try_with_capacity;
 
-/// Layers that are kept: two photos' sizes of four, and of their coarser looks.
+/// Layers that are kept: four each of two photo sizes, at the full and at the coarse scale.
 const CACHED_LAYERS: usize = 16;
 
 /// The fraction of the golden ratio, whose multiples are spread evenly between whole numbers.
 const GOLDEN_FRACTION: f32 = 0.618_034;
 
-/// Gives features without looking.
-#[derive(Debug, Default)]
+/// Returns features that do not depend on the pixels.
+#[derive(Debug)]
 pub(super) struct ConstantBackbone {
-    /// Of one photo.
-    cache: Mutex<HashMap<(Grid, LayerRequest), LayerFeatures>>,
+    /// The features of one photo (batch size 1).
+    cache: BoundedCache<(Grid, LayerRequest), LayerFeatures>,
 }
 
 impl ConstantBackbone {
-    /// What `requests` ask for, for `batch` photos of `grid`.
+    /// An executor that has made up nothing yet.
+    pub fn new() -> Self {
+        ConstantBackbone {
+            cache: BoundedCache::with_capacity(CACHED_LAYERS),
+        }
+    }
+
+    /// The layers of `requests`, in their order, for `batch` photos of `grid`.
     pub fn layers(
         &self,
         config: &BackboneConfig,
@@ -63,35 +70,27 @@ impl ConstantBackbone {
         grid: Grid,
         request: LayerRequest,
     ) -> Result<LayerFeatures> {
-        let mut kept = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = kept.get(&(grid, request)) {
-            return Ok(known.clone());
-        }
-        let layer = compute_layer(config, grid, request)?;
-        if kept.len() >= CACHED_LAYERS {
-            kept.clear();
-        }
-        kept.insert((grid, request), layer.clone());
-        Ok(layer)
+        let compute = || compute_layer(config, grid, request);
+        self.cache.get_or_compute((grid, request), compute)
     }
 }
 
-/// The features of one photo.
+/// The features of one photo: waves down plus waves across.
 fn compute_layer(
     config: &BackboneConfig,
     grid: Grid,
     request: LayerRequest,
 ) -> Result<LayerFeatures> {
     let (d, registers) = (config.dim, config.registers);
-    // A normed token has variance 1, and one of the stream more.
-    let height = if request.norm { 1.0 } else { 2.0 };
+    // The channels of a token have variance 1 after the final LayerNorm, and more before it.
+    let amplitude = if request.norm { 1.0 } else { 2.0 };
     let waves = |count: usize, seed: f32| -> Vec<f32> {
         let of = move |step: usize| {
             let at = step as f32 / count.max(1) as f32;
             (0..d).map(move |channel| {
                 let cycles = 0.5 + 0.25 * (channel % 7) as f32;
                 let phase = (GOLDEN_FRACTION * channel as f32 + seed).fract();
-                height * (TAU * (cycles * at + phase)).sin()
+                amplitude * (TAU * (cycles * at + phase)).sin()
             })
         };
         (0..count).flat_map(of).collect()
@@ -113,8 +112,8 @@ fn compute_layer(
     })
 }
 
-/// What the cls token attends to, for `batch` photos: `[batch, heads, 1 + registers + rows * cols]`, each row of which
-/// sums to 1.
+/// Made-up attention of the cls token for `batch` photos: `[batch, heads, 1 + registers + rows * cols]`, each row of
+/// which sums to 1.
 pub(super) fn cls_attention(config: &BackboneConfig, grid: Grid, batch: usize) -> Vec<f32> {
     let specials = 1 + config.registers;
     let tokens = specials + grid.len();
@@ -140,7 +139,7 @@ mod tests {
     use super::*;
     use crate::model::backbone::{Backbone, Features, variants};
 
-    fn seen(
+    fn forward(
         registers: usize,
         batch: usize,
         (rows, cols): (usize, usize),
@@ -167,7 +166,7 @@ mod tests {
 
     #[test]
     fn shapes_are_those_of_the_network() {
-        let (config, features) = seen(4, 2, (3, 5));
+        let (config, features) = forward(4, 2, (3, 5));
         assert_eq!(features.grid, Grid { rows: 3, cols: 5 });
         assert_eq!(features.layers.len(), 3);
         for layer in &features.layers {
@@ -179,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_as_single_photos_are_each_time() {
-        let both = [0, 4].map(|registers| [1, 3].map(|batch| seen(registers, batch, (3, 5)).1));
+        let both = [0, 4].map(|registers| [1, 3].map(|batch| forward(registers, batch, (3, 5)).1));
         let layers = both
             .iter()
             .flat_map(|[single, batch]| single.layers.iter().zip(&batch.layers));
@@ -196,7 +195,7 @@ mod tests {
 
     #[test]
     fn patches_channels_and_layers_differ() {
-        let (config, features) = seen(0, 1, (8, 8));
+        let (config, features) = forward(0, 1, (8, 8));
         let layers: Vec<Vec<f32>> = features
             .layers
             .iter()
@@ -211,14 +210,14 @@ mod tests {
 
     #[test]
     fn attention_is_shared_out() {
-        let (config, _) = seen(4, 1, (3, 5));
+        let (config, _) = forward(4, 1, (3, 5));
         let backbone = Backbone::constant(config).unwrap();
         let p = config.patch_size;
         let pixels = Tensor::zeros((2, 3, 3 * p, 5 * p), DType::F32, &Device::Cpu).unwrap();
-        let found = backbone.cls_attention(&pixels, 11).unwrap();
-        assert_eq!((found.len(), &found[0]), (2, &found[1]));
-        let head: Vec<f32> = [found[0].specials(1), found[0].patches(1)].concat();
+        let photos = backbone.cls_attention(&pixels, 11).unwrap();
+        assert_eq!((photos.len(), &photos[0]), (2, &photos[1]));
+        let head: Vec<f32> = [photos[0].specials(1), photos[0].patches(1)].concat();
         assert!((head.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-        assert_ne!(found[0].patches(0), found[0].patches(1));
+        assert_ne!(photos[0].patches(0), photos[0].patches(1));
     }
 }

@@ -1,19 +1,41 @@
-//! DINO Vision Transformers: pixels in, patch tokens out. Knows tensors, never files or flags.
+//! DINO Vision Transformers: pixels in, patch tokens out. This module knows tensors, never files or flags.
 //!
-//! [`variants`] is the table of known models, [`config`] what a shape is made of, [`checkpoint`] the tensors of
-//! one model under canonical names ([`naming`] maps other spellings to them), [`vit`] the forward pass, [`block`] one
-//! transformer block by tensors, [`attention`] what the cls token looks at, `cpu` and `cuda` all of them by
-//! kernels of our own, `constant` what stands in for them where everything else is measured, and [`pos_embed`] the
-//! interpolation of position embeddings.
+//! Normalised RGB pixels `[B, 3, H, W]`, whose sides are multiples of the patch size, become tokens
+//! `[B, 1 + R + N, D]`: the cls token, R registers, and N = rows * cols patch tokens, row-major. After the blocks that
+//! a [`LayerRequest`] names, they leave as [`Features`]. Names and numbers follow facebookresearch/dinov2 and
+//! facebookresearch/dino.
+//!
+//! | question | place |
+//! |---|---|
+//! | which models are known, of what shape | [`variants`], [`config`] |
+//! | which tensors a checkpoint must have, and other names for them | [`checkpoint`], [`naming`] |
+//! | how a backbone is built | `load`, from a [`tensor_source`] |
+//! | what enters the first block | `embeddings` |
+//! | how the position embedding is resized, and which tests guard that | [`pos_embed`] |
+//! | the forward pass | [`vit`], which dispatches to an `executor` |
+//! | a block in candle's operations, as the paper has it | [`block`] |
+//! | a block in kernels | [`cpu`], `cuda` |
+//! | where LayerScale is applied | `apply_layer_scale` in [`block`]; folded into weights in `cpu/network.rs` and `cuda/layers.rs` |
+//! | formulas of attention, LayerNorm, GELU, SwiGLU | [`block`]; as kernels in [`cpu::attention`] and [`cpu::pointwise`] |
+//! | what the cls token attends to | [`attention`] |
+//! | memory of a pass | `footprint` |
+//! | time of everything but the backbone | `constant` |
 
 pub mod attention;
 pub mod block;
+mod bounded_cache;
 pub mod checkpoint;
 pub mod config;
 mod constant;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+mod embeddings;
+mod executor;
+pub mod features;
+mod float_values;
+mod footprint;
+mod load;
 pub mod naming;
 pub mod pos_embed;
 pub mod tensor_source;
@@ -23,6 +45,7 @@ pub mod vit;
 pub use attention::ClsAttention;
 pub use checkpoint::Checkpoint;
 pub use config::{BackboneConfig, Ffn, PosEmbedRule};
+pub use features::{Features, LayerFeatures, LayerRequest};
 pub use tensor_source::TensorSource;
 pub use variants::{VARIANTS, Variant};
-pub use vit::{Backbone, Features, LayerFeatures, LayerRequest};
+pub use vit::Backbone;

@@ -1,29 +1,30 @@
-//! Where a tensor of a published checkpoint belongs: one table for every spelling that DINO weights come in.
+//! The mapping from tensor names of published checkpoints to canonical names: tables for every spelling of DINO
+//! weights.
 //!
 //! Canonical names are those of the original repositories (facebookresearch/dino and /dinov2). Also read are the
 //! training checkpoints of those (`teacher.backbone.`, chunked `blocks.c.i.`), Hugging Face's `Dinov2Model`,
 //! `Dinov2WithRegistersModel` and `ViTModel` as saved to disk by transformers 4 and 5 and as held in memory by
 //! transformers 5 (`q_proj`, `gate_proj`, …), and timm's.
 
-/// What to do with a tensor.
+/// What a tensor of a file is in the canonical checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyMapping {
-    /// It is the canonical tensor of this name.
+    /// The canonical tensor of this name.
     Whole(String),
-    /// It is rows of a canonical tensor: part `index` of `of`, stacked in that order.
+    /// Some rows of a canonical tensor: part `index` of `count`, stacked in that order.
     Part {
         /// The canonical name of the stack.
         name: String,
         /// Position in the stack.
         index: usize,
-        /// How many parts make the stack.
+        /// Number of parts of the stack.
         count: usize,
     },
-    /// It is not part of a backbone at inference, and is left out.
+    /// Not part of a backbone at inference; left out.
     Ignored,
 }
 
-/// Wrappers around a backbone; any of them, in any order, is stripped.
+/// Prefixes of wrappers around a backbone; any of them, in any order, is stripped.
 const PREFIXES: &[&str] = &[
     "module.",
     "_orig_mod.",
@@ -54,7 +55,7 @@ const IGNORED_KEYS: &[&str] = &[
     "depth_head.",
 ];
 
-/// What of those is there with a backbone as it was published: what it was pretrained with, and poolers.
+/// Those of [`IGNORED_KEYS`] that belong to the pretraining of a published backbone, and poolers.
 const PRETRAINING_KEYS: &[&str] = &[
     "mask_token",
     "embeddings.mask_token",
@@ -65,18 +66,19 @@ const PRETRAINING_KEYS: &[&str] = &[
     "pooler.",
 ];
 
-/// The part of a model on top of a backbone, such as `decode_head`, that the tensor called `key` belongs to; none where it
-/// is the backbone's, or of its pretraining. A backbone beside such a part was trained on with it, as often as not.
+/// The module on top of a backbone, such as `decode_head`, that the tensor `key` belongs to; `None` for tensors of the
+/// backbone and of its pretraining. A backbone in a file with such a module may have been fine-tuned with it.
 pub fn downstream_module(key: &str) -> Option<&str> {
     let name = strip_prefixes(key);
-    let is_of = |list: &[&str]| {
+    let is_in = |list: &[&str]| {
         let mut all = list.iter();
         all.any(|it| name == *it || it.ends_with('.') && name.starts_with(it))
     };
-    (is_of(IGNORED_KEYS) && !is_of(PRETRAINING_KEYS))
+    (is_in(IGNORED_KEYS) && !is_in(PRETRAINING_KEYS))
         .then(|| name.split('.').next().unwrap_or(name))
 }
 
+/// `key` without the [`PREFIXES`] that it starts with.
 fn strip_prefixes(key: &str) -> &str {
     let mut name = key;
     while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
@@ -110,7 +112,7 @@ const MODEL_TENSORS: &[(&str, &str)] = &[
     ("layernorm.bias", "norm.bias"),
 ];
 
-/// What precedes a block's number.
+/// What precedes a block's number in a name.
 const BLOCK_PREFIXES: &[&str] = &[
     "blocks.",
     "encoder.layer.",
@@ -119,7 +121,7 @@ const BLOCK_PREFIXES: &[&str] = &[
     "layer.",
 ];
 
-/// Per-channel scales of a block.
+/// LayerScale factors of a block: the name in the file, the canonical name.
 const LAYER_SCALES: &[(&str, &str)] = &[
     ("ls1.gamma", "ls1.gamma"),
     ("ls2.gamma", "ls2.gamma"),
@@ -127,7 +129,7 @@ const LAYER_SCALES: &[(&str, &str)] = &[
     ("layer_scale2.lambda1", "ls2.gamma"),
 ];
 
-/// Layers of a block that have a weight and a bias.
+/// Layers of a block with a weight and a bias: the name in the file, the canonical name.
 const BLOCK_LAYERS: &[(&str, &str)] = &[
     ("norm1", "norm1"),
     ("layernorm_before", "norm1"),
@@ -149,7 +151,8 @@ const BLOCK_LAYERS: &[(&str, &str)] = &[
     ("mlp.down_proj", "mlp.w3"),
 ];
 
-/// Layers that are stacked in the canonical form: queries, keys, values; gate, up.
+/// Layers that are stacked in the canonical form (queries, keys, values; gate, up): the name in the file, the canonical
+/// name of the stack, the part's index, the number of parts.
 const STACKED_LAYERS: &[(&str, &str, usize, usize)] = &[
     ("attention.attention.query", "attn.qkv", 0, 3),
     ("attention.attention.key", "attn.qkv", 1, 3),
@@ -167,7 +170,7 @@ const STACKED_LAYERS: &[(&str, &str, usize, usize)] = &[
     ("mlp.up_proj", "mlp.w12", 1, 2),
 ];
 
-/// Where the tensor called `key` belongs, or `None` when the name is unknown.
+/// The canonical place of the tensor `key` of a file, or `None` if the name is unknown.
 pub fn map_key(key: &str) -> Option<KeyMapping> {
     let name = strip_prefixes(key);
     if IGNORED_KEYS
@@ -185,16 +188,12 @@ pub fn map_key(key: &str) -> Option<KeyMapping> {
     let (block, rest) = split_block_index(inside)?;
     // Training checkpoints group blocks into chunks padded with identities: the second number counts through.
     let (block, rest) = split_block_index(rest).unwrap_or((block, rest));
-    map_block_key(rest).map(|place| match place {
+    map_block_key(rest).map(|mapping| match mapping {
         KeyMapping::Whole(tail) => KeyMapping::Whole(format!("blocks.{block}.{tail}")),
-        KeyMapping::Part {
-            name,
-            index,
-            count: of,
-        } => KeyMapping::Part {
+        KeyMapping::Part { name, index, count } => KeyMapping::Part {
             name: format!("blocks.{block}.{name}"),
             index,
-            count: of,
+            count,
         },
         KeyMapping::Ignored => KeyMapping::Ignored,
     })
@@ -206,7 +205,7 @@ fn split_block_index(text: &str) -> Option<(usize, &str)> {
     Some((number.parse().ok()?, rest))
 }
 
-/// The same within a block.
+/// [`map_key`] for a name within a block, `norm1.weight` for instance.
 fn map_block_key(name: &str) -> Option<KeyMapping> {
     if let Some((_, canonical)) = LAYER_SCALES.iter().find(|(known, _)| *known == name) {
         return Some(KeyMapping::Whole((*canonical).to_owned()));
@@ -217,11 +216,11 @@ fn map_block_key(name: &str) -> Option<KeyMapping> {
     if let Some((_, canonical)) = BLOCK_LAYERS.iter().find(|(known, _)| *known == layer) {
         return Some(KeyMapping::Whole(format!("{canonical}.{kind}")));
     }
-    let (_, stack, index, of) = *STACKED_LAYERS.iter().find(|(known, ..)| *known == layer)?;
+    let (_, stack, index, count) = *STACKED_LAYERS.iter().find(|(known, ..)| *known == layer)?;
     Some(KeyMapping::Part {
         name: format!("{stack}.{kind}"),
         index,
-        count: of,
+        count,
     })
 }
 

@@ -1,16 +1,26 @@
-//! Bicubic interpolation of position embeddings, in the two forms that the reference uses.
+//! Bicubic interpolation of position embeddings from the native grid to another one, in the two forms that
+//! facebookresearch/dinov2 (`interpolate_pos_encoding`) uses; which of them, a [`PosEmbedRule`] says.
 //!
 //! Plain models: `F.interpolate(mode="bicubic", scale_factor=(n + 0.1) / m)`: four taps, Keys' cubic with
 //! A = -0.75, indices clamped at the edge, and coordinates computed from the *given* scale. Register models:
 //! antialiased bicubic to an exact size: A = -0.5, support widened when shrinking, weights renormalised over the
 //! taps that exist. Both are separable, so an axis is a short list of (index, weight) per output position.
+//!
+//! Guarded by the tests of this module and by `tests/suite/backbone_goldens.rs`, which compares embeddings of square,
+//! smaller, larger and non-square grids with PyTorch (`every_stage_of`, `the_exact_size_rule_agrees_with_pytorch`).
 
 use crate::model::backbone::config::PosEmbedRule;
 
-/// For one output position, the native positions it mixes and their weights.
+/// Interpolated embeddings of this many grid sizes are kept; a folder of photos rarely has more.
+pub(super) const CACHED_GRIDS: usize = 16;
+
+/// For one output position along an axis, the native positions that it mixes and their weights, which sum to 1.
 type PosEmbedTaps = Vec<(usize, f64)>;
 
-/// Interpolates a row-major `[native, native, dim]` embedding to `[rows, cols, dim]`.
+/// Interpolates the embedding `native` `[side, side, dim]` to `[rows, cols, dim]`, both row-major, with sums in f64.
+///
+/// # Panics
+/// If `native` does not have `side * side * dim` numbers.
 pub fn interpolate(
     native: &[f32],
     side: usize,
@@ -61,7 +71,7 @@ pub fn interpolate(
     result
 }
 
-/// The taps of every output position along one axis.
+/// The taps of each of `out` positions along an axis of `side` native positions.
 fn axis_taps(rule: PosEmbedRule, side: usize, out: usize) -> Vec<PosEmbedTaps> {
     let scale = side as f64 / (out as f64 + rule.offset);
     (0..out)
@@ -75,6 +85,7 @@ fn axis_taps(rule: PosEmbedRule, side: usize, out: usize) -> Vec<PosEmbedTaps> {
         .collect()
 }
 
+/// The four taps of output `i`, clamped at the edges; `scale` is native positions per output position.
 fn bicubic_taps(i: usize, side: usize, scale: f64) -> PosEmbedTaps {
     let center = (i as f64 + 0.5) * scale - 0.5;
     let first = center.floor();
@@ -89,6 +100,7 @@ fn bicubic_taps(i: usize, side: usize, scale: f64) -> PosEmbedTaps {
         .collect()
 }
 
+/// The taps of output `i` within the widened support, renormalised over those on the grid.
 fn antialiased_bicubic_taps(i: usize, side: usize, scale: f64) -> PosEmbedTaps {
     let center = scale * (i as f64 + 0.5);
     let stretch = scale.max(1.0);

@@ -1,30 +1,45 @@
-//! Where the tensors of a backbone are taken from, one by one, so that weights need not be in memory twice.
+//! Where the tensors of a backbone are read from while it is built, one by one, so that weights are not in memory
+//! twice.
+//!
+//! [`TensorSource`] is implemented by a checkpoint in memory (here) and by the model store, which reads a mapped file.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use candle_core::{DType, Device, Storage, Tensor};
+use candle_core::Tensor;
 
 use crate::error::{Error, Result};
 use crate::model::backbone::checkpoint::Checkpoint;
 use crate::model::backbone::config::BackboneConfig;
+use crate::model::backbone::float_values::check_finite;
+pub use crate::model::backbone::float_values::with_floats;
 
-/// Tensors under their canonical names, in memory or not.
+/// Tensors under their canonical names (see [`BackboneConfig::tensor_shapes`]), in memory or in a file.
 pub trait TensorSource: Sync {
     /// Checks that the tensors are exactly those of `config`, in a floating-point type.
+    ///
+    /// # Errors
+    /// [`Error::Model`] names the first tensor that is missing, of another shape or type, or not part of the backbone.
     fn validate(&self, config: &BackboneConfig) -> Result<()>;
 
-    /// A tensor on the CPU, in its own type.
+    /// The tensor `name` on the CPU, in the number type it was published in.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or it cannot be read.
     fn tensor(&self, name: &str) -> Result<Tensor>;
 
-    /// Calls `take` with a tensor's numbers, for the last time that it is wanted.
+    /// Calls `take` with the numbers of the tensor `name` as f32, row-major. The tensor is not asked for again, so its
+    /// memory may be freed.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or it cannot be read.
     fn consume_tensor(&self, name: &str, take: &mut dyn FnMut(&[f32])) -> Result<()>;
 
-    /// The file that they come from, for messages.
+    /// The file that the tensors come from, for messages.
     fn origin(&self) -> String;
 }
 
-/// The tensors of another source, each of which must hold finite numbers.
+/// The tensors of another source, refused with an error where they hold a NaN or an infinity.
 pub(super) struct FiniteTensorSource<'a>(pub &'a dyn TensorSource);
 
 impl TensorSource for FiniteTensorSource<'_> {
@@ -52,22 +67,7 @@ impl TensorSource for FiniteTensorSource<'_> {
     }
 }
 
-/// Refuses weights among which are any that are no numbers, or infinite.
-///
-/// # Errors
-/// [`Error::Model`] with the tensor and its file.
-pub fn check_finite(origin: &str, name: &str, values: &[f32]) -> Result<()> {
-    match values.iter().filter(|value| !value.is_finite()).count() {
-        0 => Ok(()),
-        count => Err(Error::Model(format!(
-            "{origin}: {count} of the {} numbers of `{name}` are not finite (NaN or infinite), so the weights are damaged; \
-             fetch or train them anew",
-            values.len()
-        ))),
-    }
-}
-
-/// A checkpoint whose tensors go when they have been lent.
+/// The tensors of a checkpoint in memory, each of which is dropped when it has been consumed.
 pub(super) struct CheckpointTensorSource {
     origin: String,
     tensors: Mutex<BTreeMap<String, Tensor>>,
@@ -79,7 +79,7 @@ impl CheckpointTensorSource {
     }
 
     fn lock_tensors(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Tensor>> {
-        // Nothing panics while it is held.
+        // Nothing panics while the lock is held.
         self.tensors
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -106,8 +106,8 @@ impl TensorSource for CheckpointTensorSource {
     }
 
     fn tensor(&self, name: &str) -> Result<Tensor> {
-        let found = self.lock_tensors().get(name).cloned();
-        found.ok_or_else(|| self.missing_tensor_error(name))
+        let tensor = self.lock_tensors().get(name).cloned();
+        tensor.ok_or_else(|| self.missing_tensor_error(name))
     }
 
     fn consume_tensor(&self, name: &str, take: &mut dyn FnMut(&[f32])) -> Result<()> {
@@ -121,17 +121,4 @@ impl TensorSource for CheckpointTensorSource {
     fn origin(&self) -> String {
         self.origin.clone()
     }
-}
-
-/// Calls `take` with the numbers of a tensor of a CPU where they are: copies of a large photo would cost a hundred
-/// megabytes.
-pub fn with_floats<R>(tensor: &Tensor, take: impl FnOnce(&[f32]) -> R) -> Result<R> {
-    let tensor = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-    let tensor = tensor.contiguous()?;
-    let (storage, layout) = tensor.storage_and_layout();
-    let Storage::Cpu(values) = &*storage else {
-        return Err(Error::Model("a tensor that is not on the CPU".into()));
-    };
-    let values = &values.as_slice::<f32>()?[layout.start_offset()..];
-    Ok(take(&values[..layout.shape().elem_count()]))
 }

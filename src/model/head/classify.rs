@@ -1,5 +1,7 @@
-//! The linear classifiers of the paper: one score a class for a whole photo, from
-//! `[cls_1, ..., cls_n, mean of the patch tokens of the last block]`, all after the final norm.
+//! The linear classifiers of DINOv2 (`dinov2/hub/classifiers.py` in facebookresearch/dinov2): one score per class for a
+//! whole photo.
+//!
+//! The input is `[cls_1, ..., cls_n, mean of the patch tokens of the last block]`, all after the final LayerNorm.
 
 use candle_core::{D, Device, Tensor};
 
@@ -8,10 +10,12 @@ use crate::model::backbone::Features;
 use crate::model::head::{Head, HeadNetwork};
 
 impl Head {
-    /// Scores of the classes of one photo. `features` (batch size 1) must hold this head's layers, among others.
+    /// The scores of the classes of one photo, before any softmax: `[classes]`. `features` (batch size 1) must contain
+    /// this head's layers.
     ///
     /// # Errors
-    /// If the head is not for whole photos, a layer is missing, or the scores are not finite.
+    /// [`Error::Model`] if the head is not a linear one, a layer is missing, or the scores are not finite;
+    /// [`Error::Tensor`] if the device fails.
     pub fn classify(&self, features: &Features) -> Result<Vec<f32>> {
         let HeadNetwork::Linear(linear) = &self.network else {
             return Err(Error::Model(format!(

@@ -1,15 +1,15 @@
-//! What surrounds a patch: the mean token of the square of patches around it.
+//! The surroundings of a patch: means over the square of patches around it (box means).
 //!
-//! A mean of tokens commutes with a linear layer, so heads take means of scores, of which there are fewer numbers.
+//! A mean of tokens commutes with a linear layer, so heads take means of scores, which are fewer numbers per patch.
 
 use rayon::prelude::*;
 
 use crate::model::input::Grid;
 
-/// Sides of squares that heads can read.
+/// Sides of squares that heads can read, in patches; odd ones only.
 pub const ALLOWED_SIDES: std::ops::RangeInclusive<usize> = 3..=63;
 
-/// What is wrong with the sides of a head's squares, if anything.
+/// What is wrong with the sides of a head's squares, as the end of a message; `None` if nothing is.
 pub fn sides_problem(sides: &[usize]) -> Option<String> {
     let sound = |side: &usize| ALLOWED_SIDES.contains(side) && side % 2 == 1;
     (!sides.iter().all(sound) || !sides.is_sorted_by(|a, b| a < b)).then(|| {
@@ -21,8 +21,8 @@ pub fn sides_problem(sides: &[usize]) -> Option<String> {
     })
 }
 
-/// Of every cell of `grid` the mean over the square of `side` by `side` cells around it, as far as that lies on the
-/// grid. `values` are `[rows * cols, k]`, and so is `out`.
+/// For every cell of `grid`, writes the mean over the square of `side` by `side` cells around it, without the part
+/// beyond the grid. `values` and `out` are `[rows * cols, k]`.
 pub fn box_means(values: &[f32], k: usize, grid: Grid, side: usize, out: &mut [f32]) {
     let reach = side / 2;
     let line = grid.cols * k;
@@ -47,17 +47,19 @@ pub fn box_means(values: &[f32], k: usize, grid: Grid, side: usize, out: &mut [f
     );
 }
 
-/// Adds the [`box_means`] of `values` to `sum`, which is like them.
+/// Adds the [`box_means`] of `values` to `sum`, both `[rows * cols, k]`.
 pub fn add_box_means(sum: &mut [f32], values: &[f32], k: usize, grid: Grid, side: usize) {
     let mut out = vec![0f32; values.len()];
     box_means(values, k, grid, side, &mut out);
     add(sum, &out);
 }
 
+/// The indices within `reach` of `at` and below `end`.
 fn window_range(at: usize, reach: usize, end: usize) -> std::ops::Range<usize> {
     at.saturating_sub(reach)..(at + reach + 1).min(end)
 }
 
+/// `sum += values`.
 fn add(sum: &mut [f32], values: &[f32]) {
     sum.iter_mut().zip(values).for_each(|(sum, v)| *sum += v);
 }

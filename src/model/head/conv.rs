@@ -1,5 +1,7 @@
-//! Convolutions and upsampling of maps `[1, C, H, W]`: by candle on a GPU; on a CPU a strip of rows at a time, as matrix
-//! products on all threads, four times as fast and in bounded memory.
+//! Convolutions and upsampling of feature maps `[1, C, H, W]`, for the DPT head.
+//!
+//! On a GPU candle computes them. On a CPU a strip of rows at a time becomes a matrix product (im2col) on all threads,
+//! which is four times as fast as candle's and needs bounded memory.
 
 use std::ops::Range;
 
@@ -11,13 +13,16 @@ use crate::maths::matrix::{Matrix, matmul};
 use crate::maths::resample::{LinearTaps, mix_rows};
 use crate::model::backbone::tensor_source::with_floats;
 
-/// Numbers of a strip with the neighbours of its pixels: 16 MB.
+/// Numbers of a strip's im2col matrix: 16 MB.
 const STRIP: usize = 4 << 20;
 
-/// Channels, rows and columns of a map.
+/// Channels, rows and columns of a feature map.
 pub type FeatureMapShape = (usize, usize, usize);
 
-/// A convolution without a bias.
+/// The convolution of `x` `[1, C, H, W]` with `weight` `[outputs, C, side, side]`, without a bias.
+///
+/// # Errors
+/// [`Error::Tensor`](crate::Error::Tensor) if the shapes do not fit, or the device fails.
 pub fn conv2d(x: &Tensor, weight: &Tensor, padding: usize, stride: usize) -> Result<Tensor> {
     let (_, channels, rows, cols) = x.dims4()?;
     let (outputs, _, side, _) = weight.dims4()?;
@@ -36,21 +41,22 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, padding: usize, stride: usize) -> Res
     )?)
 }
 
-/// `weight` `[outputs, channels, 3, 3]` over `x`, zeros around it: `[outputs, rows, cols]`.
+/// The convolution of `x` `[channels, rows, cols]`, padded with one zero on each side, with `weight`
+/// `[outputs, channels, 3, 3]`: `[outputs, rows, cols]`.
 pub fn conv3x3(x: &[f32], (channels, rows, cols): FeatureMapShape, weight: &[f32]) -> Vec<f32> {
     let taps = channels * 9;
     let outputs = weight.len() / taps;
     let weight = Matrix::new(weight, outputs, taps);
     let plane = rows * cols;
     let mut out = vec![0f32; outputs * plane];
-    let most = (STRIP / (taps * cols).max(1)).clamp(1, rows.max(1));
-    let mut neighbours = vec![0f32; taps * most * cols];
-    let mut found = vec![0f32; outputs * most * cols];
-    for first in (0..rows).step_by(most) {
-        let strip = first..(first + most).min(rows);
+    let strip_rows = (STRIP / (taps * cols).max(1)).clamp(1, rows.max(1));
+    let mut neighbours = vec![0f32; taps * strip_rows * cols];
+    let mut products = vec![0f32; outputs * strip_rows * cols];
+    for first in (0..rows).step_by(strip_rows) {
+        let strip = first..(first + strip_rows).min(rows);
         let pixels = strip.len() * cols;
         let neighbours = &mut neighbours[..taps * pixels];
-        // A line for each channel and each of the nine neighbours.
+        // One line for each channel and each of the nine neighbours.
         let lines = neighbours.par_chunks_exact_mut(pixels).enumerate();
         lines.for_each(|(tap, line)| {
             let (channel, down, across) = (tap / 9, tap % 9 / 3, tap % 3);
@@ -60,16 +66,22 @@ pub fn conv3x3(x: &[f32], (channels, rows, cols): FeatureMapShape, weight: &[f32
                 copy_shifted_row(from.map(|row| &plane[row * cols..][..cols]), across, to);
             }
         });
-        let found = &mut found[..outputs * pixels];
-        matmul(found, weight, Matrix::new(neighbours, taps, pixels), false);
+        let products = &mut products[..outputs * pixels];
+        matmul(
+            products,
+            weight,
+            Matrix::new(neighbours, taps, pixels),
+            false,
+        );
         out.par_chunks_exact_mut(plane)
-            .zip(found.par_chunks_exact(pixels))
-            .for_each(|(plane, found)| plane[first * cols..][..pixels].copy_from_slice(found));
+            .zip(products.par_chunks_exact(pixels))
+            .for_each(|(plane, product)| plane[first * cols..][..pixels].copy_from_slice(product));
     }
     out
 }
 
-/// A row moved by one column to the right (`across` 0), not at all (1), or to the left (2); zeros come in.
+/// Copies a row moved by one column to the right (`across` 0), not at all (1), or to the left (2), with a zero in the
+/// free column; `None` is a row of zeros.
 fn copy_shifted_row(row: Option<&[f32]>, across: usize, to: &mut [f32]) {
     let last = to.len() - 1;
     match (row, across) {
@@ -86,13 +98,13 @@ fn copy_shifted_row(row: Option<&[f32]>, across: usize, to: &mut [f32]) {
     }
 }
 
-/// Twice as fine, bilinear, corners on corners.
+/// Bilinear upsampling of `x` `[1, C, H, W]` to twice the rows and columns, with `align_corners=True`.
 pub fn upsample_2x(x: &Tensor) -> Result<Tensor> {
     let (_, _, rows, cols) = x.dims4()?;
     resize_bilinear(x, (2 * rows, 2 * cols))
 }
 
-/// In so many rows and columns, bilinear, corners on corners.
+/// Bilinear resizing of `x` `[1, C, H, W]` to `height` rows and `width` columns, with `align_corners=True`.
 pub fn resize_bilinear(x: &Tensor, (height, width): (usize, usize)) -> Result<Tensor> {
     let (_, channels, rows, cols) = x.dims4()?;
     if !matches!(x.device(), Device::Cpu) || x.dtype() != DType::F32 {
@@ -106,7 +118,7 @@ pub fn resize_bilinear(x: &Tensor, (height, width): (usize, usize)) -> Result<Te
     Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
 }
 
-/// The rows `wanted` of `x` in (`height`, `width`): `[channels, wanted, width]`.
+/// The rows `wanted` of `x` resized to (`height`, `width`) as by [`resize_bilinear`]: `[channels, wanted, width]`.
 pub fn resize_bilinear_rows(
     x: &[f32],
     (channels, rows, cols): FeatureMapShape,
@@ -135,7 +147,7 @@ pub fn resize_bilinear_rows(
     out
 }
 
-/// Where `samples` lie on `cells`, the outermost ones on the outermost cells.
+/// The taps of `samples` positions on `cells`, the first and last on the first and last cell (`align_corners=True`).
 fn align_corners_taps(cells: usize, samples: usize) -> Vec<LinearTaps> {
     let scale = (cells - 1) as f64 / (samples - 1).max(1) as f64;
     let one = |i: usize| {

@@ -1,12 +1,13 @@
-//! The convolutional depth head (Dense Prediction Transformer, Ranftl et al., 2021) as DINOv2's authors published it:
-//! four blocks, each patch token mixed with its cls token, brought to four resolutions and fused from the coarsest to
-//! the finest. Shapes in comments are for a patch grid of h x w, with `F` = 256 channels.
+//! The convolutional depth head (Dense Prediction Transformer, Ranftl et al., 2021), as `DPTHead` of
+//! facebookresearch/dinov2 and as the decoder of Depth Anything V2 (Yang et al., 2024).
 //!
-//! The depths come out over `32 ceil(h / 2)` x `32 ceil(w / 2)` cells that cover the padded input.
+//! The patch tokens of four blocks, each mixed with its block's cls token, are brought to four resolutions and fused
+//! from the coarsest to the finest. Shapes in comments are for a patch grid of h x w, with `F` = 256 channels. The
+//! depths of DINOv2's head come out over `32 ceil(h / 2)` x `32 ceil(w / 2)` cells that cover the padded input.
 //!
-//! Depth Anything V2 (Yang et al., 2024) has the same decoder without the cls token, with biases in its residual units and
-//! without a convolution between the last fusion and the end; each fusion comes out as large as the next map, and the
-//! numbers over the input's own pixels, `14h` x `14w`. Which of the two a head is, its tensors say.
+//! Depth Anything's decoder has no cls token, biases in its residual units, and no convolution between the last fusion
+//! and the output convolutions; each fusion is as large as the next map, and the output has a cell per pixel of the
+//! input, `14h` x `14w`. Which of the two a head is follows from its tensors (`dpt_tensors`).
 
 use std::collections::BTreeMap;
 
@@ -16,28 +17,17 @@ use crate::error::{Error, Result};
 use crate::model::backbone::LayerFeatures;
 use crate::model::backbone::tensor_source::with_floats;
 use crate::model::head::conv::{conv2d, resize_bilinear, resize_bilinear_rows, upsample_2x};
-use crate::model::head::{Scores, check_finite_activations};
+use crate::model::head::dpt_tensors::{DptVariant, STAGES, check_weights};
+use crate::model::head::scores::{Scores, check_finite_activations};
 use crate::model::input::Grid;
 
-/// Rows of the finest map that are computed at a time on a CPU.
+/// Rows of the output that are computed at a time on a CPU.
 const BAND_ROWS: usize = 64;
 
-/// Blocks that it reads.
-pub const STAGES: usize = 4;
-
-/// Rows and columns of a patch that Depth Anything gives numbers for.
+/// Side of a patch in pixels; Depth Anything's output has as many cells per patch.
 const PATCH_SIZE: usize = 14;
 
-/// Whose decoder it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum DptVariant {
-    /// As DINOv2's authors published it.
-    Dinov2,
-    /// Depth Anything V2's.
-    DepthAnything,
-}
-
-/// The weights by their published names, without `decode_head.`.
+/// A DPT head: its weights by their published names, without `decode_head.`.
 #[derive(Debug, Clone)]
 pub struct DptHead {
     weights: BTreeMap<String, Tensor>,
@@ -61,50 +51,16 @@ impl PartialEq for DptHead {
 }
 
 impl DptHead {
-    /// Takes `weights` if they are the whole of such a head. An error says what is wrong, without a file's name.
+    /// A head of these weights, on the CPU.
+    ///
+    /// # Errors
+    /// A message without a file's name if they are not the complete weights of such a head.
     pub fn new(weights: BTreeMap<String, Tensor>) -> Result<Self, String> {
-        let dims = |name: &str| {
-            let tensor = weights.get(name);
-            tensor
-                .map(Tensor::dims)
-                .ok_or_else(|| format!("has no tensor {name}"))
-        };
-        let wrong = |name: &str, found: &[usize], expected: &[usize]| {
-            format!("has {name} of {found:?}, expected {expected:?}")
-        };
-        let readout = "reassemble_blocks.readout_projects.0.0.weight";
-        let kind = match weights.contains_key(readout) {
-            true => DptVariant::Dinov2,
-            false => DptVariant::DepthAnything,
-        };
-        let first = "reassemble_blocks.projects.0.conv.weight";
-        let &[_, dim, ..] = dims(first)? else {
-            return Err(format!("has {first} of {:?}", dims(first)?));
-        };
-        let features = *dims("convs.0.conv.weight")?.first().unwrap_or(&0);
-        let channels = (0..STAGES)
-            .map(|i| {
-                let name = format!("reassemble_blocks.projects.{i}.conv.weight");
-                Ok(*dims(&name)?.first().unwrap_or(&0))
-            })
-            .collect::<Result<Vec<usize>, String>>()?;
-        let middle = *dims("conv_depth.head.0.weight")?.first().unwrap_or(&0);
-        let last = *dims("conv_depth.head.2.weight")?.first().unwrap_or(&0);
-        let mut known = 0;
-        for (name, shape) in tensor_shapes(kind, dim, &channels, features, (middle, last)) {
-            let found = dims(&name)?;
-            if found != shape || shape.contains(&0) {
-                return Err(wrong(&name, found, &shape));
-            }
-            known += 1;
-        }
-        if weights.len() != known {
-            return Err(format!("has {} tensors, expected {known}", weights.len()));
-        }
+        let (variant, dim) = check_weights(&weights)?;
         Ok(Self {
             weights,
             dim,
-            variant: kind,
+            variant,
         })
     }
 
@@ -113,11 +69,12 @@ impl DptHead {
         self.dim
     }
 
-    /// The weights by name.
+    /// The weights by their names.
     pub fn weights(&self) -> &BTreeMap<String, Tensor> {
         &self.weights
     }
 
+    /// Copies the weights to a device.
     pub(super) fn move_to(&mut self, device: &Device) -> Result<()> {
         for tensor in self.weights.values_mut() {
             *tensor = tensor.to_device(device)?;
@@ -125,12 +82,13 @@ impl DptHead {
         Ok(())
     }
 
-    /// Depths above the head's least one, before they are bounded: one number a cell. Of Depth Anything, the numbers
-    /// before the last activation, which [`DepthReadout`](crate::model::head::DepthReadout) names.
+    /// One number per cell, for one photo: for DINOv2's head the depth above the readout's `min`, not yet bounded; for
+    /// Depth Anything's the number before the last activation. [`DepthReadout`](crate::model::head::DepthReadout) turns
+    /// them into depths.
     pub(super) fn depths(&self, layers: &[&LayerFeatures], grid: Grid) -> Result<Scores> {
         if layers.len() != STAGES {
-            let found = layers.len();
-            let why = format!("a DPT head reads {STAGES} blocks, not {found}");
+            let count = layers.len();
+            let why = format!("a DPT head reads {STAGES} blocks, not {count}");
             return Err(Error::Model(why));
         }
         let maps = (0..STAGES)
@@ -174,7 +132,7 @@ impl DptHead {
         })
     }
 
-    /// The last convolutions, on the finest map there is.
+    /// The output convolutions, on `x` at the resolution of the output: one number per cell.
     fn output_convs(&self, x: &Tensor) -> Result<Vec<f32>> {
         let x = self.conv("conv_depth.head.2", x, 1, 1)?.relu()?;
         let mut depth = self.conv("conv_depth.head.4", &x, 0, 1)?; // [1, 1, H, W]
@@ -184,8 +142,8 @@ impl DptHead {
         Ok(depth.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }
 
-    /// The same over `x` resized to (`height`, `width`), which is never in memory as a whole: a gigabyte for a large
-    /// photo.
+    /// [`DptHead::output_convs`] of `x` resized to (`height`, `width`), a band of rows at a time: the whole map would
+    /// take a gigabyte for a large photo.
     fn output_convs_in_bands(
         &self,
         x: &Tensor,
@@ -195,7 +153,7 @@ impl DptHead {
         let mut depths = Vec::with_capacity(height * width);
         for first in (0..height).step_by(BAND_ROWS) {
             let end = (first + BAND_ROWS).min(height);
-            // The convolution looks a row beyond; outside the map there are zeros.
+            // The 3x3 convolution reads a row beyond the band; outside the map are zeros.
             let wider = first.saturating_sub(1)..(end + 1).min(height);
             let shape = (1, channels, wider.len(), width);
             let from = (channels, rows, cols);
@@ -208,7 +166,7 @@ impl DptHead {
         Ok(depths)
     }
 
-    /// Block `stage` as a map of `F` channels: 4h, 2h, h or ceil(h / 2) rows.
+    /// The tokens of stage `stage` as a map of `F` channels with 4h, 2h, h or ceil(h / 2) rows.
     fn reassemble(&self, stage: usize, layer: &LayerFeatures, grid: Grid) -> Result<Tensor> {
         let block = "reassemble_blocks";
         let patches = layer.patch_tokens.squeeze(0)?; // [N, D]
@@ -239,7 +197,7 @@ impl DptHead {
         self.conv(&format!("convs.{stage}.conv"), &map, 1, 1)
     }
 
-    /// Patch tokens, each mixed with the cls token.
+    /// Patch tokens `[N, D]`, each mixed with the cls token: `gelu(W [patch, cls] + b)`, `[N, D]`.
     fn project_readout(&self, stage: usize, patches: &Tensor, cls: &Tensor) -> Result<Tensor> {
         let readout = format!("reassemble_blocks.readout_projects.{stage}.0");
         let weight = self.weight(&format!("{readout}.weight"))?;
@@ -269,7 +227,8 @@ impl DptHead {
         Ok(cells.broadcast_add(&bias)?)
     }
 
-    /// `x`, with `skip` if there is one, in rows and columns as `to` says, or else twice as fine.
+    /// Fusion block `index`: `x` plus the residual unit of `skip`, through a residual unit and a 1x1 convolution, at
+    /// the rows and columns `to`, or twice as fine.
     fn fuse(
         &self,
         index: usize,
@@ -281,7 +240,7 @@ impl DptHead {
         let mut sum = x.clone();
         if let Some(skip) = skip {
             let (_, _, rows, cols) = x.dims4()?;
-            // An odd grid's halves come back one cell wider than it.
+            // The halves of an odd grid, doubled, are one cell larger than it.
             let skip = match skip.dims4()? {
                 (_, _, r, c) if (r, c) == (rows, cols) => skip.clone(),
                 _ => skip.upsample_bilinear2d(rows, cols, false)?,
@@ -289,7 +248,8 @@ impl DptHead {
             sum = (sum + self.residual_conv_unit(&format!("{name}.res_conv_unit1"), &skip)?)?;
         }
         let sum = self.residual_conv_unit(&format!("{name}.res_conv_unit2"), &sum)?;
-        // The 1x1 convolution comes after the upsampling in the original; they commute, and it is a quarter of the work.
+        // The 1x1 convolution comes after the upsampling in the original; they commute, and it is a quarter of the
+        // work.
         let projected = self.conv(&format!("{name}.project.conv"), &sum, 0, 1)?;
         match to {
             Some(size) => resize_bilinear(&projected, size),
@@ -304,7 +264,7 @@ impl DptHead {
         Ok((x + inner)?)
     }
 
-    /// A convolution, with a bias where there is one.
+    /// The convolution `name`, with its bias if it has one.
     fn conv(&self, name: &str, x: &Tensor, padding: usize, stride: usize) -> Result<Tensor> {
         let mut out = conv2d(x, self.weight(&format!("{name}.weight"))?, padding, stride)?;
         if let Some(bias) = self.weights.get(&format!("{name}.bias")) {
@@ -314,87 +274,10 @@ impl DptHead {
         Ok(out)
     }
 
+    /// The tensor `name`.
     fn weight(&self, name: &str) -> Result<&Tensor> {
         self.weights
             .get(name)
             .ok_or_else(|| Error::Model(format!("the head has no tensor {name}")))
     }
-}
-
-/// Names and shapes of such a head: `dim` wide tokens, `channels` of the four stages, `features` after them, and the
-/// last convolutions' `middle` and `last` channels.
-fn tensor_shapes(
-    kind: DptVariant,
-    dim: usize,
-    channels: &[usize],
-    features: usize,
-    (middle, last): (usize, usize),
-) -> Vec<(String, Vec<usize>)> {
-    let mut all = Vec::new();
-    let mut add = |name: String, shape: &[usize], bias: Option<usize>| {
-        all.push((format!("{name}.weight"), shape.to_vec()));
-        all.extend(bias.map(|width| (format!("{name}.bias"), vec![width])));
-    };
-    let is_meta = kind == DptVariant::Dinov2;
-    for (i, &c) in channels.iter().enumerate() {
-        let block = "reassemble_blocks";
-        if is_meta {
-            add(
-                format!("{block}.readout_projects.{i}.0"),
-                &[dim, 2 * dim],
-                Some(dim),
-            );
-        }
-        add(
-            format!("{block}.projects.{i}.conv"),
-            &[c, dim, 1, 1],
-            Some(c),
-        );
-        let side = [4, 2, 0, 3][i];
-        if side > 0 {
-            add(
-                format!("{block}.resize_layers.{i}"),
-                &[c, c, side, side],
-                Some(c),
-            );
-        }
-        add(format!("convs.{i}.conv"), &[features, c, 3, 3], None);
-        let fusion = format!("fusion_blocks.{i}");
-        add(
-            format!("{fusion}.project.conv"),
-            &[features, features, 1, 1],
-            Some(features),
-        );
-        for unit in 1..=2 {
-            for conv in 1..=2 {
-                // The coarsest block has nothing to add.
-                if i > 0 || unit == 2 {
-                    add(
-                        format!("{fusion}.res_conv_unit{unit}.conv{conv}.conv"),
-                        &[features, features, 3, 3],
-                        (!is_meta).then_some(features),
-                    );
-                }
-            }
-        }
-    }
-    if is_meta {
-        add(
-            "project.conv".into(),
-            &[features, features, 3, 3],
-            Some(features),
-        );
-    }
-    add(
-        "conv_depth.head.0".into(),
-        &[middle, features, 3, 3],
-        Some(middle),
-    );
-    add(
-        "conv_depth.head.2".into(),
-        &[last, middle, 3, 3],
-        Some(last),
-    );
-    add("conv_depth.head.4".into(), &[1, last, 1, 1], Some(1));
-    all
 }

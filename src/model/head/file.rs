@@ -3,8 +3,8 @@
 //! Tensors of a linear head: `weight` `[outputs, inputs]` and `bias` `[outputs]`, with a hidden layer before them also
 //! `hidden.weight` and `hidden.bias`; any normalisation of the features is folded in. Inputs are, block by block, the
 //! patch token and then, where the head reads them, the means of squares around it and the tokens of the whole photo;
-//! for classes of whole photos the cls token of each block, then the mean patch token of the last. Tensors of a DPT
-//! head: see [`dpt`](crate::model::head::dpt). The JSON stands under `dino.head`.
+//! for classifiers the cls token of each block, then the mean patch token of the last. Tensors of a DPT head: see
+//! `dpt_tensors`. The metadata ([`HeadMeta`]) is JSON under the key `dino.head`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,9 +14,13 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::model::head::meta::HeadMeta;
 use crate::model::head::{Dense, DptHead, Head, HeadNetwork, LinearHead};
 
+/// Key of the JSON in the file's metadata.
 const METADATA_KEY: &str = "dino.head";
 
 /// Serialises `head`.
+///
+/// # Errors
+/// A message if a tensor has numbers that are not finite.
 pub fn to_bytes(head: &Head) -> Result<Vec<u8>, String> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
     match &head.network {
@@ -60,7 +64,7 @@ pub fn to_bytes(head: &Head) -> Result<Vec<u8>, String> {
     .map_err(|e| e.to_string())
 }
 
-/// Refuses to write what would not be read.
+/// Refuses the tensor `name`, f32 in little-endian `bytes`, if it has numbers that are not finite.
 fn check_finite(name: &str, bytes: &[u8]) -> Result<(), String> {
     let mut values = bytes
         .as_chunks::<4>()
@@ -73,11 +77,15 @@ fn check_finite(name: &str, bytes: &[u8]) -> Result<(), String> {
     }
 }
 
+/// Little-endian bytes.
 fn floats_to_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// Reads what [`to_bytes`] wrote. An error says what is wrong with the file, without its name.
+/// Reads a file of [`to_bytes`].
+///
+/// # Errors
+/// A message without the file's name: not such a file, invalid metadata, or tensors that do not fit it.
 pub fn from_bytes(bytes: &[u8]) -> Result<Head, String> {
     let not_ours = "is not a head; expected a .safetensors file written by `dino train`";
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format!("{not_ours} ({e})"))?;
@@ -98,6 +106,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Head, String> {
     Ok(Head { meta, network })
 }
 
+/// Reads the tensors of a linear head.
 fn read_linear(file: &SafeTensors<'_>, meta: &HeadMeta) -> Result<LinearHead, String> {
     let hidden = match file.names().contains(&"hidden.weight") {
         true => Some(read_dense(file, "hidden.")?),
@@ -127,6 +136,7 @@ fn read_linear(file: &SafeTensors<'_>, meta: &HeadMeta) -> Result<LinearHead, St
     Ok(LinearHead::new(hidden, output))
 }
 
+/// Reads the tensors of a DPT head.
 fn read_dpt(file: &SafeTensors<'_>) -> Result<DptHead, String> {
     let mut weights = BTreeMap::new();
     for (name, view) in file.tensors() {
@@ -137,6 +147,7 @@ fn read_dpt(file: &SafeTensors<'_>) -> Result<DptHead, String> {
     DptHead::new(weights)
 }
 
+/// Reads the layer `{prefix}weight`, `{prefix}bias`.
 fn read_dense(file: &SafeTensors<'_>, prefix: &str) -> Result<Dense, String> {
     let (weight, shape) = read_tensor(file, &format!("{prefix}weight"), 2)?;
     let (bias, _) = read_tensor(file, &format!("{prefix}bias"), 1)?;
@@ -153,6 +164,7 @@ fn read_dense(file: &SafeTensors<'_>, prefix: &str) -> Result<Dense, String> {
     })
 }
 
+/// The values, row-major, and the shape of the f32 tensor `name`, which must be finite and have `rank` axes.
 fn read_tensor(
     file: &SafeTensors<'_>,
     name: &str,

@@ -1,4 +1,4 @@
-//! Tokens that all patches of a photo share: what its cls token says of it, and the statistics of its patch tokens.
+//! Tokens that all patches of a photo share: its cls token, and the mean and standard deviation of its patch tokens.
 
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::maths::matrix::{column_deviations, column_means};
 use crate::model::backbone::LayerFeatures;
 use crate::model::backbone::tensor_source::with_floats;
 
-/// A token of a photo as a whole.
+/// A token of a photo as a whole, `[D]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GlobalToken {
@@ -16,7 +16,7 @@ pub enum GlobalToken {
     Cls,
     /// The mean of the patch tokens.
     Mean,
-    /// Their standard deviation, number by number.
+    /// The population standard deviation of the patch tokens, channel by channel.
     Deviation,
 }
 
@@ -24,7 +24,7 @@ impl GlobalToken {
     /// All of them, in the order in which heads read them.
     pub const ALL: [Self; 3] = [Self::Cls, Self::Mean, Self::Deviation];
 
-    /// As the command line and files spell it.
+    /// Its name on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             GlobalToken::Cls => "cls",
@@ -33,13 +33,13 @@ impl GlobalToken {
         }
     }
 
-    /// Some tokens of a layer side by side, `[B, wanted * D]` in `f32`.
+    /// The tokens `wanted` of a layer side by side, `[B, wanted.len() * D]` in f32.
     ///
     /// # Errors
-    /// If the device fails.
+    /// [`Error::Tensor`](crate::Error::Tensor) if the device fails.
     pub fn concat_tokens(wanted: &[Self], layer: &LayerFeatures) -> Result<Tensor> {
         let spread = wanted.contains(&Self::Deviation);
-        // Deviations are taken from the means, so these are taken once for both.
+        // Deviations need the means, which are computed once for both.
         let statistics = match spread || wanted.contains(&Self::Mean) {
             true => patch_statistics(&layer.patch_tokens, spread)?,
             false => Vec::new(),
@@ -56,13 +56,13 @@ impl GlobalToken {
     }
 }
 
-/// The means of `patches` `[B, N, D]` and, with `spread`, their deviations: `[B, D]` each.
+/// The means of `patches` `[B, N, D]` and, with `spread`, their standard deviations: `[B, D]` each.
 fn patch_statistics(patches: &Tensor, spread: bool) -> Result<Vec<Tensor>> {
     let (batch, n, dim) = patches.dims3()?;
     if !patches.device().is_cpu() {
         return patch_statistics_on_device(&patches.to_dtype(DType::F32)?, spread);
     }
-    let mut found = vec![Vec::with_capacity(batch * dim); 1 + usize::from(spread)];
+    let mut statistics = vec![Vec::with_capacity(batch * dim); 1 + usize::from(spread)];
     with_floats(patches, |tokens| {
         for tokens in tokens.chunks_exact(n * dim) {
             let rows: Vec<&[f32]> = tokens.chunks_exact(dim).collect();
@@ -70,25 +70,25 @@ fn patch_statistics(patches: &Tensor, spread: bool) -> Result<Vec<Tensor>> {
             let means = column_means(&rows, dim, fill);
             if spread {
                 let deviations = column_deviations(&rows, &means, fill);
-                found[1].extend(deviations.into_iter().map(|v| v as f32));
+                statistics[1].extend(deviations.into_iter().map(|v| v as f32));
             }
-            found[0].extend(means.into_iter().map(|v| v as f32));
+            statistics[0].extend(means.into_iter().map(|v| v as f32));
         }
     })?;
     let tensor = |values| Ok(Tensor::from_vec(values, (batch, dim), patches.device())?);
-    found.into_iter().map(tensor).collect()
+    statistics.into_iter().map(tensor).collect()
 }
 
-/// As [`patch_statistics`], by candle's operations, for devices other than the CPU, where they go down the columns number by
-/// number.
+/// [`patch_statistics`] by candle's operations, for devices other than the CPU; on a CPU they would walk down the
+/// columns one number at a time.
 fn patch_statistics_on_device(patches: &Tensor, spread: bool) -> Result<Vec<Tensor>> {
     let mean = patches.mean_keepdim(1)?;
-    let mut found = vec![mean.squeeze(1)?];
+    let mut statistics = vec![mean.squeeze(1)?];
     if spread {
         let squares = patches.broadcast_sub(&mean)?.sqr()?;
-        found.push(squares.mean_keepdim(1)?.sqrt()?.squeeze(1)?);
+        statistics.push(squares.mean_keepdim(1)?.sqrt()?.squeeze(1)?);
     }
-    Ok(found)
+    Ok(statistics)
 }
 
 #[cfg(test)]

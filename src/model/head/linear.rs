@@ -1,11 +1,12 @@
-//! The maths of a linear head: scores a patch from the tokens of several blocks.
+//! The linear head of DINOv2 (`BNHead` with its batch norm folded in): scores per patch from the tokens of several
+//! blocks.
 //!
-//! `scores = W [patch_1, cls_1, patch_2, cls_2, ...] + b` at the patch grid; a block's cls token may be joined or
-//! replaced by other tokens of the whole photo, and its patch token by the means of squares around it and by the token
-//! of a coarser look at the same place. A 1x1 convolution commutes with bilinear upsampling, so this equals convolving
-//! the upsampled features, and a coarser look's part is stretched after it; it commutes with means over squares, so
-//! these are taken of its outcome; and a photo's global tokens are the same for all its patches, so their part of the
-//! product is computed once and added as a bias.
+//! `scores = W [patch_1, cls_1, patch_2, cls_2, ...] + b` at the patch grid. For each block, a patch's own token may be
+//! followed by the mean tokens of squares around it ([`context`]), the token of a coarse scale at the same place, and
+//! tokens of the whole photo ([`GlobalToken`]). A 1x1 convolution commutes with bilinear upsampling, so this equals
+//! convolving upsampled features, and the coarse scale's part is upsampled after the product; it commutes with means
+//! over squares, so these are taken of the product; and global tokens are the same for all patches of a photo, so their
+//! part is computed once and added as a bias.
 
 use std::sync::OnceLock;
 
@@ -14,19 +15,24 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::model::backbone::LayerFeatures;
+use crate::model::head::context;
 use crate::model::head::global_token::GlobalToken;
+use crate::model::head::meta::HeadMeta;
+use crate::model::head::scores::{Scores, check_finite_activations};
 use crate::model::head::upsample::GridUpsampler;
-use crate::model::head::{CoarseLayers, HeadMeta, Scores, check_finite_activations, context};
 use crate::model::input::Grid;
 
-/// One fully connected layer.
+/// Layers of a coarser scale of a photo, in the order of a head's requests, and their grid.
+pub(super) type CoarseLayers<'f> = (Vec<&'f LayerFeatures>, Grid);
+
+/// One fully connected layer, `y = weight x + bias`, in f32.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dense {
     /// Width of its input.
     pub inputs: usize,
-    /// `[outputs, inputs]`, row-major.
+    /// The weight, `[outputs, inputs]`, row-major.
     pub weight: Vec<f32>,
-    /// `[outputs]`.
+    /// The bias, `[outputs]`.
     pub bias: Vec<f32>,
 }
 
@@ -49,13 +55,13 @@ impl Dense {
 /// The layers of a linear head.
 #[derive(Debug, Clone)]
 pub struct LinearHead {
-    /// A hidden layer with ReLU, in heads that are not linear after all.
+    /// A hidden layer before the output layer, with ReLU; `None` in heads that are linear.
     pub hidden: Option<Dense>,
-    /// The last layer.
+    /// The layer whose outputs are the scores.
     pub output: Dense,
-    /// The layer that reads the tokens, on the GPU where it is used.
+    /// The input layer on the GPU where it is used, set by `move_to_device`.
     device_weights: Option<InputLayerWeights>,
-    /// The same on a CPU, once it was used there.
+    /// The input layer on the CPU, cut when it is first used there.
     cpu_weights: OnceLock<InputLayerWeights>,
 }
 
@@ -66,7 +72,7 @@ impl PartialEq for LinearHead {
 }
 
 impl LinearHead {
-    /// Of its layers.
+    /// A head of these layers, on the CPU.
     pub fn new(hidden: Option<Dense>, output: Dense) -> Self {
         LinearHead {
             hidden,
@@ -76,14 +82,14 @@ impl LinearHead {
         }
     }
 
-    /// The layer that reads the tokens.
+    /// The layer that reads the tokens: the hidden layer, or the output layer where there is none.
     pub fn input_layer(&self) -> &Dense {
         self.hidden.as_ref().unwrap_or(&self.output)
     }
 
-    /// Puts the layer that reads the tokens where it will be used.
+    /// Copies the input layer to the device where it will be used.
     pub(super) fn move_to_device(&mut self, device: &Device, meta: &HeadMeta) -> Result<()> {
-        // On a CPU it is there.
+        // On a CPU it is cut when it is first used.
         self.device_weights = match device {
             Device::Cpu => None,
             _ => Some(InputLayerWeights::new(self.input_layer(), meta, device)?),
@@ -91,7 +97,7 @@ impl LinearHead {
         Ok(())
     }
 
-    /// Scores of every patch; what `meta` names of context and global tokens follows the patch token of each layer.
+    /// The scores of one photo's patches, from `layers` in the order of `meta`'s requests.
     pub(super) fn scores(
         &self,
         layers: &[&LayerFeatures],
@@ -111,7 +117,7 @@ impl LinearHead {
         })
     }
 
-    /// `[N, outputs]` of what a hidden layer gives.
+    /// `W relu(hidden) + b`: the output of the hidden layer `[N, hidden]` to scores `[N, outputs]`.
     fn apply_output_layer(
         &self,
         hidden: Vec<f32>,
@@ -125,8 +131,8 @@ impl LinearHead {
         Ok(scores.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }
 
-    /// As [`LinearHead::scores`] for each of a batch of photos, whose products are one and cross from the device at once.
-    /// Nothing where a head has a hidden layer, or its weights are not on that device.
+    /// As [`LinearHead::scores`] for each photo of a batch, by one product per block and one copy from the device.
+    /// `None` for heads with a hidden layer, and heads whose weights are not on a GPU.
     pub(super) fn batch_scores(
         &self,
         layers: &[&LayerFeatures],
@@ -166,7 +172,7 @@ impl LinearHead {
         Ok(Some(all.map(one).collect()))
     }
 
-    /// `[N, outputs]`: what the first layer makes of every patch.
+    /// The input layer's output for every patch, `[N, outputs]`.
     fn apply_input_layer(
         &self,
         layers: &[&LayerFeatures],
@@ -209,8 +215,8 @@ impl LinearHead {
     }
 }
 
-/// `[N, outputs]` of one photo: what is of its patches with the squares around them, stretched what is of a coarser look's
-/// cells, and what is of all of it.
+/// Sums the parts of the input layer's product for one photo, `[N, outputs]`: that of its patches with the means over
+/// squares, that of the coarse scale's cells, upsampled, and that of its global tokens with the bias.
 fn combine_products(
     of_patches: Vec<f32>,
     of_coarse: Option<(&[f32], Grid)>,
@@ -228,36 +234,37 @@ fn combine_products(
     sum
 }
 
-/// The layer that reads the tokens on a device, cut by what its inputs are of.
+/// The input layer on a device, its weight cut by block and kind of token.
 #[derive(Debug, Clone)]
 struct InputLayerWeights {
-    /// `[1, outputs]`.
+    /// The bias, `[1, outputs]`.
     bias: Tensor,
     blocks: Vec<BlockInputWeights>,
 }
 
-/// What reads the tokens of one block.
+/// The columns of the weight that read the tokens of one block.
 #[derive(Debug, Clone)]
 struct BlockInputWeights {
-    /// A patch's own part and one of each square, side by side: `[outputs * parts, D]`.
+    /// Those for a patch's own token and for each square: `[outputs * parts, D]`.
     patches: Tensor,
-    /// `[outputs, D]`.
+    /// Those for the coarse scale, `[outputs, D]`.
     coarse: Option<Tensor>,
-    /// `[outputs, globals * D]`.
+    /// Those for global tokens, `[outputs, globals * D]`.
     globals: Option<Tensor>,
 }
 
-/// What the layer makes of each kind of token, summed over blocks.
+/// The input layer's products by kind of token, summed over blocks.
 struct InputLayerProducts {
-    /// `[B * N, outputs * parts]`.
+    /// Of patch tokens, `[B * N, outputs * parts]`.
     patches: Tensor,
-    /// `[B * cells, outputs]`.
+    /// Of the coarse scale's tokens, `[B * cells, outputs]`.
     coarse: Option<Tensor>,
-    /// `[B, outputs]`, or `[1, outputs]` for all alike; with the bias.
+    /// Of global tokens, plus the bias: `[B, outputs]`, or `[1, outputs]` without global tokens.
     bias: Tensor,
 }
 
 impl InputLayerWeights {
+    /// Cuts `layer` as `meta` describes its inputs.
     fn new(layer: &Dense, meta: &HeadMeta, device: &Device) -> Result<Self> {
         let (weight, bias) = layer.tensors(device)?;
         let (outputs, parts) = (layer.outputs(), 1 + meta.context.len());
@@ -286,7 +293,7 @@ impl InputLayerWeights {
         })
     }
 
-    /// What it makes of the tokens of a batch; one product a block makes all parts of its patches.
+    /// The products for the tokens of a batch; one product per block computes all parts of its patches.
     fn products(
         &self,
         layers: &[&LayerFeatures],
@@ -300,15 +307,15 @@ impl InputLayerWeights {
         let mut of_patches: Option<Tensor> = None;
         let mut of_coarse: Option<Tensor> = None;
         let mut of_photo = self.bias.clone();
-        for (index, (found, piece)) in layers.iter().zip(&self.blocks).enumerate() {
-            let product = rows(&found.patch_tokens)?.matmul(&piece.patches.t()?)?;
+        for (index, (layer, piece)) in layers.iter().zip(&self.blocks).enumerate() {
+            let product = rows(&layer.patch_tokens)?.matmul(&piece.patches.t()?)?;
             of_patches = Some(add_product(of_patches, product)?);
             if let (Some(layers), Some(piece)) = (coarse, &piece.coarse) {
                 let cells = rows(&layers[index].patch_tokens)?;
                 of_coarse = Some(add_product(of_coarse, cells.matmul(&piece.t()?)?)?);
             }
             if let Some(piece) = &piece.globals {
-                let tokens = GlobalToken::concat_tokens(&meta.globals, found)?; // [B, globals * D]
+                let tokens = GlobalToken::concat_tokens(&meta.globals, layer)?; // [B, globals * D]
                 of_photo = tokens.matmul(&piece.t()?)?.broadcast_add(&of_photo)?;
             }
         }
@@ -321,7 +328,7 @@ impl InputLayerWeights {
     }
 }
 
-/// `part` added to what there is.
+/// `all + part`, or `part` where there is nothing yet.
 fn add_product(all: Option<Tensor>, part: Tensor) -> Result<Tensor> {
     Ok(match all {
         Some(sum) if part.device().is_cpu() => add_on_cpu(&sum, &part)?,
@@ -330,7 +337,7 @@ fn add_product(all: Option<Tensor>, part: Tensor) -> Result<Tensor> {
     })
 }
 
-/// `a + b` on a CPU, on this thread: candle's own sum waits, spinning, for a thread that other work may keep from running.
+/// `a + b` on a CPU, on this thread: candle's own addition busy-waits for a thread that other work may hold up.
 fn add_on_cpu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let mut sum = a.flatten_all()?.to_vec1::<f32>()?;
     let b = b.contiguous()?;
@@ -343,8 +350,8 @@ fn add_on_cpu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from_vec(sum, a.shape(), &Device::Cpu)?)
 }
 
-/// Adds the means over squares of `sides` to every patch's own part. `values` are `[N, outputs, 1 + sides]`: the own
-/// part of each output, then those that the means are taken of.
+/// Adds the means over squares of `sides` to every patch's own part. `values` are `[N, outputs, 1 + sides.len()]`: for
+/// each output the patch's own part, then the parts to average over each square.
 fn add_context_means(values: Vec<f32>, outputs: usize, sides: &[usize], grid: Grid) -> Vec<f32> {
     if sides.is_empty() {
         return values;

@@ -1,39 +1,50 @@
-//! Heads on frozen features: from tokens to depth, classes of pixels, or the class of a photo.
+//! Heads on frozen features: from the tokens of a backbone to depth, classes of pixels, or the class of a photo.
 //!
-//! [`meta`] is what a head says about itself, [`mod@file`] its bytes; [`linear`] is the maths of one linear layer (or
-//! one hidden layer) a patch, [`dpt`] that of the convolutional depth head, [`classify`] that of the linear
-//! classifiers. Turning scores into maps of the photo is [`postprocess`](crate::vision::postprocess)'s work.
+//! In: [`Features`] with the layers that [`HeadMeta::requests`] names. Out: [`Scores`] over a grid, or one score per
+//! class for a whole photo. [`postprocess`](crate::vision::postprocess) turns scores into maps of the photo.
+//!
+//! [`meta`] is the metadata in a head's file, [`readout`] how a depth head's numbers become depths, [`protocol`] the
+//! published ways to run heads, `check` what makes metadata invalid, and [`mod@file`] the file itself. [`linear`] is
+//! one linear layer (or one hidden layer) per patch, as DINOv2's `BNHead`; its extra inputs are in [`context`],
+//! [`global_token`] and [`upsample`]. [`dpt`] is the convolutional depth head, with `conv` below it and `dpt_tensors`
+//! its weights. [`classify`] is the linear classifier of photos.
 
+mod check;
 pub mod classify;
 pub mod context;
 mod conv;
 pub mod dpt;
+mod dpt_tensors;
 pub mod file;
 pub mod global_token;
 pub mod linear;
 pub mod meta;
+pub mod protocol;
+pub mod readout;
+pub mod scores;
 pub mod upsample;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::model::backbone::{BackboneConfig, Features, LayerFeatures, LayerRequest};
-use crate::model::input::Grid;
+use crate::model::head::linear::CoarseLayers;
+use crate::model::head::scores::NOT_FINITE;
 
 pub use dpt::DptHead;
 pub use linear::{Dense, LinearHead};
-pub use meta::{
-    Bins, Class, DepthReadout, HeadInput, HeadMeta, HeadTask, Metric, Protocol,
-    RELATIVE_INVERSE_DEPTH, Spacing, TrainingRecord,
-};
+pub use meta::{Class, HeadInput, HeadMeta, HeadTask, Metric, TrainingRecord};
+pub use protocol::Protocol;
+pub use readout::{Bins, DepthReadout, RELATIVE_INVERSE_DEPTH, Spacing};
+pub use scores::Scores;
 
-/// A head as it is stored.
+/// A head: its metadata and its weights, as stored in one file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
-    /// What it says about itself.
+    /// Task, backbone, layers, input and origin.
     pub meta: HeadMeta,
-    /// Its weights.
+    /// The layers with their weights.
     pub network: HeadNetwork,
 }
 
@@ -42,44 +53,17 @@ pub struct Head {
 pub enum HeadNetwork {
     /// One or two fully connected layers.
     Linear(LinearHead),
-    /// Convolutions over four blocks (Dense Prediction Transformer).
+    /// Convolutions over four blocks (Dense Prediction Transformer), for depth.
     Dpt(DptHead),
 }
 
-/// What a head says over a grid: scores of bins or classes, or the depth itself.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Scores {
-    /// `[rows * cols, k]`, row-major.
-    pub values: Vec<f32>,
-    /// Numbers a cell.
-    pub k: usize,
-    /// The cells over the padded input: the patch grid for linear heads, a finer one for others.
-    pub grid: Grid,
-}
-
-/// The error of a layer within a head, which does not know its head's name.
-const NOT_FINITE: &str = "a layer gave numbers that are not finite";
-
-/// Refuses what no sound weights give, before a ReLU makes zeros of what is no number.
-fn check_finite_activations(values: &Tensor) -> Result<()> {
-    // One number crosses from the device; a NaN or an infinity is in it too, where it is in any of them.
-    match values
-        .flatten_all()?
-        .sum_all()?
-        .to_scalar::<f32>()?
-        .is_finite()
-    {
-        true => Ok(()),
-        false => Err(Error::Model(NOT_FINITE.into())),
-    }
-}
-
-/// Layers of a coarser look at a photo, and its grid.
-type CoarseLayers<'f> = (Vec<&'f LayerFeatures>, Grid);
-
 impl Head {
-    /// Refuses a backbone that the head was not trained on: one of other weights, or for a head that names no weights
-    /// (as published heads do) one that is not installed as `variant`, the row of the table it was published for.
+    /// Refuses a backbone that the head was not trained on. `model` is the backbone's name on the command line,
+    /// `variant` the row of the table it is installed as, and `fingerprint` that of its tensors. A head that names no
+    /// fingerprint, as published heads do, takes any weights of its variant.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for other weights, and for a head that does not fit the shape of its own backbone.
     pub fn check_backbone(
         &self,
         model: &str,
@@ -117,7 +101,10 @@ impl Head {
         Ok(())
     }
 
-    /// Puts the weights where they will be used, once rather than for every photo.
+    /// Copies the weights to the device where they will be used, once instead of for every photo.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if the device has not enough memory.
     pub fn to_device(mut self, device: &Device) -> Result<Self> {
         match &mut self.network {
             HeadNetwork::Linear(linear) => linear.move_to_device(device, &self.meta)?,
@@ -126,10 +113,10 @@ impl Head {
         Ok(self)
     }
 
-    /// Scores of one photo. `features` (batch size 1) must hold this head's layers, among others.
+    /// The scores of one photo. `features` (batch size 1) must contain this head's layers.
     ///
     /// # Errors
-    /// [`Error::Model`] if they do not, or the scores are not finite; [`Error::Tensor`] if the device fails.
+    /// [`Error::Model`] if a layer is missing, or the scores are not finite; [`Error::Tensor`] if the device fails.
     pub fn scores(&self, features: &Features) -> Result<Scores> {
         let layers = self.layers(features)?;
         let within = match &self.network {
@@ -144,10 +131,11 @@ impl Head {
         Ok(scores)
     }
 
-    /// As [`Head::scores`] for each of a batch of photos; nothing where that is no faster than one by one.
+    /// As [`Head::scores`] for each photo of a batch. `None` where that is no faster than one by one, as for DPT heads
+    /// and heads with a hidden layer.
     ///
     /// # Errors
-    /// If the device fails, or `features` do not hold this head's layers.
+    /// If the device fails, or a layer is missing. Scores that are not finite are an error of their photo alone.
     pub fn batch_scores(&self, features: &Features) -> Result<Option<Vec<Result<Scores>>>> {
         let HeadNetwork::Linear(linear) = &self.network else {
             return Ok(None);
@@ -160,6 +148,7 @@ impl Head {
         Ok(all.map(|all| all.into_par_iter().map(checked).collect()))
     }
 
+    /// The error of a layer, with the head's name where it is about numbers that are not finite.
     fn with_head_name(&self, error: Error) -> Error {
         match error {
             Error::Model(why) if why == NOT_FINITE => self.not_finite_error(),
@@ -167,7 +156,7 @@ impl Head {
         }
     }
 
-    /// Refuses what no sound weights give.
+    /// Refuses scores that are not finite, which no sound weights give.
     pub(crate) fn check_finite(&self, values: &[f32]) -> Result<()> {
         match values.iter().all(|value| value.is_finite()) {
             true => Ok(()),
@@ -183,7 +172,7 @@ impl Head {
         ))
     }
 
-    /// The layers of the coarser look, and its grid, for heads that read one.
+    /// The layers of the coarse scale, and its grid, for heads that read one.
     fn coarse_layers<'f>(&self, features: &'f Features) -> Result<Option<CoarseLayers<'f>>> {
         match (&self.meta.input.coarse, &features.coarse) {
             (None, _) => Ok(None),
@@ -195,7 +184,10 @@ impl Head {
         }
     }
 
-    /// The layers that this head reads, in its order.
+    /// The layers that this head reads, in the order of [`HeadMeta::requests`].
+    ///
+    /// # Errors
+    /// [`Error::Model`] if one of them is not in `features`, or the head reads none.
     pub fn layers<'f>(&self, features: &'f Features) -> Result<Vec<&'f LayerFeatures>> {
         let find = |request: LayerRequest| {
             let mut layers = features.layers.iter();
@@ -225,7 +217,7 @@ impl Head {
 }
 
 impl HeadNetwork {
-    /// Numbers that it reads: of a patch for a linear head, of a token for the other.
+    /// Width of the input: numbers per patch for a linear head, width of a token (D) for a DPT head.
     pub fn inputs(&self) -> usize {
         match self {
             HeadNetwork::Linear(linear) => linear.input_layer().inputs,

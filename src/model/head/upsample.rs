@@ -1,12 +1,13 @@
-//! Tokens or scores of a coarse grid at the cells of a finer one over the same input: bilinear, with half-pixel centres
-//! and clamped edges. It commutes with a linear layer, so heads stretch scores, of which there are fewer numbers.
+//! Bilinear upsampling of tokens or scores from a coarse grid to a finer one over the same input, with half-pixel
+//! centres and clamped edges (`align_corners=False`). It commutes with a linear layer, so heads upsample scores, which
+//! are fewer numbers per cell.
 
 use rayon::prelude::*;
 
 use crate::maths::resample::{LinearTaps, SampleAxis};
 use crate::model::input::Grid;
 
-/// The way from a coarse grid to a fine one.
+/// The taps from a coarse grid to a fine one, along both axes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GridUpsampler {
     coarse: Grid,
@@ -16,7 +17,7 @@ pub struct GridUpsampler {
 }
 
 impl GridUpsampler {
-    /// From `coarse` to `fine`.
+    /// Upsampling from `coarse` to `fine`.
     pub fn new(coarse: Grid, fine: Grid) -> Self {
         Self {
             coarse,
@@ -26,8 +27,8 @@ impl GridUpsampler {
         }
     }
 
-    /// Adds to `out`, of `k` numbers, what the `values` `[rows * cols, k]` of the coarse grid come to at a cell of the
-    /// fine one.
+    /// Adds the coarse grid's `values` `[rows * cols, k]`, interpolated at `cell` (row-major) of the fine grid, to
+    /// `out` `[k]`.
     pub fn add_at(&self, cell: usize, values: &[f32], k: usize, out: &mut [f32]) {
         let (row, col) = (
             self.rows[cell / self.fine.cols],
@@ -46,7 +47,8 @@ impl GridUpsampler {
         }
     }
 
-    /// Adds the `values` `[rows * cols, k]` of the coarse grid to the `sum` over the fine one.
+    /// Adds the coarse grid's `values` `[rows * cols, k]`, interpolated at every cell of the fine grid, to `sum`
+    /// `[rows * cols, k]` over the fine grid.
     pub fn add(&self, values: &[f32], k: usize, sum: &mut [f32]) {
         sum.par_chunks_exact_mut(k)
             .with_min_len(64)

@@ -1,7 +1,7 @@
-//! A second, coarser look at a photo: what the network saw of it, made smaller.
+//! The coarse scale of two-scale heads: the padded input made smaller and run through the backbone a second time.
 //!
-//! At a small size the network sees rooms where it sees corners at a large one. Both looks are of the same padded input,
-//! so the coarse grid stretched to the fine one lies right.
+//! At a small size the receptive field of a patch covers a whole room where it covers a corner of it at a large one.
+//! Both scales are of the same padded input, so the coarse grid upsampled to the fine one is aligned with it.
 
 use std::str::FromStr;
 
@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::input::Grid;
 
-/// How much coarser the second look is: the share of the first one's sides, in percent.
+/// The coarse scale's share of the sides of the full scale, in percent, 10 to 90.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct CoarseScale(u32);
 
-/// Shares that make sense.
+/// Shares that are allowed.
 const PERCENT: std::ops::RangeInclusive<u32> = 10..=90;
 
 impl TryFrom<u32> for CoarseScale {
@@ -50,7 +50,7 @@ impl FromStr for CoarseScale {
 }
 
 impl CoarseScale {
-    /// The grid of the second look, by that of the first.
+    /// The patch grid of the coarse scale, for the grid `fine` of the full scale; sides are rounded, and at least 1.
     pub fn grid(self, fine: Grid) -> Grid {
         let cells = |fine: usize| ((fine * self.0 as usize + 50) / 100).max(1);
         Grid {

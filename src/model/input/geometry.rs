@@ -1,5 +1,9 @@
-//! How a photo lies in the network's input: resized, then padded on all sides to whole patches (CenterPadding),
-//! and how a map over the patch grid goes back to the photo's own pixels.
+//! The geometry between a photo and the backbone's input: resized, then padded on all sides to whole patches
+//! (`CenterPadding` of facebookresearch/dinov2), and the positions of the photo's pixels on the patch grid for the way
+//! back.
+//!
+//! Sizes are (width, height) in pixels; grids are rows and columns of patches. Size rules `fit:` and unpadding `cubic`
+//! follow transformers' `DPTImageProcessor` for Depth Anything.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,28 +12,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::input::Grid;
 
-/// An elongated photo may cost as many patches as this many square photos of the same short side; beyond that
-/// it is made smaller, or a 3000x40 strip would need a hundred thousand tokens.
+/// An elongated photo may have as many patches as this many square photos of the same short side. Beyond that it is
+/// made smaller, or a 3000x40 strip would need a hundred thousand tokens.
 const MAX_SQUARES: usize = 4;
 
-/// Before the side of [`SizeRule::Fit`].
+/// Precedes the side of [`SizeRule::Fit`] in text.
 const FIT_PREFIX: &str = "fit:";
 
-/// The size the network sees.
+/// The rule for the size of the backbone's input, before padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SizeRule {
-    /// The short side becomes this many pixels and the aspect is kept.
+    /// The short side becomes this many pixels, and the aspect ratio is kept.
     ShortSide(u32),
-    /// The side that this changes least becomes this many pixels and the aspect is kept, as transformers' processor of
-    /// Depth Anything has it: the short side of a photo both of whose sides are as long or longer.
+    /// The side whose scale is nearest to 1 becomes this many pixels, and the aspect ratio is kept, as in transformers'
+    /// processor of Depth Anything: the short side, for photos both of whose sides are at least that long.
     Fit(u32),
     /// No resizing.
     Native,
-    /// Exactly this width and height; the aspect is not kept.
+    /// Exactly this width and height; the aspect ratio is not kept.
     Exact {
-        /// In pixels.
+        /// Width in pixels.
         width: u32,
-        /// In pixels.
+        /// Height in pixels.
         height: u32,
     },
 }
@@ -59,7 +63,7 @@ impl FromStr for SizeRule {
     }
 }
 
-/// As [`SizeRule::from_str`] reads it.
+/// In the syntax that [`SizeRule::from_str`] parses.
 impl fmt::Display for SizeRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -71,14 +75,15 @@ impl fmt::Display for SizeRule {
     }
 }
 
-/// How sides become whole patches.
+/// How the sides of the input become multiples of the patch size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Padding {
-    /// The mean colour around the photo, as the published models have it (CenterPadding).
+    /// The mean colour on all sides of the photo, as for the published models (`CenterPadding`).
     #[default]
     Center,
-    /// One side is given, and the photo is resized to whole patches: no patch at the edges is half empty, which
-    /// heads answer with stripes. The aspect changes by half a patch at most.
+    /// No padding: with [`SizeRule::ShortSide`] and [`SizeRule::Fit`] the photo is resized to whole patches, which
+    /// changes its aspect ratio by half a patch at most. No patch at the edges is half empty, which shows as stripes in
+    /// maps. Other rules pad as [`Padding::Center`] does.
     None,
 }
 
@@ -94,22 +99,22 @@ impl FromStr for Padding {
     }
 }
 
-/// How a map over the padded input becomes one of the photo.
+/// How a map over the padded input is brought to the size of the photo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unpad {
-    /// The padding is cut off: what lies on a patch is drawn on it.
+    /// The padding is cut off, and the rest resized bilinearly: what lies on a patch is drawn on it.
     #[default]
     Crop,
-    /// The whole map, padding and all, is squeezed into the photo's size, as the published scripts have it: up to half
-    /// a patch off at the edges.
+    /// The whole map with its padding is resized to the photo's size, as in the published scripts: up to half a patch
+    /// off at the edges.
     Squeeze,
-    /// The padding is cut off, and the rest resized bicubically instead of bilinearly, as transformers has it for Depth
-    /// Anything; no number comes out that is beyond all of the map's.
+    /// The padding is cut off, and the rest resized bicubically, as in transformers for Depth Anything; results are
+    /// clamped to the range of the map.
     Cubic,
 }
 
-/// The way from a photo to the network's input and back.
+/// The mapping from a photo to the backbone's input and back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
     /// Width and height of the upright photo.
@@ -118,20 +123,20 @@ pub struct Geometry {
     pub resized: (u32, u32),
     /// Width and height after padding: multiples of the patch size.
     pub padded: (u32, u32),
-    /// Columns of padding on the left; the right has the rest.
+    /// Columns of padding on the left, in pixels; the right has the rest.
     pub pad_left: u32,
-    /// Rows of padding at the top; the bottom has the rest.
+    /// Rows of padding at the top, in pixels; the bottom has the rest.
     pub pad_top: u32,
-    /// Side of a patch.
+    /// Side of a patch in pixels.
     pub patch_size: usize,
-    /// Whether the photo would have had too many patches and was made smaller.
+    /// Whether the photo was made smaller than its size rule says, because it would have had too many patches.
     pub reduced: bool,
-    /// What becomes of the padding on the way back.
+    /// How maps are brought back to the photo.
     pub unpad: Unpad,
 }
 
 impl Geometry {
-    /// Lays a photo of `photo` = (width, height) out for patches of `patch_size`, to be seen at once.
+    /// The geometry of a photo of `photo` = (width, height) for patches of side `patch_size`, padded, in one pass.
     pub fn new(photo: (u32, u32), size: SizeRule, patch_size: usize) -> Self {
         Self::with_padding(photo, size, patch_size, Padding::Center)
     }
@@ -152,7 +157,7 @@ impl Geometry {
         Self::with_patch_limit(photo, size, patch_size, padding, most)
     }
 
-    /// As [`Geometry::with_padding`], but of at most `most` patches, whatever the shape of the photo.
+    /// As [`Geometry::with_padding`], but with at most `most` patches, whatever the shape of the photo.
     pub fn with_patch_limit(
         photo: (u32, u32),
         size: SizeRule,
@@ -174,12 +179,12 @@ impl Geometry {
         }
     }
 
-    /// The same, with another way back.
+    /// The same geometry with another [`Unpad`] rule.
     pub fn with_unpad(self, unpad: Unpad) -> Self {
         Self { unpad, ..self }
     }
 
-    /// The grid of patches.
+    /// The patch grid of the padded input.
     pub fn grid(&self) -> Grid {
         let p = self.patch_size as u32;
         Grid {
@@ -188,7 +193,7 @@ impl Geometry {
         }
     }
 
-    /// For each photo column, where its centre lies on the grid, in units of patches from the grid's left edge:
+    /// For each column of the photo, the position of its centre on the grid, in patches from the grid's left edge:
     /// patch `i` covers `[i, i + 1)`.
     pub fn column_positions(&self) -> Vec<f32> {
         match self.unpad {
@@ -199,7 +204,7 @@ impl Geometry {
         }
     }
 
-    /// For each photo row, where its centre lies on the grid, in units of patches from the top.
+    /// For each row of the photo, the position of its centre on the grid, in patches from the top.
     pub fn row_positions(&self) -> Vec<f32> {
         match self.unpad {
             Unpad::Crop | Unpad::Cubic => {
@@ -210,7 +215,7 @@ impl Geometry {
     }
 }
 
-/// Centres of `photo` pixels in patches, after resizing to `resized` and padding in front by `pad`.
+/// Positions of the centres of `photo` pixels, in patches, after resizing to `resized` and padding in front by `pad`.
 fn positions_along(photo: u32, resized: u32, pad: u32, patch_size: usize) -> Vec<f32> {
     let scale = f64::from(resized) / f64::from(photo);
     (0..photo)
@@ -218,7 +223,7 @@ fn positions_along(photo: u32, resized: u32, pad: u32, patch_size: usize) -> Vec
         .collect()
 }
 
-/// The size of a photo that is resized by `size` to at most `most` patches of side `p`, and whether that limit made it
+/// The size of a photo after resizing by `size` to at most `most` patches of side `p`, and whether that limit made it
 /// smaller.
 fn resized_size(
     (width, height): (u32, u32),
@@ -249,7 +254,7 @@ fn resized_size(
             (scale, scale)
         }
     };
-    // A side is a multiple of this.
+    // Sides are multiples of this.
     let unit = match (padding, size) {
         (Padding::None, SizeRule::ShortSide(_) | SizeRule::Fit(_)) => p as f64,
         _ => 1.0,
@@ -259,7 +264,7 @@ fn resized_size(
         let one = |v: u32, scale: f64| {
             let units = f64::from(v) * scale / unit;
             let units = match size {
-                // Python's rounding.
+                // As Python's `round`.
                 SizeRule::Fit(_) => units.round_ties_even(),
                 _ => units.round(),
             };

@@ -1,4 +1,4 @@
-//! The grid of patches that a photo is cut into.
+//! The patch grid of a padded input; patch tokens are row-major over it, `[rows * cols, D]`.
 
 /// Rows and columns of patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,53 +1,56 @@
-//! Attention with a streaming softmax: some panels of queries meet the keys a few panels at a time.
+//! Attention with an online softmax, as in FlashAttention (Dao et al., 2022; the softmax is Milakov and Gimelshein's,
+//! 2018): up to [`MAX_QUERY_PANELS`] panels of queries attend to the keys of an image block by block.
 //!
-//! Scores lie as everything does, a query a lane, so the softmax needs no sums across lanes. No more than [`KEYS`]
-//! scores a query exist at once; where a later key has a higher score than all before it, what was summed so far is
-//! scaled down. Keys and values come from far away once for all panels of queries.
+//! For each query, with the keys seen so far: the running maximum `m = max(m, s)`, the running sum
+//! `l = l 2^(m_old - m) + sum 2^(s - m)` and the output `o = o 2^(m_old - m) + sum 2^(s - m) v`; at the end `o / l`.
+//! The scores `s = q k` are in powers of 2, since the queries are scaled by `log2 e / sqrt(head_dim)`.
+//!
+//! Scores have the layout of a panel, one query per lane, so the softmax needs no sums across lanes. No more than
+//! [`KEY_BLOCK`] scores per query exist at once. Keys and values are read from memory once for all panels of queries.
 
 use std::ops::Range;
 
-use super::matmul::{LhsPanel, microkernel};
+use super::microkernel::{LhsPanel, microkernel};
+pub use super::panel::MAX_QUERY_PANELS;
 use super::panel::{PANEL_TOKENS, PanelSpan, ROW_LINES};
 use super::pointwise::exp2;
 use super::simd::{CacheLine, LANES, Simd, as_floats, dispatch};
 
-/// Panels of keys at a time: they, their values and their scores stay in a core's cache.
+/// Panels of keys in a key block: they, their values and their scores stay in a core's cache.
 const KEY_BLOCK_PANELS: usize = 4;
-/// Most keys at a time.
+/// Most keys of a key block.
 pub const KEY_BLOCK: usize = KEY_BLOCK_PANELS * PANEL_TOKENS;
-/// Most panels of queries at a time.
-pub const MAX_QUERY_PANELS: usize = 8;
-/// Lines of scores, and of each panel's highest score and sum.
+/// Lines of scratch memory: the scores of a key block, and the running maximum and sum of each panel of queries.
 pub const SCRATCH_LINES: usize = (KEY_BLOCK + 2 * MAX_QUERY_PANELS) * ROW_LINES;
 
-/// Whose attention it is.
+/// One attention job: the queries, keys and values of one image, and the head and query panels to compute.
 #[derive(Debug, Clone, Copy)]
 pub struct AttentionJob<'a> {
-    /// Queries (times `log2 e / sqrt(head_dim)`), keys and values of all panels of a photo: `[panels, 3 * D]`.
+    /// Queries (times `log2 e / sqrt(head_dim)`), keys and values of all panels of an image: `[panels, 3 * D]` rows.
     pub qkv: &'a [CacheLine],
-    /// Its panels.
+    /// The panels of the image.
     pub spans: &'a [PanelSpan],
-    /// D.
+    /// Width of a token (D), all heads together.
     pub dim: usize,
-    /// Which of the heads.
+    /// Index of the head, from 0.
     pub head: usize,
-    /// How wide it is.
+    /// Width of a head.
     pub head_dim: usize,
-    /// Which panel asks first.
+    /// Index of the first query panel.
     pub first_query_panel: usize,
-    /// How many ask, up to [`QUERIES`].
+    /// Number of query panels, 1 to [`MAX_QUERY_PANELS`].
     pub query_panels: usize,
 }
 
 impl AttentionJob<'_> {
-    /// This head's queries, keys or values (`part` 0 to 2) of a panel.
+    /// This head's queries, keys or values (`part` 0, 1 or 2) of a panel: `head_dim` rows.
     fn head_panel(&self, part: usize, panel: usize) -> &[CacheLine] {
         let row = (3 * panel + part) * self.dim + self.head * self.head_dim;
         &self.qkv[row * ROW_LINES..][..self.head_dim * ROW_LINES]
     }
 
-    /// How far behind the keys and values of a block of panels those lie that are wanted next: the next block's, at the
-    /// end the next head's first.
+    /// Distance from the keys and values of key block `block` to those that are read next, in numbers: the next
+    /// block's, or after the last block the next head's first.
     fn prefetch_offset(&self, block: usize) -> usize {
         let of_block = KEY_BLOCK_PANELS * 3 * PANEL_TOKENS * self.dim;
         match (block + 1) * KEY_BLOCK_PANELS < self.spans.len() {
@@ -56,7 +59,7 @@ impl AttentionJob<'_> {
         }
     }
 
-    /// Where this head's rows of asking panel number `query` lie in the result.
+    /// The lines of the result that hold this head's rows of query panel `query` (0 is the first of the job).
     fn output_range(&self, query: usize) -> Range<usize> {
         let first = (query * self.dim + self.head * self.head_dim) * ROW_LINES;
         first..first + self.head_dim * ROW_LINES
@@ -64,8 +67,8 @@ impl AttentionJob<'_> {
 }
 
 dispatch! {
-    /// One head's attention for some panels, into its rows of the panels `out` `[queries, D]`; `scratch` is
-    /// [`SCRATCH`] lines.
+    /// The attention of one head for the query panels of `job`, into the head's rows of the panels `out`
+    /// `[query_panels, D]`; `scratch` is [`SCRATCH_LINES`] lines.
     attention(job: AttentionJob<'_>, scratch: &mut [CacheLine], out: &mut [CacheLine]) = attention_body
 }
 
@@ -102,29 +105,9 @@ fn attention_body<S: Simd>(
                     attend_key_block::<S, 8, 1>(s, job, (block, query, 0), scores, state, out)
                 }
                 ((6, 1), _) => {
-                    for line in 0..lines {
-                        attend_key_block::<S, 6, 1>(
-                            s,
-                            job,
-                            (block, query, line),
-                            scores,
-                            state,
-                            out,
-                        );
-                    }
+                    attend_line_by_line::<S, 6>(s, job, (block, query), lines, scores, state, out)
                 }
-                _ => {
-                    for line in 0..lines {
-                        attend_key_block::<S, 4, 1>(
-                            s,
-                            job,
-                            (block, query, line),
-                            scores,
-                            state,
-                            out,
-                        );
-                    }
-                }
+                _ => attend_line_by_line::<S, 4>(s, job, (block, query), lines, scores, state, out),
             }
         }
     }
@@ -143,8 +126,24 @@ fn attention_body<S: Simd>(
     }
 }
 
-/// The queries of `C` lines, from `line` of panel `query` on, meet the keys of a block of panels. `state` is their
-/// highest scores so far, and the sums of their weights.
+/// [`attend_key_block`] for one line of queries after the other.
+#[inline(always)]
+fn attend_line_by_line<S: Simd, const R: usize>(
+    s: S,
+    job: AttentionJob<'_>,
+    (block, query): (usize, usize),
+    lines: usize,
+    scores: &mut [CacheLine],
+    state: &mut [CacheLine],
+    out: &mut [CacheLine],
+) {
+    for line in 0..lines {
+        attend_key_block::<S, R, 1>(s, job, (block, query, line), scores, state, out);
+    }
+}
+
+/// The queries of `C` lines, from `line` of panel `query` on, attend to the keys of key block `block`. `state` holds
+/// their running maximum (first row) and running sum (second row); `out` is their weighted sum of values so far.
 #[inline(always)]
 fn attend_key_block<S: Simd, const R: usize, const C: usize>(
     s: S,
@@ -172,7 +171,7 @@ fn attend_key_block<S: Simd, const R: usize, const C: usize>(
             prefetch_stride: PANEL_TOKENS,
         };
         let scores = &mut scores[row * ROW_LINES..];
-        // The last tile may reach beyond the panel's tokens: there are lanes, and their scores are dropped.
+        // The last tile may reach beyond the panel's tokens, into unused lanes; their scores are dropped.
         for first in (0..span.tokens).step_by(R) {
             let zeros = [[s.splat(0.0); C]; R];
             let sums = microkernel(s, zeros, job.head_dim, left.from_row(first), queries);
@@ -196,38 +195,38 @@ fn attend_key_block<S: Simd, const R: usize, const C: usize>(
             sums[c] = s.add(sums[c], weight);
         }
     }
-    let mut shrink = before;
+    let mut rescale = before;
     for c in 0..C {
-        shrink[c] = exp2(s, s.sub(before[c], highest[c]));
-        let total = s.mul_add(s.load(&state[ROW_LINES + line + c]), shrink[c], sums[c]);
+        rescale[c] = exp2(s, s.sub(before[c], highest[c]));
+        let total = s.mul_add(s.load(&state[ROW_LINES + line + c]), rescale[c], sums[c]);
         s.store(total, &mut state[ROW_LINES + line + c]);
         s.store(highest[c], &mut state[line + c]);
     }
-    let mut weigh = ValueAccumulator {
+    let mut accumulator = ValueAccumulator {
         job,
         block,
         spans,
         scores,
-        rescale: shrink,
+        rescale,
         line,
         out,
     };
     let mut first = 0;
     while first + R <= job.head_dim {
-        weigh.accumulate_values::<S, R>(s, first);
+        accumulator.accumulate_values::<S, R>(s, first);
         first += R;
     }
     while first + 4 <= job.head_dim {
-        weigh.accumulate_values::<S, 4>(s, first);
+        accumulator.accumulate_values::<S, 4>(s, first);
         first += 4;
     }
     while first < job.head_dim {
-        weigh.accumulate_values::<S, 1>(s, first);
+        accumulator.accumulate_values::<S, 1>(s, first);
         first += 1;
     }
 }
 
-/// Writes rows of scores of the first `keys` keys and raises the highest seen.
+/// Stores the rows of scores of the first `keys` keys of a tile and raises the running maximum.
 #[inline(always)]
 fn store_scores<S: Simd, const R: usize, const C: usize>(
     s: S,
@@ -237,7 +236,7 @@ fn store_scores<S: Simd, const R: usize, const C: usize>(
     highest: &mut [S::V; C],
 ) {
     if C == 1 && keys >= R {
-        // What the highest waits for is the tile alone, not the tile before it.
+        // The maximum over the tile alone does not wait for that of the tile before.
         let mut tops = sums[0];
         for r in 0..R {
             for c in 0..C {
@@ -258,7 +257,8 @@ fn store_scores<S: Simd, const R: usize, const C: usize>(
     }
 }
 
-/// The sum of values by their weights.
+/// The sum of the values of a key block, each times its weight, which `scores` holds:
+/// `out = out * rescale + weights v`.
 struct ValueAccumulator<'a, V, const C: usize> {
     job: AttentionJob<'a>,
     block: usize,
@@ -270,7 +270,7 @@ struct ValueAccumulator<'a, V, const C: usize> {
 }
 
 impl<V: Copy, const C: usize> ValueAccumulator<'_, V, C> {
-    /// Features `first` to `first + R` of the head.
+    /// Accumulates the features `first..first + R` of the head.
     #[inline(always)]
     fn accumulate_values<S: Simd<V = V>, const R: usize>(&mut self, s: S, first: usize) {
         let out = &mut self.out[first * ROW_LINES + self.line..];

@@ -1,10 +1,11 @@
-//! What the cls token attends to: one query a head, so the whole row of weights is held, and no kernel is needed.
+//! The attention weights of the cls token: one query per head, so the whole row of weights is held in f64, and no
+//! kernel is needed.
 
 use super::panel::{PANEL_TOKENS, PanelSpan, ROW_LINES};
 use super::simd::{CacheLine, as_floats};
 
-/// The softmax over all tokens of the first token's scores, head by head: `[heads, tokens]`. `qkv` is one photo's
-/// queries (times `log2 e / sqrt(head_dim)`), keys and values: `[panels, 3 * D]`.
+/// The softmax over all tokens of the first token's scores, head by head: `[heads, tokens]`. `qkv` holds one photo's
+/// queries (times `log2 e / sqrt(head_dim)`), keys and values: `[panels, 3 * D]` rows.
 pub fn cls_attention_weights(
     qkv: &[CacheLine],
     spans: &[PanelSpan],
@@ -31,7 +32,7 @@ pub fn cls_attention_weights(
             }
             scores.extend_from_slice(&sums[..span.tokens]);
         }
-        // What no 32-bit float holds is as good as infinite, as everywhere in the network.
+        // A score beyond the range of f32 counts as infinite, as in the f32 kernels.
         if scores.iter().any(|&score| !(score as f32).is_finite()) {
             scores.fill(f64::NAN);
         }

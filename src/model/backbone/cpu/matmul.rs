@@ -1,25 +1,31 @@
-//! Matrix products: weights packed once, times a panel of tokens.
+//! Linear layers: weights `[outputs, inputs]`, packed once, times a panel of tokens, with an epilogue.
+//!
+//! Two loop orders around the [`microkernel`], by the tile of the vector unit: with many registers all lines of a panel
+//! at once, else one line at a time in blocks for the first two caches, as in BLIS.
 
 use rayon::prelude::*;
 
+use super::microkernel::{LhsPanel, microkernel};
 use super::panel::ROW_LINES;
 use super::pointwise;
 use super::simd::{CacheLine, Isa, Simd, dispatch};
 
-/// Numbers of a row that are packed at a time.
+/// Inputs of a row that are packed at a time.
 const PACK_DEPTH: usize = 64;
 
-/// A layer's weight and bias, eight outputs side by side for each input, as the products read them.
+/// A linear layer with its weight packed for the micro-kernel: groups of as many outputs as a tile has rows, side by
+/// side for each input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PackedLinear {
     outputs: usize,
     inputs: usize,
-    weight: Vec<f32>, // [outputs / rows of a tile, inputs, rows of a tile]
-    bias: Vec<f32>,   // [outputs], filled up to whole groups
+    weight: Vec<f32>, // [outputs / tile rows, inputs, tile rows]
+    bias: Vec<f32>,   // [outputs], padded to whole groups with zeros
 }
 
 impl PackedLinear {
-    /// Packs `weight` `[outputs, inputs]` and `bias`, each row times its `scale`, for the vector unit `isa`.
+    /// Packs `weight` `[outputs, inputs]` and `bias` `[outputs]`, each row times its `scale`, for the vector unit
+    /// `isa`.
     pub fn new(
         isa: Isa,
         weight: &[f32],
@@ -48,7 +54,7 @@ impl PackedLinear {
             // Rows beyond the last stay zeros.
             let rows = weight[first * inputs..].chunks_exact(inputs).take(R);
             let rows: Vec<_> = rows.zip((first..).map(&scale)).collect();
-            // A piece of the rows at a time, so that what they are woven into stays in the first cache.
+            // A piece of the rows at a time, so that the interleaved result stays in the first cache.
             for (piece, packed) in packed.chunks_mut(R * PACK_DEPTH).enumerate() {
                 for (r, (row, scale)) in rows.iter().enumerate() {
                     let steps = packed.as_chunks_mut::<R>().0.iter_mut();
@@ -68,26 +74,26 @@ impl PackedLinear {
         }
     }
 
-    /// Features that come out.
+    /// Width of the result.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 }
 
-/// What becomes of a product.
+/// What is done to a product before it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CpuEpilogue {
-    /// It is the result.
+    /// The product is stored.
     Store,
-    /// It is added to what is there.
+    /// The product is added to the previous content, the residual stream.
     Add,
-    /// Its exact GELU is the result.
+    /// The exact (erf) GELU of the product is stored.
     Gelu,
 }
 
 dispatch! {
-    /// `weight * x + bias` for the first `lines` of each row of the panel `x`, finished into the panel `out`.
-    linear(layer: &PackedLinear, x: &[CacheLine], out: &mut [CacheLine], lines: usize, finish: CpuEpilogue) = linear_body
+    /// `out = epilogue(weight * x + bias)` for the first `lines` lines of each row of the panel `x`.
+    linear(layer: &PackedLinear, x: &[CacheLine], out: &mut [CacheLine], lines: usize, epilogue: CpuEpilogue) = linear_body
 }
 
 #[inline(always)]
@@ -97,26 +103,26 @@ fn linear_body<S: Simd>(
     x: &[CacheLine],
     out: &mut [CacheLine],
     lines: usize,
-    finish: CpuEpilogue,
+    epilogue: CpuEpilogue,
 ) {
     match (S::TILE, lines) {
-        ((8, 3), 3) => multiply_row_groups::<S, 8, 3>(s, layer, x, out, finish),
-        ((8, 3), 2) => multiply_row_groups::<S, 8, 2>(s, layer, x, out, finish),
-        ((8, 3), _) => multiply_row_groups::<S, 8, 1>(s, layer, x, out, finish),
-        ((6, 1), _) => multiply_cache_blocks::<S, 6>(s, layer, x, out, lines, finish),
-        _ => multiply_cache_blocks::<S, 4>(s, layer, x, out, lines, finish),
+        ((8, 3), 3) => multiply_row_groups::<S, 8, 3>(s, layer, x, out, epilogue),
+        ((8, 3), 2) => multiply_row_groups::<S, 8, 2>(s, layer, x, out, epilogue),
+        ((8, 3), _) => multiply_row_groups::<S, 8, 1>(s, layer, x, out, epilogue),
+        ((6, 1), _) => multiply_cache_blocks::<S, 6>(s, layer, x, out, lines, epilogue),
+        _ => multiply_cache_blocks::<S, 4>(s, layer, x, out, lines, epilogue),
     }
 }
 
-/// All outputs for `C` lines, a group of `R` at a time.
+/// All outputs for `C` lines, a group of `R` outputs at a time.
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // Iterators and closures may be calls here, see `tile`.
+#[allow(clippy::needless_range_loop)] // Iterators and closures may be calls here, see `microkernel`.
 fn multiply_row_groups<S: Simd, const R: usize, const C: usize>(
     s: S,
     layer: &PackedLinear,
     x: &[CacheLine],
     out: &mut [CacheLine],
-    finish: CpuEpilogue,
+    epilogue: CpuEpilogue,
 ) {
     for (group, weight) in layer.weight.chunks_exact(R * layer.inputs).enumerate() {
         let mut start = [[s.splat(0.0); C]; R];
@@ -132,18 +138,19 @@ fn multiply_row_groups<S: Simd, const R: usize, const C: usize>(
         };
         let sums = microkernel(s, start, layer.inputs, left, x);
         let rows = layer.outputs - group * R;
-        apply_epilogue(s, sums, rows, &mut out[group * R * ROW_LINES..], finish);
+        apply_epilogue(s, sums, rows, &mut out[group * R * ROW_LINES..], epilogue);
     }
 }
 
-/// Steps of a product at a time: their lines of a panel stay in the first cache.
+/// Inputs of a product at a time: their lines of a panel stay in the first cache.
 const DEPTH_BLOCK: usize = 192;
-/// Numbers of a weight that some neighbouring groups have in that many steps: they stay in the second cache.
+/// Numbers of the weight in a block of groups times [`DEPTH_BLOCK`] inputs: they stay in the second cache.
 const WEIGHT_BLOCK: usize = 16384;
-/// Most such groups.
+/// Most groups of such a block.
 const MAX_BLOCK_GROUPS: usize = 16;
 
-/// All outputs for `lines` lines, tiles of `R` rows of one line: some groups' share of some steps meets line after line.
+/// All outputs for `lines` lines in tiles of `R` rows of one line: for each block of groups and of inputs, line after
+/// line.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
 fn multiply_cache_blocks<S: Simd, const R: usize>(
@@ -152,13 +159,13 @@ fn multiply_cache_blocks<S: Simd, const R: usize>(
     x: &[CacheLine],
     out: &mut [CacheLine],
     lines: usize,
-    finish: CpuEpilogue,
+    epilogue: CpuEpilogue,
 ) {
     let inputs = layer.inputs;
     let pieces = inputs.div_ceil(DEPTH_BLOCK);
     let steps = inputs.div_ceil(pieces);
     let groups = (WEIGHT_BLOCK / (R * steps)).clamp(1, MAX_BLOCK_GROUPS);
-    // Sums of the steps so far; the order in which a number is summed is that of `groups`.
+    // Sums of the steps so far; every number is summed in the same order as in `multiply_row_groups`.
     let mut sums_so_far = [[[CacheLine::ZERO; R]; MAX_BLOCK_GROUPS]; ROW_LINES];
     for (block, weight) in layer.weight.chunks(groups * R * inputs).enumerate() {
         for first in (0..inputs).step_by(steps) {
@@ -187,7 +194,7 @@ fn multiply_cache_blocks<S: Simd, const R: usize>(
                     let sums = microkernel(s, sums, steps, left, &x[first * ROW_LINES + line..]);
                     if is_last {
                         let out = &mut out[row * ROW_LINES + line..];
-                        apply_epilogue(s, sums, layer.outputs - row, out, finish);
+                        apply_epilogue(s, sums, layer.outputs - row, out, epilogue);
                     } else {
                         for r in 0..R {
                             s.store(sums[r][0], &mut so_far[r]);
@@ -199,7 +206,7 @@ fn multiply_cache_blocks<S: Simd, const R: usize>(
     }
 }
 
-/// Writes what becomes of the first `rows` rows.
+/// Applies the epilogue to the first `rows` rows of a tile and stores them in `out`.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
 fn apply_epilogue<S: Simd, const R: usize, const C: usize>(
@@ -207,12 +214,12 @@ fn apply_epilogue<S: Simd, const R: usize, const C: usize>(
     sums: [[S::V; C]; R],
     rows: usize,
     out: &mut [CacheLine],
-    finish: CpuEpilogue,
+    epilogue: CpuEpilogue,
 ) {
     for r in 0..R.min(rows) {
         for c in 0..C {
             let to = &mut out[r * ROW_LINES + c];
-            let value = match finish {
+            let value = match epilogue {
                 CpuEpilogue::Store => sums[r][c],
                 CpuEpilogue::Add => s.add(sums[r][c], s.load(to)),
                 CpuEpilogue::Gelu => pointwise::gelu(s, sums[r][c]),
@@ -220,89 +227,6 @@ fn apply_epilogue<S: Simd, const R: usize, const C: usize>(
             s.store(value, to);
         }
     }
-}
-
-/// The left side of a product: the number at row `r` and step `k` is `values[r * row + k * step]`.
-#[derive(Debug, Clone, Copy)]
-pub struct LhsPanel<'a> {
-    /// From its first number on.
-    pub values: &'a [f32],
-    /// From a row to the next.
-    pub row_stride: usize,
-    /// From a step to the next.
-    pub depth_stride: usize,
-    /// How much further on the numbers lie that will be wanted after these, wrapping.
-    pub prefetch_offset: usize,
-    /// How far to move on in them each step.
-    pub prefetch_stride: usize,
-}
-
-impl LhsPanel<'_> {
-    /// From row `first` on, where rows are neighbours.
-    #[inline(always)]
-    pub fn from_row(self, first: usize) -> Self {
-        LhsPanel {
-            values: &self.values[first..],
-            ..self
-        }
-    }
-}
-
-/// Steps of a tile in a row.
-const UNROLL: usize = 4;
-
-/// `sums + left * right` over `steps`; row `k` of `right` starts at its line `k * ROW`.
-///
-/// Like all kernels it has no closures: one would be compiled without the vector unit's instructions.
-#[inline(always)]
-#[allow(unsafe_code, clippy::needless_range_loop)]
-pub fn microkernel<S: Simd, const R: usize, const C: usize>(
-    s: S,
-    mut sums: [[S::V; C]; R],
-    steps: usize,
-    left: LhsPanel<'_>,
-    right: &[CacheLine],
-) -> [[S::V; C]; R] {
-    let Some(last) = steps.checked_sub(1) else {
-        return sums;
-    };
-    assert!((R - 1) * left.row_stride + last * left.depth_stride < left.values.len());
-    assert!(last * ROW_LINES + C <= right.len());
-    let (mut a, mut b) = (left.values.as_ptr(), right.as_ptr());
-    let mut ahead = a.wrapping_add(left.prefetch_offset);
-    // A macro, since a closure would be compiled without the vector unit's instructions.
-    macro_rules! step {
-        () => {
-            // SAFETY: the assertions say that the furthest number and line read are within their slices; the pointers
-            // are moved past them only by wrapping.
-            unsafe {
-                s.prefetch(ahead);
-                let mut lines = [s.splat(0.0); C];
-                for c in 0..C {
-                    lines[c] = s.load(&*b.add(c));
-                }
-                for r in 0..R {
-                    let factor = s.splat(*a.add(r * left.row_stride));
-                    for c in 0..C {
-                        sums[r][c] = s.mul_add(factor, lines[c], sums[r][c]);
-                    }
-                }
-            }
-            a = a.wrapping_add(left.depth_stride);
-            b = b.wrapping_add(ROW_LINES);
-            ahead = ahead.wrapping_add(left.prefetch_stride);
-        };
-    }
-    // Some steps without a branch between them.
-    for _ in 0..steps / UNROLL {
-        for _ in 0..UNROLL {
-            step!();
-        }
-    }
-    for _ in 0..steps % UNROLL {
-        step!();
-    }
-    sums
 }
 
 #[cfg(test)]
@@ -345,12 +269,12 @@ mod tests {
         for isa in Isa::available() {
             let layer = PackedLinear::new(isa, &weight, &bias, scale);
             for lines in 1..=ROW_LINES {
-                for finish in [CpuEpilogue::Store, CpuEpilogue::Add, CpuEpilogue::Gelu] {
+                for epilogue in [CpuEpilogue::Store, CpuEpilogue::Add, CpuEpilogue::Gelu] {
                     let mut out = vec![CacheLine([7.0; LANES]); outputs * ROW_LINES];
-                    linear(isa, &layer, &x, &mut out, lines, finish);
+                    linear(isa, &layer, &x, &mut out, lines, epilogue);
                     for (at, &got) in as_floats(&out).iter().enumerate() {
                         let (sum, size) = sums[at];
-                        let expected = match finish {
+                        let expected = match epilogue {
                             _ if at % PANEL_TOKENS >= lines * LANES => 7.0,
                             CpuEpilogue::Store => sum,
                             CpuEpilogue::Add => sum + 7.0,
@@ -359,7 +283,7 @@ mod tests {
                         let error = (f64::from(got) - expected).abs();
                         assert!(
                             error < 1e-6 * size + 1e-6,
-                            "{isa:?} {lines} {finish:?} {at}: {error:e}"
+                            "{isa:?} {lines} {epilogue:?} {at}: {error:e}"
                         );
                     }
                 }

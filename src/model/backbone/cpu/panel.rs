@@ -1,30 +1,32 @@
-//! How tokens lie in memory: in panels of up to 48 neighbours, feature by feature, a token a lane.
+//! The memory layout of tokens: panels of up to 48 neighbouring tokens, feature by feature, one token per lane.
 //!
-//! A panel of width `F` is `F` rows of [`ROW`] lines; row `f` holds feature `f` of the panel's tokens. Every step of a
-//! block reads and writes that form: a product's right side, its result, queries, keys and values. So nothing is ever
-//! transposed, sums over features need no exchange between lanes, and a panel stays in its core's cache from the
-//! attention to the next block's queries.
+//! A panel of width `F` is `F` rows of [`ROW_LINES`] cache lines; row `f` holds feature `f` of the panel's tokens.
+//! Every step of a block reads and writes that form: a product's right side, its result, queries, keys and values. So
+//! nothing is ever transposed, sums over features need no exchange between lanes, and a panel stays in its core's cache
+//! from the attention to the next block's queries.
 
-use super::attention::MAX_QUERY_PANELS;
 use super::simd::{CacheLine, LANES};
 
-/// Lines of a row.
+/// Cache lines of a row.
 pub const ROW_LINES: usize = 3;
-/// Numbers of a row.
+/// Tokens of a full panel, the numbers of a row: 48.
 pub const PANEL_TOKENS: usize = ROW_LINES * LANES;
+
+/// Most panels that go through a block together, so that their queries share one reading of all keys and values.
+pub const MAX_QUERY_PANELS: usize = 8;
 
 /// The tokens of a panel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PanelSpan {
-    /// Its first token.
+    /// Index of its first token in the image.
     pub start: usize,
-    /// How many there are, 1 to 48; lanes after them hold nothing.
+    /// Number of tokens, 1 to 48; the lanes after them are unused.
     pub tokens: usize,
-    /// Lines of each row that are in use.
+    /// Cache lines of each row that are in use, 1 to [`ROW_LINES`].
     pub lines: usize,
 }
 
-/// Cuts `tokens` into panels that `workers` can share out evenly.
+/// Cuts `tokens` tokens into panels, whose number `workers` threads divide evenly where there are enough tokens.
 pub fn split_into_panels(tokens: usize, workers: usize) -> Vec<PanelSpan> {
     let lines = tokens.div_ceil(LANES);
     let workers = workers.clamp(1, lines.max(1));
@@ -45,7 +47,8 @@ pub fn split_into_panels(tokens: usize, workers: usize) -> Vec<PanelSpan> {
         .collect()
 }
 
-/// How many neighbouring panels go through a block together, group by group, for `workers` to share out evenly.
+/// Sizes of the groups of neighbouring panels that go through a block together, at most [`MAX_QUERY_PANELS`] each, for
+/// `workers` threads to divide evenly.
 pub fn panel_group_sizes(panels: usize, workers: usize) -> Vec<usize> {
     let workers = workers.clamp(1, panels.max(1));
     let count = panels.div_ceil(MAX_QUERY_PANELS).next_multiple_of(workers);
@@ -55,7 +58,7 @@ pub fn panel_group_sizes(panels: usize, workers: usize) -> Vec<usize> {
         .collect()
 }
 
-/// A panel of `width` features.
+/// A panel of `width` features, all zero.
 pub fn zeroed_panel(width: usize) -> Vec<CacheLine> {
     vec![CacheLine::ZERO; width * ROW_LINES]
 }

@@ -1,30 +1,35 @@
-//! A pass of photos through a [`CpuBackbone`]: one parallel loop over groups of panels a block.
+//! A pass of photos through a [`CpuBackbone`]: for each block one parallel loop over groups of panels.
+//!
+//! A group attends to all keys of its photo, and each of its panels then finishes the block and computes the next
+//! block's queries, keys and values.
 
 use std::ops::Range;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::attention::{AttentionJob, MAX_QUERY_PANELS, SCRATCH_LINES, attention};
+use super::attention::{AttentionJob, attention};
 use super::cls::cls_attention_weights;
 use super::matmul::{CpuEpilogue, linear};
+use super::network::{CpuBackbone, CpuLayerTokens};
 use super::panel::{self, PANEL_TOKENS, PanelSpan, ROW_LINES};
-use super::pointwise::{norm, swiglu};
+use super::panel_task::{PanelTask, Scratch, panel_tasks};
+use super::pointwise::{layer_norm, swiglu};
 use super::simd::{CacheLine, as_floats, as_floats_mut};
-use super::{CpuBackbone, CpuLayerTokens};
 use crate::error::Result;
-use crate::model::backbone::config::{BackboneConfig, Ffn};
-use crate::model::backbone::vit::LayerRequest;
+use crate::model::backbone::config::Ffn;
+use crate::model::backbone::features::LayerRequest;
 use crate::model::input::Grid;
 use crate::system::memory::try_vec;
 
 impl CpuBackbone {
     /// Runs normalised RGB `pixels` `[B, 3, rows * p, cols * p]` with the position embedding `positions`
-    /// `[rows * cols, D]`, and returns the tokens that `requests` ask for, in their order. The blocks after the
-    /// deepest of them are not run. `tick` is called behind each block with how many of how many are done.
+    /// `[rows * cols, D]`, and returns the tokens of `requests`, in their order. The blocks after the deepest request
+    /// are not run. `tick(done, all)` is called after each block with the number of blocks that are done and of those
+    /// to run.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory) if there is not enough of it.
+    /// [`Error::Memory`](crate::Error::Memory) if there is not enough memory.
     pub fn forward(
         &self,
         pixels: &[f32],
@@ -37,8 +42,8 @@ impl CpuBackbone {
         Ok(tokens)
     }
 
-    /// As [`CpuBackbone::forward`], but returns what the cls token attends to in `block`, `[B, heads, tokens]`. Of that
-    /// block, only queries, keys and values are computed.
+    /// As [`CpuBackbone::forward`], but returns the attention weights of the cls token in `block`,
+    /// `[B, heads, tokens]`. Of that block, only queries, keys and values are computed.
     ///
     /// # Errors
     /// As [`CpuBackbone::forward`].
@@ -53,21 +58,21 @@ impl CpuBackbone {
         Ok(weights)
     }
 
-    /// The tokens that `requests` ask for, and the weights of the block that `watched` names.
+    /// The tokens of `requests`, and the cls token's attention weights in the block `cls_block` (empty for none).
     fn run(
         &self,
         pixels: &[f32],
         grid: Grid,
         positions: &[f32],
         requests: &[LayerRequest],
-        watched: Option<usize>,
+        cls_block: Option<usize>,
         tick: &dyn Fn(usize, usize),
     ) -> Result<(Vec<CpuLayerTokens>, Vec<f32>)> {
-        // Blocks that are run, and those of which queries, keys and values are wanted at least.
-        let run = requests.iter().map(|r| r.block + 1).max().unwrap_or(0);
-        let asked = run.max(watched.map_or(0, |block| block + 1));
+        // Blocks that are run in full, and those of which at least queries, keys and values are computed.
+        let full = requests.iter().map(|r| r.block + 1).max().unwrap_or(0);
+        let partial = full.max(cls_block.map_or(0, |block| block + 1));
         let mut weights = Vec::new();
-        if asked == 0 {
+        if partial == 0 {
             return Ok((Vec::new(), weights));
         }
         let dim = self.config.dim;
@@ -81,12 +86,12 @@ impl CpuBackbone {
         let panels = photos * spans.len();
         let mut x = try_vec(CacheLine::ZERO, panels * dim * ROW_LINES)?;
         let mut qkv = try_vec(CacheLine::ZERO, panels * 3 * dim * ROW_LINES)?;
-        // The last block leaves none.
-        let mut next = match asked {
+        // The last block computes no next queries, keys and values.
+        let mut next = match partial {
             1 => Vec::new(),
             _ => try_vec(CacheLine::ZERO, panels * 3 * dim * ROW_LINES)?,
         };
-        let mut found: Vec<CpuLayerTokens> = requests
+        let mut outputs: Vec<CpuLayerTokens> = requests
             .iter()
             .map(|_| {
                 Ok(CpuLayerTokens {
@@ -107,7 +112,7 @@ impl CpuBackbone {
                 .collect();
             groups.into_par_iter().with_max_len(1).for_each(|group| {
                 let own = rayon::current_thread_index().unwrap_or(0) % workers;
-                // Nothing can be wrong with a scratch, whatever became of who held it.
+                // Scratch memory has no state that a panic of its former user could have broken.
                 let mut scratch = scratches[own].lock().unwrap_or_else(|p| p.into_inner());
                 work(group, &mut scratch);
             });
@@ -121,18 +126,18 @@ impl CpuBackbone {
                 self.compute_qkv(0, task.x, task.qkv, task.span.lines, scratch);
             }
         });
-        for index in 0..asked {
-            if watched == Some(index) {
+        for index in 0..partial {
+            if cls_block == Some(index) {
                 let photos = qkv.chunks_exact(spans.len() * 3 * dim * ROW_LINES);
                 let of_photo = |qkv| cls_attention_weights(qkv, &spans, dim, self.config.heads);
                 weights = photos.flat_map(of_photo).collect();
-                if index >= run {
+                if index >= full {
                     break;
                 }
             }
             let mut wanted: Vec<(bool, &mut CpuLayerTokens)> = requests
                 .iter()
-                .zip(&mut found)
+                .zip(&mut outputs)
                 .filter(|(request, _)| request.block == index)
                 .map(|(request, tokens)| (request.norm, tokens))
                 .collect();
@@ -146,25 +151,25 @@ impl CpuBackbone {
             );
             each(tasks, &|group, scratch| {
                 let photo = &keys[group[0].photo * spans.len() * 3 * dim * ROW_LINES..];
-                let asking = group[0].panel..group[0].panel + group.len();
-                self.attend_panels(photo, &spans, asking, scratch);
+                let queries = group[0].panel..group[0].panel + group.len();
+                self.attend_panels(photo, &spans, queries, scratch);
                 for (at, task) in group.into_iter().enumerate() {
                     self.finish_block(index, at, task.x, task.span.lines, scratch);
                     for (normed, specials, patches) in task.outputs {
                         self.write_tokens(normed, task.x, task.span, specials, patches, scratch);
                     }
-                    if index + 1 < asked {
+                    if index + 1 < partial {
                         self.compute_qkv(index + 1, task.x, task.qkv, task.span.lines, scratch);
                     }
                 }
             });
             std::mem::swap(&mut qkv, &mut next);
-            tick(index + 1, asked);
+            tick(index + 1, partial);
         }
-        Ok((found, weights))
+        Ok((outputs, weights))
     }
 
-    /// The tokens of a panel as they enter the first block.
+    /// Embeds the patches of a panel: its tokens as they enter the first block, into `x`.
     fn embed_panel(
         &self,
         pixels: &[f32],
@@ -216,7 +221,7 @@ impl CpuBackbone {
         }
     }
 
-    /// What a block asks and answers with: its queries, keys and values of a panel.
+    /// LayerNorm, then the queries, keys and values of a panel in block `block`.
     fn compute_qkv(
         &self,
         block: usize,
@@ -226,7 +231,7 @@ impl CpuBackbone {
         scratch: &mut Scratch,
     ) {
         let block = &self.blocks[block];
-        norm(self.isa, &block.norm1, x, &mut scratch.normed, lines);
+        layer_norm(self.isa, &block.norm1, x, &mut scratch.normed, lines);
         linear(
             self.isa,
             &block.qkv,
@@ -237,12 +242,12 @@ impl CpuBackbone {
         );
     }
 
-    /// All heads' attention for some neighbouring panels.
+    /// Attention of all heads for a group of neighbouring panels, into `scratch.heads`.
     fn attend_panels(
         &self,
         qkv: &[CacheLine],
         spans: &[PanelSpan],
-        asking: Range<usize>,
+        queries: Range<usize>,
         scratch: &mut Scratch,
     ) {
         let (dim, heads) = (self.config.dim, self.config.heads);
@@ -253,14 +258,15 @@ impl CpuBackbone {
                 dim,
                 head,
                 head_dim: dim / heads,
-                first_query_panel: asking.start,
-                query_panels: asking.len(),
+                first_query_panel: queries.start,
+                query_panels: queries.len(),
             };
             attention(self.isa, job, &mut scratch.scores, &mut scratch.heads);
         }
     }
 
-    /// What a block does after its attention, for the panel that asked as number `at`.
+    /// The rest of a block after attention, for panel `at` of its group: projection, residual, LayerNorm, feed-forward
+    /// network, residual. LayerScale is in the weights of `proj` and `ffn_out`.
     fn finish_block(
         &self,
         index: usize,
@@ -279,7 +285,7 @@ impl CpuBackbone {
         let width = self.config.dim * ROW_LINES;
         let heads = &heads[at * width..][..width];
         linear(isa, &block.proj, heads, x, lines, CpuEpilogue::Add);
-        norm(isa, &block.norm2, x, normed, lines);
+        layer_norm(isa, &block.norm2, x, normed, lines);
         let wide = &mut wide[..block.ffn_in.outputs() * ROW_LINES];
         match self.config.ffn {
             Ffn::Mlp { .. } => {
@@ -293,7 +299,7 @@ impl CpuBackbone {
         linear(isa, &block.ffn_out, wide, x, lines, CpuEpilogue::Add);
     }
 
-    /// A panel's tokens, as rows.
+    /// Copies a panel's tokens to rows of `specials` and `patches`, through the final LayerNorm if `normed`.
     fn write_tokens(
         &self,
         normed: bool,
@@ -305,7 +311,7 @@ impl CpuBackbone {
     ) {
         let x = match normed {
             true => {
-                norm(self.isa, &self.norm, x, &mut scratch.normed, span.lines);
+                layer_norm(self.isa, &self.norm, x, &mut scratch.normed, span.lines);
                 &scratch.normed
             }
             false => x,
@@ -323,90 +329,4 @@ impl CpuBackbone {
             }
         }
     }
-}
-
-/// What a thread needs beside a panel's own tokens.
-#[derive(Debug)]
-struct Scratch {
-    /// The heads' results of some panels: `[QUERIES, D]`.
-    heads: Vec<CacheLine>,
-    /// After a norm: a panel of width D.
-    normed: Vec<CacheLine>,
-    /// The feed-forward network's wide layer, or cut-out patches.
-    wide: Vec<CacheLine>,
-    /// Of some keys, and what attention knows of each query.
-    scores: Vec<CacheLine>,
-}
-
-impl Scratch {
-    fn new(config: &BackboneConfig) -> Self {
-        Self {
-            heads: panel::zeroed_panel(MAX_QUERY_PANELS * config.dim),
-            normed: panel::zeroed_panel(config.dim),
-            wide: panel::zeroed_panel(config.ffn.width().max(3 * config.patch_size.pow(2))),
-            scores: vec![CacheLine::ZERO; SCRATCH_LINES],
-        }
-    }
-}
-
-/// One panel's share of a pass.
-struct PanelTask<'a> {
-    photo: usize,
-    panel: usize,
-    span: PanelSpan,
-    x: &'a mut [CacheLine],
-    /// Where the next queries, keys and values go.
-    qkv: &'a mut [CacheLine],
-    /// Whether normed, and the rows of specials and patches, of each request.
-    outputs: Vec<(bool, &'a mut [f32], &'a mut [f32])>,
-}
-
-/// Shares buffers of `(D, special tokens, patches)` out among the panels of all photos.
-fn panel_tasks<'a>(
-    spans: &[PanelSpan],
-    x: &'a mut [CacheLine],
-    qkv: &'a mut [CacheLine],
-    wanted: &'a mut [(bool, &mut CpuLayerTokens)],
-    (dim, skip, patches): (usize, usize, usize),
-) -> Vec<PanelTask<'a>> {
-    let mut rest: Vec<(bool, &mut [f32], &mut [f32])> = wanted
-        .iter_mut()
-        .map(|(normed, tokens)| (*normed, &mut tokens.specials[..], &mut tokens.patches[..]))
-        .collect();
-    let mut qkv = qkv.chunks_exact_mut(3 * dim * ROW_LINES);
-    x.chunks_exact_mut(dim * ROW_LINES)
-        .enumerate()
-        .map(|(index, x)| {
-            let (photo, panel) = (index / spans.len(), index % spans.len());
-            let span = spans[panel];
-            let of_kind = |from: usize, to: usize| {
-                span.start.clamp(from, to)..(span.start + span.tokens).clamp(from, to)
-            };
-            let special_rows = of_kind(0, skip).len();
-            let patch_rows = of_kind(skip, skip + patches).len();
-            let wanted = rest
-                .iter_mut()
-                .map(|(normed, specials, patches)| {
-                    let own = |rest: &mut &'a mut [f32], rows: usize| {
-                        let (own, after) = std::mem::take(rest).split_at_mut(rows * dim);
-                        *rest = after;
-                        own
-                    };
-                    (
-                        *normed,
-                        own(specials, special_rows),
-                        own(patches, patch_rows),
-                    )
-                })
-                .collect();
-            PanelTask {
-                photo,
-                panel,
-                span,
-                x,
-                qkv: qkv.next().unwrap_or_default(),
-                outputs: wanted,
-            }
-        })
-        .collect()
 }

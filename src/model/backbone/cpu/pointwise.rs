@@ -1,4 +1,8 @@
-//! What happens to numbers one by one or token by token: LayerNorm, GELU, SwiGLU, and the exponential.
+//! Operations on single numbers or single tokens: LayerNorm, GELU, SwiGLU, and the exponential.
+//!
+//! LayerNorm is `(x - mean) / sqrt(var + eps) * weight + bias` over a token's features, with the variance divided by D.
+//! GELU is the exact form, `x (1 + erf(x / sqrt 2)) / 2`, as in `torch.nn.GELU()`. SwiGLU is `silu(a) * b` with
+//! `silu(a) = a / (1 + e^-a)`. The tests hold all of them against f64.
 
 use super::panel::ROW_LINES;
 use super::simd::{CacheLine, Simd, dispatch};
@@ -6,21 +10,21 @@ use super::simd::{CacheLine, Simd, dispatch};
 /// Weight and bias of a LayerNorm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CpuLayerNorm {
-    /// Per feature.
+    /// Factor per feature, `[D]`.
     pub weight: Vec<f32>,
-    /// Per feature.
+    /// Summand per feature, `[D]`.
     pub bias: Vec<f32>,
-    /// Added to the variance.
+    /// Added to the variance; 1e-6 in all DINO models.
     pub eps: f32,
 }
 
 dispatch! {
-    /// LayerNorm of each token of the panel `x`, into the panel `out`.
-    norm(norm: &CpuLayerNorm, x: &[CacheLine], out: &mut [CacheLine], lines: usize) = layer_norm_body
+    /// LayerNorm of each token in the first `lines` lines of the panel `x`, into the panel `out`.
+    layer_norm(norm: &CpuLayerNorm, x: &[CacheLine], out: &mut [CacheLine], lines: usize) = layer_norm_body
 }
 
 dispatch! {
-    /// `silu(first half) * second half` of the panel `x`, in the place of the first half.
+    /// `silu(first half) * second half` of the features of the panel `x`, written over the first half.
     swiglu(x: &mut [CacheLine], lines: usize) = swiglu_body
 }
 
@@ -36,7 +40,7 @@ fn layer_norm_body<S: Simd>(
     let share = s.splat(1.0 / width as f32);
     for line in 0..lines {
         let rows = || x[line..].iter().step_by(ROW_LINES).take(width);
-        // Four sums at once: shorter chains, and smaller errors.
+        // Four sums at once: shorter dependency chains, and smaller errors.
         let mut sums = [s.splat(0.0); 4];
         for (at, row) in rows().enumerate() {
             sums[at % 4] = s.add(sums[at % 4], s.load(row));
@@ -59,6 +63,7 @@ fn layer_norm_body<S: Simd>(
     }
 }
 
+/// The sum of four partial sums, lane by lane.
 #[inline(always)]
 fn sum_accumulators<S: Simd>(s: S, sums: [S::V; 4]) -> S::V {
     s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3]))
@@ -85,7 +90,8 @@ fn swiglu_body<S: Simd>(s: S, x: &mut [CacheLine], lines: usize) {
     }
 }
 
-/// `2^x`, within 3e-7 of it, for `x` up to 127; what is below -126 is taken for it, for a softmax as good as 0.
+/// `2^x` within a relative error of 3e-7, for `x` up to 127. Below -126 the result is `2^-126`, which is as good as 0
+/// in a softmax.
 #[inline(always)]
 #[allow(clippy::approx_constant)] // Not quite ln 2.
 pub fn exp2<S: Simd>(s: S, x: S::V) -> S::V {
@@ -102,7 +108,8 @@ pub fn exp2<S: Simd>(s: S, x: S::V) -> S::V {
     s.ldexp(p, whole)
 }
 
-/// The exact (erf) GELU. erf is Abramowitz and Stegun's 7.1.26: at most 1.5e-7 from it.
+/// The exact (erf) GELU, `x (1 + erf(x / sqrt 2)) / 2`. erf is formula 7.1.26 of Abramowitz and Stegun, at most 1.5e-7
+/// off.
 #[inline(always)]
 pub fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     let z = s.mul(s.abs(x), s.splat(std::f32::consts::FRAC_1_SQRT_2));
@@ -198,7 +205,7 @@ mod tests {
             as_floats_mut(&mut x)
                 .copy_from_slice(&testing::numbers(width * panel::PANEL_TOKENS, 3));
             let mut out = panel::zeroed_panel(width);
-            norm(isa, &layer, &x, &mut out, 2);
+            layer_norm(isa, &layer, &x, &mut out, 2);
             for lane in 0..panel::PANEL_TOKENS {
                 let at = |f: usize| f64::from(as_floats(&x)[f * panel::PANEL_TOKENS + lane]);
                 let mean = (0..width).map(at).sum::<f64>() / width as f64;

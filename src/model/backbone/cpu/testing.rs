@@ -1,4 +1,4 @@
-//! What the kernels' tests share.
+//! Shared by the tests of the kernels: reproducible random numbers, and the exact GELU in f64.
 
 /// `n` numbers from -1 to 1, always the same for one `seed`.
 pub fn numbers(n: usize, seed: u64) -> Vec<f32> {

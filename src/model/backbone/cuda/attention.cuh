@@ -1,4 +1,4 @@
-// What the attention kernels share; put before each of them, behind half.cuh.
+// Shared by the attention kernels; prepended to each of them, after half.cuh.
 
 constexpr int HEAD = 64; // the width of a head: a row of 128 bytes
 

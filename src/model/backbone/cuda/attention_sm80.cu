@@ -8,7 +8,7 @@ constexpr int TILE_BYTES = KEYS * HEAD * 2;
 constexpr int THREADS = 128;
 constexpr int GROUPS = KEYS / 8; // of eight neighbouring keys, as results lie in registers
 
-// Where 16 bytes lie: neighbouring rows begin at other banks.
+// The address of 16 bytes of a tile, swizzled so that neighbouring rows begin at other banks.
 __device__ __forceinline__ u32 swizzled_chunk(u32 tile, int row, int col) { return tile + row * 128 + ((col ^ (row & 7)) << 4); }
 
 __device__ __forceinline__ void ldmatrix_x4(u32 (&r)[4], u32 address) {
@@ -90,7 +90,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
     for (int tile = 0; tile < tiles; tile++) {
         asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
         __syncthreads();
-        // Everybody is through with the stage before this one.
+        // All threads are through with the stage before this one.
         const int ahead = tile + STAGES - 1;
         if (ahead < tiles) copy_tiles(stages + ahead % STAGES * 2 * TILE_BYTES, keys, ahead, tokens, dim);
         asm volatile("cp.async.commit_group;" ::: "memory");

@@ -15,7 +15,7 @@ __device__ __forceinline__ u32 shared_address(const void *pointer) {
     return (u32)__cvta_generic_to_shared(pointer);
 }
 
-// What the products know of a tile: rows of 128 bytes swizzled by 128 bytes, 1024 bytes from eight rows to the next eight.
+// The descriptor of a tile for the products: rows of 128 bytes swizzled by 128 bytes, 1024 bytes from eight rows to the next eight.
 __device__ __forceinline__ u64 matrix_descriptor(u32 address) {
     return (u64)((address & 0x3ffff) >> 4) | (u64)1 << 16 | (u64)(1024 >> 4) << 32 | (u64)1 << 62;
 }
@@ -83,7 +83,7 @@ __device__ __forceinline__ void begin_scores(float (&s)[KEYS / 2], const u32 (&q
     wgmma_commit_group();
 }
 
-// What a thread knows of its two queries, one eight rows below the other.
+// The state of the online softmax of a thread's two queries, one eight rows below the other.
 struct OnlineSoftmax {
     float o[HEAD / 2];
     float highest[2], sum[2];
@@ -141,7 +141,7 @@ struct OnlineSoftmax {
     }
 };
 
-// Keys behind the last one have no share.
+// Masks the keys beyond the last token.
 __device__ __forceinline__ void mask_keys(float (&s)[KEYS / 2], int left) {
 #pragma unroll
     for (int i = 0; i < KEYS / 2; i++) {
@@ -189,10 +189,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
 
     for (int tile = 0; tile < tiles; tile++) {
         asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
-        // Copies were ordinary writes, and products read by another way.
+        // The copies wrote through the generic proxy, and the products read through the async proxy.
         asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
         __syncthreads();
-        // Everybody is through with the stage before this one.
+        // All threads are through with the stage before this one.
         const int next = tile + STAGES - 1;
         if (next < tiles) copy_tiles(stage_of(next), keys, next, tokens, dim);
         asm volatile("cp.async.commit_group;" ::: "memory");

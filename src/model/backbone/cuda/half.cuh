@@ -1,9 +1,9 @@
-// What all kernels know of half precision; put before each file when it is compiled.
+// Half precision for all kernels; prepended to each file when it is compiled.
 
 typedef unsigned int u32;
 typedef unsigned short half; // the bits of an f16, or of a bf16
 
-// The type of what is multiplied: f16 is eight times as exact, bf16 holds larger numbers.
+// The type of the products' inputs: f16 is eight times as exact, bf16 holds larger numbers.
 #ifdef F16
 #define HALF "f16"
 #else

@@ -1,25 +1,25 @@
-//! A network in f16 for as long as that holds its numbers, and in bf16 from then on.
+//! A backbone that runs in f16 until its numbers overflow, and in bf16 from then on.
 //!
-//! f16 has three bits more than bf16, at the same speed; but what is larger than 65 504 overflows it, and networks
-//! differ in what they compute. Nobody can tell beforehand: when a pass has a number that is not finite, it is run
-//! again in bf16.
+//! f16 has three bits more than bf16 at the same speed, but overflows beyond 65 504, and whether a model's activations
+//! stay below cannot be known beforehand: a pass with a number that is not finite is run again in bf16.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use candle_core::{DType, Tensor};
 
-use super::CudaBackbone;
+use super::network::CudaBackbone;
 use crate::error::{Error, Result};
-use crate::model::backbone::vit::{LayerFeatures, LayerRequest};
+use crate::model::backbone::features::{LayerFeatures, LayerRequest};
 use crate::model::input::Grid;
 
-/// A network in the half precision that holds its numbers.
+/// A backbone in f16 or bf16, with bf16 as the fallback of f16.
 #[derive(Debug)]
 pub struct HalfPrecisionBackbone {
+    /// In the type that was asked for.
     first: CudaBackbone,
-    /// In bf16, once f16 has overflowed.
+    /// In bf16, built once f16 has overflowed.
     bf16_fallback: OnceLock<CudaBackbone>,
-    /// Held while it is made.
+    /// Held while the fallback is built, so that it is built once.
     fallback_lock: Mutex<()>,
 }
 
@@ -34,7 +34,7 @@ impl From<CudaBackbone> for HalfPrecisionBackbone {
 }
 
 impl HalfPrecisionBackbone {
-    /// What is computed in.
+    /// The type of the matrix products now in use.
     pub fn dtype(&self) -> DType {
         match self.active().is_f16() {
             true => DType::F16,
@@ -45,7 +45,7 @@ impl HalfPrecisionBackbone {
     /// As [`CudaBackbone::stage_pixels`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`CudaBackbone::stage_pixels`].
     pub fn stage_pixels(&self, photos: &[&[f32]], size: (usize, usize)) -> Result<Tensor> {
         self.first.stage_pixels(photos, size)
     }
@@ -53,7 +53,7 @@ impl HalfPrecisionBackbone {
     /// As [`CudaBackbone::forward`].
     ///
     /// # Errors
-    /// As there; and [`Error::Model`] if a number is not finite in bf16 either.
+    /// As [`CudaBackbone::forward`], and [`Error::Model`] if a number is not finite in bf16 either.
     pub fn forward(
         &self,
         pixels: &Tensor,
@@ -70,21 +70,22 @@ impl HalfPrecisionBackbone {
     /// As [`HalfPrecisionBackbone::forward`].
     pub fn queries_keys_values(&self, pixels: &Tensor, grid: Grid, block: usize) -> Result<Tensor> {
         self.run_with_fallback(|network| {
-            let found = network.queries_keys_values(pixels, grid, block)?;
-            let sum: f32 = found.to_dtype(DType::F32)?.sum_all()?.to_scalar()?;
-            Ok(sum.is_finite().then_some(found))
+            let qkv = network.queries_keys_values(pixels, grid, block)?;
+            let sum: f32 = qkv.to_dtype(DType::F32)?.sum_all()?.to_scalar()?;
+            Ok(sum.is_finite().then_some(qkv))
         })
     }
 
+    /// The backbone of the type in use.
     fn active(&self) -> &CudaBackbone {
         self.bf16_fallback.get().unwrap_or(&self.first)
     }
 
-    /// What `run` finds with the first type in which it is finite.
+    /// Runs `run` in the type in use, and once more in bf16 if it returns `None` (numbers that are not finite) in f16.
     fn run_with_fallback<T>(&self, run: impl Fn(&CudaBackbone) -> Result<Option<T>>) -> Result<T> {
         let network = self.active();
-        if let Some(found) = run(network)? {
-            return Ok(found);
+        if let Some(output) = run(network)? {
+            return Ok(output);
         }
         let wider = match network.is_f16() {
             true => run(self.build_fallback()?)?,
@@ -99,8 +100,9 @@ impl HalfPrecisionBackbone {
         })
     }
 
+    /// The backbone in bf16, built if it is not there.
     fn build_fallback(&self) -> Result<&CudaBackbone> {
-        let _one = self
+        let _guard = self
             .fallback_lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner);

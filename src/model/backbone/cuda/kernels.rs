@@ -1,4 +1,8 @@
-//! Kernels of our own, compiled for the card by NVRTC when a network is built, and how they are launched.
+//! The CUDA kernels of this crate (`tokens.cu`, `attention_sm80.cu`, `attention_sm90.cu`): compiled by NVRTC for the
+//! card when a backbone is built, and launched here with checked types.
+//!
+//! Attention follows FlashAttention (Dao et al., 2022): one block of threads has a block of queries and walks over
+//! tiles of keys and values with the running maximum and sum of an online softmax.
 
 use std::sync::Arc;
 
@@ -12,35 +16,38 @@ use candle_core::cuda_backend::cudarc::nvrtc::{
 };
 use candle_core::{CudaDevice, DType, Result};
 
-use super::HEAD_DIM;
 use super::memory::DeviceAddress;
 use crate::model::backbone::config::BackboneConfig;
 
-/// Threads of a block of the kernels that go through tokens, a warp a token.
+/// The width of an attention head that the kernels are written for; every DINO and DINOv2 has it.
+pub(super) const HEAD_DIM: usize = 64;
+
+/// Threads of a block of the kernels over tokens: one warp per token.
 const TOKEN_THREADS: u32 = 128;
+/// Tokens of such a block.
 const TOKENS_A_BLOCK: u32 = TOKEN_THREADS / 32;
 
-/// Threads of a block of the kernels that go through pairs of numbers.
+/// Threads of a block of the kernels over pairs of neighbouring numbers.
 const PAIR_THREADS: u32 = 256;
 
-/// The kernels that go through tokens.
+/// The source of the kernels over tokens and pairs.
 const TOKEN_KERNELS: &str = concat!(include_str!("half.cuh"), include_str!("tokens.cu"));
 
-/// An attention kernel, and how it is cut for a kind of card.
+/// An attention kernel and its tile sizes for one generation of cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct AttentionPlan {
     source: &'static str,
-    /// Queries of a block of 128 threads.
+    /// Queries per block of 128 threads.
     queries: u32,
-    /// Keys of a tile.
+    /// Keys per tile.
     keys: u32,
-    /// Tiles of keys and values that are in shared memory at once.
+    /// Tiles of keys and values that shared memory holds at once.
     stages: u32,
-    /// Blocks of a multiprocessor.
+    /// Blocks that share a multiprocessor.
     blocks: u32,
 }
 
-/// Hopper, whose products of whole warpgroups no other card has. On an H200, 348 TFLOP/s at 1370 tokens, where
+/// Hopper, whose warpgroup products (wgmma) no other card has. On an H200, 348 TFLOP/s at 1370 tokens, where
 /// PyTorch's FlashAttention 2 has 269 and cuDNN 347.
 const HOPPER: AttentionPlan = AttentionPlan {
     source: concat!(
@@ -54,7 +61,7 @@ const HOPPER: AttentionPlan = AttentionPlan {
     blocks: 3,
 };
 
-/// Everything else from Ampere on: 290 TFLOP/s on the same card.
+/// Every other card from Ampere on; 290 TFLOP/s on the same H200.
 const AMPERE: AttentionPlan = AttentionPlan {
     source: concat!(
         include_str!("half.cuh"),
@@ -67,10 +74,11 @@ const AMPERE: AttentionPlan = AttentionPlan {
     blocks: 2,
 };
 
-/// Threads of a block of either.
+/// Threads of a block of either attention kernel.
 const ATTENTION_THREADS: u32 = 128;
 
 impl AttentionPlan {
+    /// The plan for a compute capability (major, minor).
     fn for_card((major, _): (i32, i32)) -> Self {
         match major {
             9 => HOPPER,
@@ -78,7 +86,7 @@ impl AttentionPlan {
         }
     }
 
-    /// Bytes of keys and values in shared memory, and room to align them.
+    /// Bytes of shared memory for the tiles of keys and values, with 1024 more to align them.
     fn shared_bytes(self) -> u32 {
         self.stages * 2 * self.keys * 2 * HEAD_DIM as u32 + 1024
     }
@@ -91,7 +99,7 @@ impl AttentionPlan {
     }
 }
 
-/// The name of the target that NVRTC compiles for: Hopper's own instructions need its own target.
+/// The virtual architecture that NVRTC compiles for; Hopper's wgmma needs `compute_90a`.
 fn nvrtc_target((major, minor): (i32, i32)) -> &'static str {
     match (major, minor) {
         (9, _) => "compute_90a",
@@ -99,12 +107,12 @@ fn nvrtc_target((major, minor): (i32, i32)) -> &'static str {
         (8, 6 | 7) => "compute_86",
         (8, _) => "compute_80",
         (10, _) => "compute_100",
-        // The newest card is served by what its forerunners understand.
+        // Newer cards run PTX of older ones.
         _ => "compute_120",
     }
 }
 
-/// Everything that lies between the matrix products of a pass.
+/// The compiled kernels: everything between the matrix products of a pass.
 #[derive(Debug)]
 pub(super) struct CudaKernels {
     stream: Arc<CudaStream>,
@@ -115,34 +123,37 @@ pub(super) struct CudaKernels {
     swiglu: CudaFunction,
     attend: CudaFunction,
     attention: AttentionPlan,
-    /// Pairs of numbers of a cut-out patch.
+    /// Pairs of numbers of a cut-out patch: half of `cut`.
     cut_pairs: usize,
     dim: usize,
     eps: f32,
 }
 
-/// Where tokens go when they leave the network.
+/// Where [`CudaKernels::split_tokens`] writes.
 pub(super) struct TokenDestinations {
-    /// The last norm, where it is wanted.
+    /// Weight and bias of the final LayerNorm, where it is wanted.
     pub norm: Option<(DeviceAddress, DeviceAddress)>,
-    /// `[B, S, D]`.
+    /// Special tokens `[B, S, D]`, f32.
     pub specials: DeviceAddress,
-    /// `[B, P, D]`.
+    /// Patch tokens `[B, P, D]`, f32.
     pub patches: DeviceAddress,
-    /// A number that is set where one is not finite.
+    /// One `u32` that is set to 1 if a number is not finite.
     pub flag: DeviceAddress,
 }
 
-/// How many tokens of which kind there are.
+/// The number of photos in a batch, and of tokens in a photo by kind.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TokenCounts {
+    /// B.
     pub photos: usize,
+    /// Patch tokens of a photo, P.
     pub patches: usize,
+    /// Cls token and registers of a photo, S.
     pub specials: usize,
 }
 
 impl TokenCounts {
-    /// Tokens of a photo.
+    /// Tokens of a photo, N.
     pub fn tokens(self) -> usize {
         self.patches + self.specials
     }
@@ -154,7 +165,8 @@ impl TokenCounts {
 }
 
 impl CudaKernels {
-    /// Compiles them for a card, a network, and the type `half` of what is multiplied.
+    /// Compiles the kernels for a card, the shape of a backbone, the type `half` of the products and rows of `cut`
+    /// numbers per cut-out patch.
     ///
     /// # Errors
     /// If NVRTC or the driver refuses.
@@ -235,7 +247,7 @@ impl CudaKernels {
         launch_kernel(launch, token_grid_dim(rows), TOKEN_THREADS, 0)
     }
 
-    /// LayerNorm of the stream `x` `[rows, D]` by weight and bias to `normed`.
+    /// LayerNorm of the residual stream `x` `[rows, D]` in f32 to `normed` `[rows, D]` in half precision.
     pub fn layer_norm(
         &self,
         x: DeviceAddress,
@@ -250,7 +262,7 @@ impl CudaKernels {
         launch_kernel(launch, token_grid_dim(rows), TOKEN_THREADS, 0)
     }
 
-    /// Hands the tokens `x` out by their kinds.
+    /// Splits the tokens `x` `[B, S + P, D]` by kind, through the final LayerNorm where `to` has one.
     pub fn split_tokens(
         &self,
         x: DeviceAddress,
@@ -270,7 +282,8 @@ impl CudaKernels {
         launch_kernel(launch, token_grid_dim(rows), TOKEN_THREADS, 0)
     }
 
-    /// `[rows, 2 * hidden]` to `[rows, hidden]`.
+    /// `silu(gate) * value` of `wide` `[rows, 2 * hidden]`, gates first, to `narrow` `[rows, hidden]`, in half
+    /// precision.
     pub fn swiglu(
         &self,
         wide: DeviceAddress,
@@ -285,7 +298,7 @@ impl CudaKernels {
         launch_kernel(launch, pair_grid_dim(pairs), PAIR_THREADS, 0)
     }
 
-    /// Softmax attention: `qkv` `[B, tokens, 3, heads, 64]` to `out` `[B, tokens, heads, 64]`, in half precision.
+    /// `softmax(q k^T / 8) v`: `qkv` `[B, tokens, 3, heads, 64]` to `out` `[B, tokens, heads, 64]`, in half precision.
     pub fn attend(
         &self,
         qkv: DeviceAddress,
@@ -307,7 +320,7 @@ impl CudaKernels {
     }
 }
 
-/// What NVRTC made of a file.
+/// The PTX that NVRTC compiled from one source.
 struct PtxModule<'a> {
     name: String,
     code: String,
@@ -323,7 +336,7 @@ impl PtxModule<'_> {
     }
 }
 
-/// PTX of `source` for a card.
+/// Compiles `source` to PTX for the compute capability `card`.
 fn compile(source: &str, options: Vec<String>, half: DType, card: (i32, i32)) -> Result<String> {
     let options = CompileOptions {
         arch: Some(nvrtc_target(card)),
@@ -348,12 +361,12 @@ fn token_grid_dim(rows: i32) -> (u32, u32, u32) {
 }
 
 fn pair_grid_dim(pairs: i64) -> (u32, u32, u32) {
-    // A thread goes on with further ones where there are more.
+    // The kernels stride over the grid, so that fewer blocks than pairs will do.
     let blocks = (pairs as u64).div_ceil(u64::from(PAIR_THREADS));
     (blocks.min(1 << 20) as u32, 1, 1)
 }
 
-#[allow(unsafe_code)] // Launching.
+#[allow(unsafe_code)] // Kernels take untyped arguments.
 fn launch_kernel(
     mut launch: LaunchArgs<'_>,
     grid_dim: (u32, u32, u32),
@@ -366,7 +379,7 @@ fn launch_kernel(
         shared_mem_bytes,
     };
     // SAFETY: the callers above give each kernel the arguments that its source declares, and addresses of tensors that
-    // are as large as their docs say; those are let go of in the order of the same stream.
+    // are as large as their docs say; tensors are freed in the order of the same stream.
     unsafe { launch.launch(config) }.w()?;
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Matrix products in half precision by cuBLASLt, with the bias and GELU in their epilogues.
+//! Matrix products in half precision by cuBLASLt, with bias, GELU and the residual in their epilogues. A product's plan
+//! (layouts and algorithm) is made once per shape and kept.
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -14,25 +15,25 @@ use super::memory::{DeviceAddress, empty_tensor};
 
 type CublasResult<T, E = candle_core::Error> = std::result::Result<T, E>;
 
-/// What the vendor recommends for Hopper, and more than others need.
+/// NVIDIA's recommendation for Hopper, and more than other cards need.
 const WORKSPACE_BYTES: usize = 32 << 20;
 
-/// What happens to a product before it is written.
+/// What is done to a product before it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum CudaEpilogue {
-    /// Nothing; it is written as f32.
+    /// Nothing; the product is written as f32.
     Plain,
-    /// The bias is added.
+    /// The bias is added; written in half precision.
     Bias,
-    /// The bias and the residual stream, where it is written to, are added; it is f32, and so is the bias.
+    /// The bias and the previous content of the output, the residual stream, are added; both are f32.
     Residual,
-    /// The bias is added and GELU taken, in its tanh form: up to 5e-4 off the exact one, a sixteenth of bf16's own
-    /// rounding there. Together with f16 it makes features 2e-3 off at most; the exact form would take a pass of its
+    /// The bias is added and GELU applied, in its tanh form: up to 5e-4 off the exact (erf) one, a sixteenth of bf16's
+    /// own rounding there. Together with f16, features are 2e-3 off at most; the exact form would take a launch of its
     /// own.
     BiasGelu,
 }
 
-/// `y [rows, outputs] = x [rows, inputs] w [outputs, inputs]^T`.
+/// The shape of `y [rows, outputs] = x [rows, inputs] w [outputs, inputs]^T`, with its epilogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct MatmulShape {
     pub rows: usize,
@@ -41,12 +42,12 @@ pub(super) struct MatmulShape {
     pub epilogue: CudaEpilogue,
 }
 
-/// The library, and how it does what it has done before.
+/// A handle of cuBLASLt with its workspace, and the plans of the products that were computed before.
 pub(super) struct CublasLt {
     handle: sys::cublasLtHandle_t,
     stream: Arc<CudaStream>,
     workspace: Tensor,
-    /// Of what is multiplied.
+    /// The type of both sides of a product.
     half: sys::cudaDataType,
     plans: Mutex<HashMap<MatmulShape, MatmulPlan>>,
 }
@@ -60,7 +61,7 @@ unsafe impl Sync for CublasLt {}
 
 impl fmt::Debug for CublasLt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Products")
+        f.write_str("CublasLt")
     }
 }
 
@@ -68,7 +69,7 @@ impl CublasLt {
     /// Opens the library, for numbers of type `half`.
     ///
     /// # Errors
-    /// If it, or memory, is not to be had.
+    /// If the library cannot be loaded, or the GPU has not enough memory.
     pub fn new(device: &CudaDevice, half: DType) -> CublasResult<Self> {
         Ok(CublasLt {
             handle: result::create_handle().map_err(cublas_error)?,
@@ -82,7 +83,8 @@ impl CublasLt {
         })
     }
 
-    /// Begins `y = epilogue(x w^T + bias)`, all but a plain product's `y` in half precision.
+    /// Launches `y = epilogue(x w^T + bias)`. `y` is f32 for [`CudaEpilogue::Plain`] and [`CudaEpilogue::Residual`],
+    /// else half precision.
     ///
     /// # Errors
     /// If the library refuses.
@@ -103,7 +105,7 @@ impl CublasLt {
         };
         let workspace = DeviceAddress::of(&self.workspace)?;
         let one = 1f32;
-        let kept: f32 = match shape.epilogue {
+        let residual_factor: f32 = match shape.epilogue {
             CudaEpilogue::Residual => 1.0,
             _ => 0.0,
         };
@@ -118,7 +120,7 @@ impl CublasLt {
                 self.handle,
                 plan.description,
                 (&raw const one).cast(),
-                (&raw const kept).cast(),
+                (&raw const residual_factor).cast(),
                 pointer(weight),
                 plan.weight,
                 pointer(x),
@@ -140,13 +142,13 @@ impl CublasLt {
 impl Drop for CublasLt {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
-        // SAFETY: it was opened by `new`, and nobody has it any more. Nothing can be done about a failure.
+        // SAFETY: it was opened by `new`, and nothing else holds it. Nothing can be done about a failure.
         let _ = unsafe { result::destroy_handle(self.handle) };
     }
 }
 
-/// How a product of one shape is computed. The library thinks in columns, so all is transposed: rows of `y` are
-/// columns.
+/// The layouts and the algorithm of products of one shape. The library is column-major, so all is transposed: rows of
+/// `y` are its columns.
 struct MatmulPlan {
     description: sys::cublasLtMatmulDesc_t,
     weight: sys::cublasLtMatrixLayout_t,
@@ -203,11 +205,11 @@ impl MatmulPlan {
                 (&raw const bytes).cast(),
                 size_of::<usize>(),
             )?;
-            let found =
+            let heuristic =
                 result::get_matmul_algo_heuristic(handle, description, weight, x, y, y, preference);
             result::destroy_matmul_pref(preference)?;
             Ok(MatmulPlan {
-                algorithm: found?.algo,
+                algorithm: heuristic?.algo,
                 description,
                 weight,
                 x,
@@ -216,6 +218,7 @@ impl MatmulPlan {
         }
     }
 
+    /// Sets the address of the bias for the next product.
     #[allow(unsafe_code)] // Calling a library of C.
     unsafe fn set_bias(&self, bias: DeviceAddress) -> CublasResult<(), CublasError> {
         let pointer = sys::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_BIAS_POINTER;

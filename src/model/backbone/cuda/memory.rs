@@ -1,12 +1,12 @@
-//! Tensors of a GPU as kernels see them.
+//! Addresses of candle tensors on a GPU, as kernels take them, and the settings of the device's memory.
 
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr};
 use candle_core::{CudaDevice, DType, Device, Result, Shape, Storage, Tensor};
 use half::{bf16, f16};
 
-/// Readies a GPU that was opened with one stream, before anything is in its memory: nobody keeps books about who waits for
-/// whom, which one stream needs not, and memory that was let go of is kept for the next batch.
+/// Prepares a GPU that was opened with one stream, before anything is in its memory: events between streams are not
+/// tracked, as there is one stream, and freed memory stays in the pool for the next batch.
 ///
 /// # Errors
 /// If the driver refuses.
@@ -19,7 +19,7 @@ pub fn prepare_device(device: &CudaDevice) -> Result<()> {
     let context = stream.context();
     context.bind_to_thread().w()?;
     let mut pool = std::ptr::null_mut();
-    let most = u64::MAX;
+    let release_threshold = u64::MAX;
     // SAFETY: the device is open, and both pointers are to what is written and read.
     unsafe {
         sys::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device())
@@ -28,14 +28,14 @@ pub fn prepare_device(device: &CudaDevice) -> Result<()> {
         sys::cuMemPoolSetAttribute(
             pool,
             sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD,
-            (&raw const most).cast_mut().cast(),
+            (&raw const release_threshold).cast_mut().cast(),
         )
         .result()
         .w()
     }
 }
 
-/// Where a tensor begins in the memory of a GPU; good for as long as the tensor is.
+/// Where a tensor begins in the memory of a GPU; valid for as long as the tensor lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub(super) struct DeviceAddress(pub u64);
@@ -45,10 +45,10 @@ pub(super) struct DeviceAddress(pub u64);
 unsafe impl DeviceRepr for DeviceAddress {}
 
 impl DeviceAddress {
-    /// Nothing.
+    /// No tensor.
     pub const NULL: DeviceAddress = DeviceAddress(0);
 
-    /// Of a contiguous tensor.
+    /// The address of a contiguous tensor.
     ///
     /// # Errors
     /// If it is not contiguous, not on a GPU, or of a type that no kernel takes.
@@ -74,8 +74,8 @@ impl DeviceAddress {
     }
 }
 
-/// A tensor for a kernel to fill.
-#[allow(unsafe_code)] // Its numbers are whatever was there.
+/// An uninitialised tensor for a kernel to fill.
+#[allow(unsafe_code)] // Its numbers are whatever the memory held.
 pub(super) fn empty_tensor(
     shape: impl Into<Shape>,
     dtype: DType,

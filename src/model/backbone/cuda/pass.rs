@@ -1,34 +1,82 @@
-//! One batch of photos through a network: what is begun when, on which part of the GPU's memory.
+//! A forward pass of one batch of photos on a GPU: the order of the launches, and the buffers that they share.
 
 use std::sync::PoisonError;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::kernels::{TokenCounts, TokenDestinations};
+use super::layers::CudaLinear;
 use super::matmul::{CudaEpilogue, MatmulShape};
 use super::memory::{DeviceAddress, empty_tensor};
-use super::{CudaBackbone, CudaLinear};
+use super::network::CudaBackbone;
 use crate::error::Result;
 use crate::model::backbone::config::Ffn;
-use crate::model::backbone::vit::{LayerFeatures, LayerRequest};
+use crate::model::backbone::features::{LayerFeatures, LayerRequest};
 use crate::model::input::Grid;
 
-/// A batch of photos on its way.
+impl CudaBackbone {
+    /// Runs normalised RGB `pixels` `[B, 3, H, W]`, on the CPU or on this GPU, and returns the requested layers in the
+    /// order of `requests`, as f32; `None` if a number is not finite. The blocks after the deepest request are not run.
+    /// `tick(launched, all)` is called after each block with the number of blocks that have been launched, and of all.
+    ///
+    /// # Errors
+    /// If there is not enough memory, or the GPU fails.
+    pub fn forward(
+        &self,
+        pixels: &Tensor,
+        grid: Grid,
+        requests: &[LayerRequest],
+        tick: &dyn Fn(usize, usize),
+    ) -> Result<Option<Vec<LayerFeatures>>> {
+        let deepest = requests.iter().map(|r| r.block).max().unwrap_or(0);
+        let mut pass = CudaPass::begin(self, pixels, grid)?;
+        let flag = Tensor::zeros(1, DType::U32, &Device::Cuda(self.device.clone()))?;
+        let mut layers: Vec<Option<LayerFeatures>> = vec![None; requests.len()];
+        for index in 0..=deepest {
+            pass.run_block(index)?;
+            tick(index + 1, deepest + 1);
+            for (slot, request) in layers.iter_mut().zip(requests) {
+                if request.block == index {
+                    *slot = Some(pass.split_tokens(*request, &flag)?);
+                }
+            }
+        }
+        // Reading the flag waits for the GPU.
+        let is_finite = flag.to_vec1::<u32>()?[0] == 0;
+        Ok(is_finite.then(|| layers.into_iter().flatten().collect()))
+    }
+
+    /// Queries, keys and values of `block`, `[B, N, 3 * D]` in half precision. Nothing of the block beyond them is
+    /// computed.
+    ///
+    /// # Errors
+    /// As [`CudaBackbone::forward`].
+    pub fn queries_keys_values(&self, pixels: &Tensor, grid: Grid, block: usize) -> Result<Tensor> {
+        let mut pass = CudaPass::begin(self, pixels, grid)?;
+        for index in 0..block {
+            pass.run_block(index)?;
+        }
+        pass.compute_qkv(block)?;
+        pass.queries_keys_values()
+    }
+}
+
+/// A batch of B photos between two launches; each has N tokens, special tokens first.
 pub(super) struct CudaPass<'n> {
     network: &'n CudaBackbone,
     counts: TokenCounts,
     /// The residual stream, `[B, N, D]` in f32.
     x: Tensor,
-    /// After a LayerNorm, and after attention: `[B, N, D]`.
+    /// The output of a LayerNorm, then that of attention: `[B, N, D]` in half precision.
     normed: Tensor,
-    /// Queries, keys and values, or the feed-forward network's wide layer.
+    /// Queries, keys and values `[B, N, 3 * D]`, or the output of the feed-forward network's first layer.
     wide: Tensor,
-    /// Half of the wide layer, in networks with SwiGLU.
+    /// The gated half of that output, `[B, N, hidden]`, in models with SwiGLU.
     gated: Option<Tensor>,
 }
 
 impl<'n> CudaPass<'n> {
-    /// Cuts the photos into patches, and lays the first tokens.
+    /// Uploads the photos, cuts them into patches, and assembles the tokens that enter the first block.
     pub fn begin(network: &'n CudaBackbone, pixels: &Tensor, grid: Grid) -> Result<Self> {
         let (config, device) = (&network.config, &network.device);
         let photos = pixels.dim(0)?;
@@ -98,7 +146,7 @@ impl<'n> CudaPass<'n> {
         })
     }
 
-    /// Runs a block.
+    /// Runs block `index` on the residual stream. LayerScale is in the weights of `proj` and `ffn_out`.
     pub fn run_block(&mut self, index: usize) -> Result<()> {
         let (network, block) = (self.network, &self.network.blocks[index]);
         let (kernels, rows) = (&network.kernels, self.counts.rows());
@@ -125,7 +173,7 @@ impl<'n> CudaPass<'n> {
         }
     }
 
-    /// Queries, keys and values of a block.
+    /// LayerNorm, then queries, keys and values of block `index`, into `wide`.
     pub fn compute_qkv(&self, index: usize) -> Result<()> {
         let block = &self.network.blocks[index];
         let (x, normed) = (
@@ -144,7 +192,7 @@ impl<'n> CudaPass<'n> {
         )
     }
 
-    /// What [`CudaPass::compute_qkv`] found, `[B, N, 3 * D]` in half precision.
+    /// The result of [`CudaPass::compute_qkv`], `[B, N, 3 * D]` in half precision.
     pub fn queries_keys_values(&self) -> Result<Tensor> {
         let (counts, width) = (self.counts, 3 * self.network.config.dim);
         let all = self.wide.flatten_all()?;
@@ -152,6 +200,7 @@ impl<'n> CudaPass<'n> {
         Ok(own.reshape((counts.photos, counts.tokens(), width))?)
     }
 
+    /// Launches `y = epilogue(layer(x))` over all tokens.
     fn multiply(
         &self,
         layer: &CudaLinear,
@@ -170,7 +219,7 @@ impl<'n> CudaPass<'n> {
         Ok(self.network.products.multiply(shape, x, weights, y)?)
     }
 
-    /// The tokens after the last block that was run.
+    /// The tokens after the last block that was run, split by kind. Sets `flag` if one of their numbers is not finite.
     pub fn split_tokens(&self, request: LayerRequest, flag: &Tensor) -> Result<LayerFeatures> {
         let (network, counts) = (self.network, self.counts);
         let (device, dim) = (&network.device, network.config.dim);

@@ -1,21 +1,21 @@
-//! Pixels on their way to a GPU: through memory that the system never moves, so that copying is at the speed of the
-//! bus and beside whatever the GPU computes.
+//! Upload of pixels to a GPU through pinned (page-locked) memory, so that a copy runs at the speed of the bus and
+//! beside whatever the GPU computes.
 
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{CudaEvent, PinnedHostSlice};
 use candle_core::{CudaDevice, CudaStorage, DType, Device, Result, Shape, Storage, Tensor};
 use rayon::prelude::*;
 
-use crate::model::backbone::source::with_floats;
+use crate::model::backbone::float_values::with_floats;
 
-/// Numbers that a thread copies at once.
+/// Numbers that a thread copies at a time.
 const COPY_CHUNK: usize = 1 << 18;
 
-/// Pinned memory of the largest batch so far.
+/// Pinned memory as large as the largest batch so far.
 pub(super) struct StagingBuffer {
     device: CudaDevice,
     pinned: Option<PinnedHostSlice<f32>>,
-    /// When the last copy out of it is through.
+    /// Recorded after the last copy out of `pinned`, which may not be overwritten before.
     copy_event: Option<CudaEvent>,
 }
 
@@ -28,11 +28,12 @@ impl Drop for StagingBuffer {
 
 impl std::fmt::Debug for StagingBuffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Staging")
+        f.write_str("StagingBuffer")
     }
 }
 
 impl StagingBuffer {
+    /// A buffer without memory yet.
     pub fn new(device: &CudaDevice) -> Result<Self> {
         Ok(StagingBuffer {
             device: device.clone(),
@@ -41,6 +42,7 @@ impl StagingBuffer {
         })
     }
 
+    /// Waits until the last copy is through.
     fn wait_for_copy(&mut self) -> Result<()> {
         match self.copy_event.take() {
             Some(copied) => copied.synchronize().w(),
@@ -61,18 +63,17 @@ impl StagingBuffer {
         staged.map_err(candle_core::Error::wrap)?
     }
 
-    /// `parts`, one behind the other, on the GPU as a tensor of `shape`.
+    /// `parts`, one after the other, on the GPU as a tensor of `shape`.
     ///
     /// # Errors
     /// If there is no memory for them, or they are not as many numbers as the shape has.
-    #[allow(unsafe_code)] // Memory as it comes.
+    #[allow(unsafe_code)] // Uninitialised memory.
     pub fn upload_parts(&mut self, parts: &[&[f32]], shape: Shape) -> Result<Tensor> {
         let count = shape.elem_count();
         if parts.iter().map(|part| part.len()).sum::<usize>() != count {
             candle_core::bail!("photos of several sizes in one batch");
         }
         let stream = self.device.cuda_stream();
-        // What is in it is copied.
         self.wait_for_copy()?;
         if self
             .pinned

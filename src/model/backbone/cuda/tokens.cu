@@ -1,4 +1,4 @@
-// What lies between the matrix products of a pass in half precision: compiled at run time by NVRTC, so without any header.
+// The kernels between the matrix products of a pass in half precision: compiled at run time by NVRTC, so without any header.
 //
 // Given when it is compiled: DIM, the width of a token (a multiple of 128); PATCH, the side of a patch; CUT, the row
 // length of cut-out patches (3 * PATCH * PATCH, rounded up to 8).
@@ -45,7 +45,7 @@ extern "C" __global__ void cut_patches(const float *pixels, u32 *cut, int rows, 
     }
 }
 
-// A token's channels as a lane has them.
+// The share of a token's channels that one lane of a warp holds.
 struct Token {
     float4 quad[QUADS];
 
@@ -67,7 +67,7 @@ struct Token {
         }
     }
 
-    // LayerNorm over all lanes' channels.
+    // LayerNorm over the channels of all lanes: (x - mean) / sqrt(var + eps) * weight + bias, var divided by DIM.
     __device__ __forceinline__ Token normed(const float *weight, const float *bias, float eps, int lane) const {
         float sum = 0;
 #pragma unroll
@@ -130,7 +130,7 @@ extern "C" __global__ void layer_norm(const float *x, const float *weight, const
     token.normed(weight, bias, eps, lane).store(normed + (long long)row * DIM, lane);
 }
 
-// Hands the tokens x [B, S + P, DIM] out as specials [B, S, DIM] and patches [B, P, DIM], through the last norm where
+// Splits the tokens x [B, S + P, DIM] into specials [B, S, DIM] and patches [B, P, DIM], through the final LayerNorm where
 // weight is given, and sets flag where a number is not finite. One warp a token.
 extern "C" __global__ void split_tokens(const float *x, const float *weight, const float *bias, float *specials,
                                     float *patches, u32 *flag, int patch_count, int special_count, int rows, float eps) {
@@ -148,13 +148,13 @@ extern "C" __global__ void split_tokens(const float *x, const float *weight, con
     float sum = 0;
 #pragma unroll
     for (int i = 0; i < QUADS; i++) {
-        // Zero times anything finite is zero, and not a number times anything else.
+        // Zero times a finite number is zero; times an infinity or NaN it is NaN.
         sum += 0.0f * own.quad[i].x + 0.0f * own.quad[i].y + 0.0f * own.quad[i].z + 0.0f * own.quad[i].w;
     }
     if (!(sum == 0.0f)) *flag = 1;
 }
 
-// silu(first half) * second half: wide [rows, 2 * hidden] to narrow [rows, hidden], both in pairs of bf16.
+// silu(first half) * second half: wide [rows, 2 * hidden] to narrow [rows, hidden], both in pairs of half precision.
 extern "C" __global__ void swiglu(const u32 *wide, u32 *narrow, int half_hidden, long long pairs) {
     for (long long pair = blockIdx.x * (long long)blockDim.x + threadIdx.x; pair < pairs;
          pair += (long long)gridDim.x * blockDim.x) {

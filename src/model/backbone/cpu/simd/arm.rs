@@ -1,8 +1,8 @@
-//! NEON.
+//! [`Simd`] by the intrinsics of NEON.
 
 use std::arch::aarch64::*;
 
-use super::{LANES, Line, Neon, Simd};
+use super::{CacheLine, LANES, Neon, Simd};
 
 const PARTS: usize = LANES / 4;
 
@@ -19,7 +19,7 @@ macro_rules! each {
     }};
 }
 
-// SAFETY (of every block below): the token exists, so the instructions do; a `Line` is 64 aligned bytes.
+// SAFETY (of every block below): the token proves that the instructions exist; a `CacheLine` is 64 aligned bytes.
 impl Simd for Neon {
     type V = [float32x4_t; PARTS];
     const TILE: (usize, usize) = (6, 1);
@@ -29,11 +29,11 @@ impl Simd for Neon {
         unsafe { [vdupq_n_f32(value); PARTS] }
     }
     #[inline(always)]
-    fn load(self, line: &Line) -> Self::V {
+    fn load(self, line: &CacheLine) -> Self::V {
         unsafe { each!(|i| vld1q_f32(line.0.as_ptr().add(4 * i))) }
     }
     #[inline(always)]
-    fn store(self, value: Self::V, line: &mut Line) {
+    fn store(self, value: Self::V, line: &mut CacheLine) {
         for i in 0..PARTS {
             unsafe { vst1q_f32(line.0.as_mut_ptr().add(4 * i), value[i]) }
         }
@@ -75,7 +75,7 @@ impl Simd for Neon {
         unsafe { each!(|i| vrndnq_f32(a[i])) }
     }
     #[inline(always)]
-    fn scale(self, a: Self::V, n: Self::V) -> Self::V {
+    fn ldexp(self, a: Self::V, n: Self::V) -> Self::V {
         unsafe {
             each!(|i| {
                 // Added to the exponent.

@@ -1,14 +1,15 @@
-//! Sixteen `f32` at once, on whatever vector unit there is.
+//! Arithmetic on sixteen `f32` at once, for each vector unit: AVX-512, AVX2, NEON, or plain Rust.
 //!
-//! [`Simd`] is what the kernels are written in. Its implementors are tokens: one exists only where its instructions
-//! have been found, so the kernels can use it without asking again. `dispatch!` compiles a kernel once for each.
+//! Kernels are generic over [`Simd`]. Its implementors are tokens that exist only where their instructions have been
+//! detected, so kernels use them without checking again. `dispatch!` compiles a kernel once for each unit and chooses
+//! by [`Isa`] at run time.
 
 #![allow(unsafe_code)] // Intrinsics; each block says why it is sound.
 
 /// Numbers in a [`CacheLine`].
 pub const LANES: usize = 16;
 
-/// A cache line of numbers, of neighbouring tokens.
+/// A cache line of sixteen numbers: one feature of sixteen neighbouring tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C, align(64))]
 pub struct CacheLine(pub [f32; LANES]);
@@ -19,7 +20,7 @@ unsafe impl bytemuck::Zeroable for CacheLine {}
 unsafe impl bytemuck::Pod for CacheLine {}
 
 impl CacheLine {
-    /// Zeros.
+    /// Sixteen zeros.
     pub const ZERO: CacheLine = CacheLine([0.0; LANES]);
 }
 
@@ -32,49 +33,49 @@ mod x86;
 
 pub use selection::select_isa;
 
-/// The vector unit to use.
+/// A vector unit (instruction set) that this machine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
-    /// x86-64 with 512 bits.
+    /// x86-64 with AVX-512F and FMA, 512 bits.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
-    /// x86-64 with 256 bits.
+    /// x86-64 with AVX2 and FMA, 256 bits.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    /// aarch64.
+    /// aarch64 with NEON, 128 bits.
     #[cfg(target_arch = "aarch64")]
     Neon(Neon),
-    /// Every machine.
+    /// Plain Rust, on every machine.
     Portable(Portable),
 }
 
 impl Isa {
-    /// All that this machine has, the best first.
+    /// All vector units of this machine, the fastest first; [`Isa::Portable`] is the last.
     pub fn available() -> Vec<Isa> {
-        let mut found = Vec::new();
+        let mut units = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("fma") {
-                found.push(Isa::Avx512(Avx512(())));
+                units.push(Isa::Avx512(Avx512(())));
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                found.push(Isa::Avx2(Avx2(())));
+                units.push(Isa::Avx2(Avx2(())));
             }
         }
         #[cfg(target_arch = "aarch64")]
         if std::arch::is_aarch64_feature_detected!("neon") {
-            found.push(Isa::Neon(Neon(())));
+            units.push(Isa::Neon(Neon(())));
         }
-        found.push(Isa::Portable(Portable));
-        found
+        units.push(Isa::Portable(Portable));
+        units
     }
 
-    /// The best that this machine has.
+    /// The fastest vector unit of this machine.
     pub fn best() -> Isa {
         Self::available()[0]
     }
 
-    /// Rows of a tile of a product.
+    /// Rows of a product's register tile on this unit.
     pub fn tile_rows(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -87,7 +88,7 @@ impl Isa {
         }
     }
 
-    /// A word for it.
+    /// Its name in options and reports: `avx512`, `avx2`, `neon` or `none`.
     pub fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -101,37 +102,37 @@ impl Isa {
     }
 }
 
-/// AVX-512F and FMA were found.
+/// Proof that AVX-512F and FMA were detected.
 #[cfg(target_arch = "x86_64")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx512(());
 
-/// AVX2 and FMA were found.
+/// Proof that AVX2 and FMA were detected.
 #[cfg(target_arch = "x86_64")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx2(());
 
-/// NEON was found.
+/// Proof that NEON was detected.
 #[cfg(target_arch = "aarch64")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Neon(());
 
-/// Plain Rust.
+/// Plain Rust, which needs no detection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Portable;
 
-/// Arithmetic on sixteen numbers. NaN goes through all of it.
+/// Arithmetic on sixteen numbers, lane by lane. NaN propagates through every operation but [`Simd::max`].
 pub trait Simd: Copy + Send + Sync {
-    /// Sixteen numbers in registers.
+    /// Sixteen numbers in one or more registers.
     type V: Copy;
-    /// Rows and lines of a tile of a product that stays in this unit's registers.
+    /// Rows and lines of the tile of a product that fits into this unit's registers.
     const TILE: (usize, usize);
 
-    /// One number in all lanes.
+    /// `value` in all lanes.
     fn splat(self, value: f32) -> Self::V;
-    /// From memory.
+    /// Reads a line.
     fn load(self, line: &CacheLine) -> Self::V;
-    /// To memory.
+    /// Writes a line.
     fn store(self, value: Self::V, line: &mut CacheLine);
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
@@ -141,29 +142,29 @@ pub trait Simd: Copy + Send + Sync {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a / b`.
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
-    /// `a * b + c`.
+    /// `a * b + c`, rounded once where the unit has fused multiply-add.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The larger one; `b` where one is NaN.
+    /// The larger one of each pair; `b` where one of them is NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
-    /// Without its sign.
+    /// The absolute values.
     fn abs(self, a: Self::V) -> Self::V;
-    /// Its square root.
+    /// The square roots.
     fn sqrt(self, a: Self::V) -> Self::V;
-    /// To the nearest whole number, of numbers within ±2^22.
+    /// The nearest whole numbers, for numbers within ±2^22.
     fn round(self, a: Self::V) -> Self::V;
-    /// Asks for the cache line at `address`, wherever that points; a hint.
+    /// Hints that the cache line at `address` will be read; any address is allowed.
     #[inline(always)]
     fn prefetch(self, _address: *const f32) {}
     /// `a * 2^n` for whole `n` from -126 to 127.
     fn ldexp(self, a: Self::V, n: Self::V) -> Self::V;
 }
 
-/// The numbers of `lines`, in their order.
+/// The numbers of `lines`, sixteen per line.
 pub fn as_floats(lines: &[CacheLine]) -> &[f32] {
     bytemuck::cast_slice(lines)
 }
 
-/// The numbers of `lines`, in their order.
+/// The numbers of `lines`, sixteen per line.
 pub fn as_floats_mut(lines: &mut [CacheLine]) -> &mut [f32] {
     bytemuck::cast_slice_mut(lines)
 }
@@ -181,7 +182,7 @@ macro_rules! dispatch {
                     fn compiled(token: simd::Avx512, $($arg: $ty),*) {
                         $body(token, $($arg),*)
                     }
-                    // SAFETY: the token says that the features are there.
+                    // SAFETY: the token proves that the features are there.
                     #[allow(unsafe_code)]
                     unsafe { compiled(token, $($arg),*) }
                 }
@@ -191,7 +192,7 @@ macro_rules! dispatch {
                     fn compiled(token: simd::Avx2, $($arg: $ty),*) {
                         $body(token, $($arg),*)
                     }
-                    // SAFETY: the token says that the features are there.
+                    // SAFETY: the token proves that the features are there.
                     #[allow(unsafe_code)]
                     unsafe { compiled(token, $($arg),*) }
                 }
@@ -201,7 +202,7 @@ macro_rules! dispatch {
                     fn compiled(token: simd::Neon, $($arg: $ty),*) {
                         $body(token, $($arg),*)
                     }
-                    // SAFETY: the token says that the features are there.
+                    // SAFETY: the token proves that the features are there.
                     #[allow(unsafe_code)]
                     unsafe { compiled(token, $($arg),*) }
                 }

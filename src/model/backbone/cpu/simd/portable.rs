@@ -1,8 +1,8 @@
-//! Plain Rust, for every machine, and what the others are tested against.
+//! [`Simd`] in plain Rust, for every machine; the reference of the other vector units in tests.
 
 use super::{CacheLine, LANES, Portable, Simd};
 
-/// `[expression of lane 0, ... of lane 15]`: a loop that the compiler turns into what vectors the machine has. A closure
+/// `[expression of lane 0, ... of lane 15]`: a loop that the compiler vectorises. A closure
 /// would be a call where it lands in another unit of code generation.
 macro_rules! each {
     (|$i:ident| $value:expr) => {{

@@ -1,25 +1,25 @@
-//! Which vector unit a process uses: the best there is, or the one that it was told to use.
+//! The vector unit that a process uses: the fastest of the machine, unless [`select_isa`] chose another.
 
 use std::sync::OnceLock;
 
 use super::Isa;
 
-/// What the process was told to use.
+/// The choice of [`select_isa`].
 static SELECTED: OnceLock<Isa> = OnceLock::new();
 
 impl Isa {
-    /// The one that [`select_isa`] named, else the best.
+    /// The vector unit that [`select_isa`] chose, else the fastest.
     pub fn selected() -> Isa {
         SELECTED.get().copied().unwrap_or_else(Self::best)
     }
 
-    /// The one of this machine with that [name](Isa::name).
+    /// The vector unit of this machine with this [name](Isa::name).
     pub fn from_name(name: &str) -> Option<Isa> {
         Self::available().into_iter().find(|it| it.name() == name)
     }
 }
 
-/// Makes every network that is loaded from now on use `isa`; the first call holds.
+/// Makes every backbone that is built from now on use `isa`. Only the first call has an effect.
 pub fn select_isa(isa: Isa) {
     SELECTED.get_or_init(|| isa);
 }

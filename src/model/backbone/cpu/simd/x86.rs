@@ -1,10 +1,10 @@
-//! AVX-512 and AVX2.
+//! [`Simd`] by the intrinsics of AVX-512 and AVX2.
 
 use std::arch::x86_64::*;
 
 use super::{Avx2, Avx512, CacheLine, Simd};
 
-// SAFETY (of every block below): the token exists, so the instructions do; a `CacheLine` is 64 aligned bytes.
+// SAFETY (of every block below): the token proves that the instructions exist; a `CacheLine` is 64 aligned bytes.
 impl Simd for Avx512 {
     #[inline(always)]
     fn prefetch(self, address: *const f32) {
