@@ -5,6 +5,7 @@ use std::io::{self, Cursor, Write};
 
 use exr::prelude::*;
 
+use crate::io::output::map_size::check_size;
 use crate::system::files::signature::PROGRAM;
 
 /// Writes `values` `[height, width]`, losslessly compressed. `text` goes to the layer's attributes as keyword and
@@ -18,7 +19,7 @@ pub fn write_exr(
     values: Vec<f32>,
     text: &[(&str, String)],
 ) -> io::Result<()> {
-    super::check_size((width, height), values.len())?;
+    check_size((width, height), values.len())?;
     let mut attributes = LayerAttributes::named("depth");
     attributes.software_name = Some(Text::from(PROGRAM));
     for (keyword, value) in text {

@@ -7,6 +7,8 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use crate::io::output::map_size::check_size;
+use crate::io::output::points::write_points;
 use crate::system::files::signature::PROGRAM;
 use crate::vision::postprocess::cloud::{Axes, PointCloud};
 
@@ -23,7 +25,7 @@ pub fn write_glb(
     cloud: &PointCloud<'_>,
     comments: &[String],
 ) -> io::Result<()> {
-    super::check_size(cloud.size(), cloud.counts.pixels)?;
+    check_size(cloud.size(), cloud.counts.pixels)?;
     let count = cloud.counts.points();
     if cloud.axes() != Axes::OpenGl || count == 0 {
         return Err(io::Error::other("a GLB has y up and one point at least"));
@@ -77,7 +79,7 @@ pub fn write_glb(
     writer.write_all(&length(buffer)?.to_le_bytes())?;
     writer.write_all(b"BIN\0")?;
     let linear: Vec<f32> = (0..=255).map(srgb_to_linear).collect();
-    super::write_points(writer, cloud.points(), |bytes, point, color| {
+    write_points(writer, cloud.points(), |bytes, point, color| {
         let light = color.map(|level| linear[usize::from(level)]);
         let values = point.into_iter().chain(light);
         bytes.extend(values.flat_map(f32::to_le_bytes));

@@ -17,8 +17,8 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::io::inputs::{InputFailure, Source};
+use crate::io::output::job::{Destination, OutputJob, PICTURE_EXTENSION};
 use crate::io::output::path_json::{put_path, put_source};
-use crate::io::output::plan::{Destination, OutputJob, PICTURE_EXTENSION};
 use crate::terminal::console::Console;
 
 /// Version of the lines.

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::io::inputs::Source;
-use crate::io::output::registry::nearest_existing;
+use crate::io::output::folder::nearest_existing;
 use crate::system::files::temporary;
 
 /// A relative path without extension for each source, all distinct.

@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use crate::io::output::map_size::check_size;
 use crate::vision::postprocess::rows::RowSource;
 
 /// Rows that are asked for at once.
@@ -15,7 +16,7 @@ const ROWS: usize = 64;
 /// If writing fails, or the map is empty.
 pub fn write_pfm(mut writer: impl Write, rows: &dyn RowSource) -> io::Result<()> {
     let (width, height) = rows.size();
-    super::check_size((width, height), width * height)?;
+    check_size((width, height), width * height)?;
     write!(writer, "Pf\n{width} {height}\n-1.0\n")?;
     let mut band = vec![0f32; ROWS.min(height) * width];
     let mut end = height;

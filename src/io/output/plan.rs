@@ -4,86 +4,18 @@
 //! keep their full names, and if that is not enough the folders they lie in; names that are too long are cut. Nothing is
 //! ever written over an input, and what exists is kept unless the user forces it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::io::inputs::{Shard, Source, has_video_extension};
+use crate::io::inputs::{Shard, Source};
+use crate::io::output::job::{Destination, MASKS_EXTENSION, OutputJob, PICTURE_EXTENSION};
 use crate::io::output::names;
 use crate::io::output::picture::PictureFormat;
 use crate::io::output::registry::{OutputKind, OutputRegistry};
 use crate::io::output::shorten::shorten_name;
-use crate::system::files::resolved_path::ResolvedPath;
-use crate::system::files::stream::OutputStream;
+use crate::io::output::target::OutputTarget;
 use crate::terminal::console::Console;
-
-/// Where the outputs go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OutputTarget {
-    /// A folder that mirrors the inputs.
-    Folder(PathBuf),
-    /// One picture; other files of the same result lie beside it.
-    File(PathBuf, PictureFormat),
-    /// One picture, as PNG.
-    Stdout,
-}
-
-impl Default for OutputTarget {
-    fn default() -> Self {
-        OutputTarget::Folder("dino-out".into())
-    }
-}
-
-impl OutputTarget {
-    /// Reads the value of `-o`: `-`, a file with the ending of a picture, a pipe or device, or else a folder.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for an ending that cannot be written, and for a file where a folder is meant; as [`ResolvedPath::resolve`].
-    pub fn parse(text: &OsStr) -> Result<Self> {
-        let path = Path::new(text);
-        if text.is_empty() {
-            return Err(Error::Usage(
-                "-o: the name is empty; give a folder, a file, or '-' for stdout".into(),
-            ));
-        }
-        if text == "-" {
-            return Ok(OutputTarget::Stdout);
-        }
-        let slash = text
-            .as_encoded_bytes()
-            .last()
-            .is_some_and(|&c| std::path::is_separator(c.into()));
-        if slash || path.is_dir() {
-            return Ok(OutputTarget::Folder(path.into()));
-        }
-        // Whoever makes films takes it for one; a picture of a photo is none.
-        if has_video_extension(path) {
-            return Ok(OutputTarget::Folder(path.into()));
-        }
-        let format = PictureFormat::of(path);
-        match ResolvedPath::resolve(path)? {
-            ResolvedPath::Stream(OutputStream::Stdout) => return Ok(OutputTarget::Stdout),
-            ResolvedPath::Stream(_) => {
-                return Ok(OutputTarget::File(
-                    path.into(),
-                    format.unwrap_or(PictureFormat::Png),
-                ));
-            }
-            _ => {}
-        }
-        if let Some(format) = format {
-            return Ok(OutputTarget::File(path.into(), format));
-        }
-        let name = path.display();
-        if path.exists() || image::ImageFormat::from_path(path).is_ok() {
-            let endings = PictureFormat::ENDINGS;
-            return Err(Error::Usage(format!(
-                "-o {name}: pictures are written as {endings}; anything else must be a folder, or '-' for stdout"
-            )));
-        }
-        Ok(OutputTarget::Folder(path.into()))
-    }
-}
 
 /// Where the outputs go, and whether they may replace what is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,97 +34,6 @@ pub struct OutputOptions {
     pub full_names: bool,
 }
 
-/// One output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// To be written here.
-    File(PathBuf),
-    /// To be written to standard output.
-    Stdout,
-    /// There already, and to be kept.
-    Existing(PathBuf),
-}
-
-impl Destination {
-    /// Where the output that a flag names goes, which is `-` for stdout; [`OutputRegistry::add_flag`] has said beforehand whether
-    /// it can.
-    ///
-    /// # Errors
-    /// As [`ResolvedPath::resolve`].
-    pub fn of_flag(path: &Path) -> Result<Self> {
-        Ok(match ResolvedPath::resolve_flag(path)? {
-            ResolvedPath::Stream(OutputStream::Stdout) => Destination::Stdout,
-            _ => Destination::File(path.into()),
-        })
-    }
-
-    /// The file, if it is one.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Destination::File(path) | Destination::Existing(path) => Some(path),
-            Destination::Stdout => None,
-        }
-    }
-}
-
-/// One input and where its results go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputJob {
-    /// The photo.
-    pub source: Source,
-    /// What the photo is called in lists: its path below the folder that was searched, with more of the folders above
-    /// where two of a run would be the same.
-    pub name: PathBuf,
-    /// What it is called in a dataset, where it goes into one: the path of outputs, without the word of the task and what
-    /// follows it.
-    pub key: PathBuf,
-    /// The format of its picture.
-    pub format: PictureFormat,
-    /// The outputs by extension, the picture (`png`, whatever its format) among them.
-    outputs: Vec<(&'static str, Destination)>,
-}
-
-impl OutputJob {
-    /// Where the output with this extension goes; it must be one of those that were planned.
-    pub fn output(&self, extension: &str) -> &Destination {
-        let place = self.outputs.iter().find(|(own, _)| *own == extension);
-        // A fault of the program, as of any index.
-        #[allow(clippy::expect_used)]
-        &place.expect("an output that was planned").1
-    }
-
-    /// The outputs by extension.
-    pub fn outputs(&self) -> impl Iterator<Item = (&'static str, &Destination)> {
-        self.outputs
-            .iter()
-            .map(|(extension, output)| (*extension, output))
-    }
-
-    /// The outputs that are there and kept, by extension.
-    pub fn existing_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        self.outputs()
-            .filter_map(|(extension, output)| match output {
-                Destination::Existing(path) => Some((extension, path.as_path())),
-                _ => None,
-            })
-    }
-
-    /// The outputs that are to be written to files, by extension.
-    pub fn pending_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        self.outputs()
-            .filter_map(|(extension, output)| match output {
-                Destination::File(path) => Some((extension, path.as_path())),
-                _ => None,
-            })
-    }
-
-    /// Whether all outputs are there already.
-    pub fn is_done(&self) -> bool {
-        let mut outputs = self.outputs.iter();
-        outputs.all(|(_, output)| matches!(output, Destination::Existing(_)))
-    }
-}
-
 /// What a run will do.
 #[derive(Debug, Clone)]
 pub struct OutputPlan {
@@ -205,12 +46,6 @@ pub struct OutputPlan {
     /// The flag by which an output goes to stdout.
     to_stdout: Option<String>,
 }
-
-/// The extension under which a job's picture is planned.
-pub const PICTURE_EXTENSION: &str = "png";
-
-/// The extension of an output that is a folder.
-pub const MASKS_EXTENSION: &str = "masks";
 
 /// Bytes that are left for the extension of any output, so that a photo has one name whatever is asked for.
 const ROOM_FOR_EXTENSION: usize = 24;
@@ -548,31 +383,5 @@ mod tests {
             Destination::File("out/x.npy".into())
         );
         assert_eq!(plan.jobs[0].format, PictureFormat::WebP);
-    }
-
-    #[test]
-    fn the_value_of_o_says_what_is_meant() {
-        let folder = tempfile::tempdir().unwrap();
-        let parse = |text: &str| OutputTarget::parse(OsStr::new(text));
-        assert_eq!(parse("-").unwrap(), OutputTarget::Stdout);
-        assert_eq!(
-            parse("x.JPG").unwrap(),
-            OutputTarget::File("x.JPG".into(), PictureFormat::Jpeg)
-        );
-        for text in ["results", "results.v2", "odd.png/"] {
-            assert_eq!(parse(text).unwrap(), OutputTarget::Folder(text.into()));
-        }
-        let dotted = folder.path().join("folder.png");
-        fs::create_dir(&dotted).unwrap();
-        assert_eq!(
-            OutputTarget::parse(dotted.as_os_str()).unwrap(),
-            OutputTarget::Folder(dotted)
-        );
-        let file = folder.path().join("notes");
-        fs::write(&file, "").unwrap();
-        for text in ["x.gif", "x.tiff", "", file.to_str().unwrap()] {
-            let error = parse(text).unwrap_err().to_string();
-            assert!(error.starts_with("-o"), "{error}");
-        }
     }
 }

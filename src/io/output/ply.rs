@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use crate::io::output::map_size::check_size;
+use crate::io::output::points::write_points;
 use crate::vision::postprocess::cloud::PointCloud;
 
 /// Writes one vertex a point, with its colour; `comments` go to the header.
@@ -13,7 +15,7 @@ pub fn write_ply(
     cloud: &PointCloud<'_>,
     comments: &[String],
 ) -> io::Result<()> {
-    super::check_size(cloud.size(), cloud.counts.pixels)?;
+    check_size(cloud.size(), cloud.counts.pixels)?;
     write!(writer, "ply\nformat binary_little_endian 1.0\n")?;
     for comment in comments {
         writeln!(writer, "comment {}", comment.replace(['\n', '\r'], " "))?;
@@ -26,7 +28,7 @@ pub fn write_ply(
         writeln!(writer, "property uchar {channel}")?;
     }
     writeln!(writer, "end_header")?;
-    super::write_points(writer, cloud.points(), |bytes, point, color| {
+    write_points(writer, cloud.points(), |bytes, point, color| {
         bytes.extend(point.iter().flat_map(|value| value.to_le_bytes()));
         bytes.extend(color);
     })

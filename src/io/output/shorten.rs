@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
-use crate::io::output::registry::nearest_existing;
+use crate::io::output::folder::nearest_existing;
 
 /// Bytes that every file system takes; eCryptfs takes 143, most 255.
 const ALWAYS_FITS: usize = 100;

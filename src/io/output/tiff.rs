@@ -7,6 +7,7 @@ use tiff::encoder::TiffEncoder;
 use tiff::encoder::colortype::Gray32Float;
 use tiff::tags::Tag;
 
+use crate::io::output::map_size::check_size;
 use crate::system::files::signature::PROGRAM;
 
 /// Writes `values` `[height, width]`, not compressed; `description` says what they are.
@@ -19,7 +20,7 @@ pub fn write_tiff(
     values: &[f32],
     description: &str,
 ) -> io::Result<()> {
-    super::check_size((width, height), values.len())?;
+    check_size((width, height), values.len())?;
     // The format's directory comes after what it points to, and its place before.
     let mut file = Cursor::new(Vec::with_capacity(values.len() * 4 + 1024));
     encode(

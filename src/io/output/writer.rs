@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::error::Result;
-use crate::io::output::plan::Destination;
+use crate::io::output::job::Destination;
 use crate::system::files::atomic::write_stamped;
 use crate::terminal::console::Console;
 

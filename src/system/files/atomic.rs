@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
-use crate::system::files::resolved_path::{
-    ResolvedPath, forbids_files, make_folder, parent_folder, write_stream,
-};
-use crate::system::files::signature::is_own_picture;
-use crate::system::files::{Digest, FileStamp, temporary};
+use crate::system::files::hashing_writer::HashingWriter;
+use crate::system::files::parent_folder::parent_folder;
+use crate::system::files::replacement::{copy_into, inherit_owner_and_mode, may_fail_late};
+use crate::system::files::resolved_path::{ResolvedPath, forbids_files, make_folder};
+use crate::system::files::stream::write_stream;
+use crate::system::files::{FileStamp, temporary};
 use crate::system::interrupt::UnfinishedPath;
 
 /// Writes `path` through `write`, making its folder if need be. A failure leaves nothing behind, and what was at
@@ -173,223 +174,11 @@ impl Write for AtomicFile {
     }
 }
 
-/// Whether a file is on a file system that may say only later that it has no room: one of a network, or of a program.
-#[cfg(target_os = "linux")]
-pub(crate) fn may_fail_late(file: &fs::File) -> bool {
-    // NFS, SMB, CIFS, FUSE, Ceph, Lustre, 9p.
-    const SUCH: [u64; 7] = [
-        0x6969,
-        0xfe53_4d42,
-        0xff53_4d42,
-        0x6573_5546,
-        0x00c3_6400,
-        0x0bd0_0bd0,
-        0x0102_1997,
-    ];
-    rustix::fs::fstatfs(file).is_ok_and(|met| SUCH.contains(&((met.f_type as u64) & 0xffff_ffff)))
-}
-
-/// Not asked there.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn may_fail_late(_: &fs::File) -> bool {
-    false
-}
-
-/// Digests what goes through it.
-#[derive(Debug)]
-struct HashingWriter<W> {
-    writer: W,
-    hasher: blake3::Hasher,
-}
-
-impl<W: Write> HashingWriter<W> {
-    fn new(writer: W) -> Self {
-        HashingWriter {
-            writer,
-            hasher: blake3::Hasher::new(),
-        }
-    }
-
-    /// The writer, and the digest of all bytes and how many they were.
-    fn into_inner(self) -> (W, Digest, u64) {
-        let bytes = self.hasher.count();
-        (self.writer, self.hasher.finalize().into(), bytes)
-    }
-}
-
-impl<W: Write> Write for HashingWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.writer.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
-}
-
-/// Gives `file` the mode of the file that it will replace, and its owner and group where the system allows it.
-#[cfg(unix)]
-pub(crate) fn inherit_owner_and_mode(file: &fs::File, old: &fs::Metadata) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
-    let own = file.metadata()?;
-    if (own.uid(), own.gid()) != (old.uid(), old.gid())
-        && fchown(file, Some(old.uid()), Some(old.gid())).is_err()
-    {
-        // Only root gives files away; a group that one is in can be kept.
-        let _ = fchown(file, None, Some(old.gid()));
-    }
-    file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
-}
-
-#[cfg(not(unix))]
-pub(crate) fn inherit_owner_and_mode(_: &fs::File, _: &fs::Metadata) -> io::Result<()> {
-    Ok(())
-}
-
-/// Replaces the content of the file `path` by that of `from`.
-pub(crate) fn copy_into(path: &Path, from: &mut dyn io::Read) -> io::Result<()> {
-    let mut target = fs::OpenOptions::new()
-        .write(true)
-        .truncate(true)
-        .open(path)?;
-    io::copy(from, &mut target)?;
-    Ok(())
-}
-
-/// Fills the folder `path` through `fill`, which gets the folder to write to. It appears when it is complete, in place
-/// of any that was there before; a failure leaves the old one. A link is followed, and the folder that it leads to
-/// replaced.
-///
-/// # Errors
-/// What `fill` returns, or the path with the system's reason; and if the old folder holds anything but pictures that this
-/// program made, which would be lost.
-pub fn write_folder_atomic(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let unfinished = UnfinishedFolder::begin(path, check_replaceable)?;
-    fill(unfinished.folder())?;
-    unfinished.finish()
-}
-
-/// A folder that appears when it is complete, in place of any that was there before; dropped before, it leaves nothing.
-#[derive(Debug)]
-pub struct UnfinishedFolder {
-    path: PathBuf,
-    target: PathBuf,
-    is_there: bool,
-    folder: temporary::TemporaryFolder,
-    _unfinished: UnfinishedPath,
-}
-
-impl UnfinishedFolder {
-    /// Begins the folder `path`, if `check` lets the one be replaced that is there; a link is followed.
-    ///
-    /// # Errors
-    /// What `check` returns, or the path with the system's reason.
-    pub fn begin(path: &Path, check: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
-        let failed = |error: io::Error| Error::io(path, &error);
-        let (target, is_there) = match ResolvedPath::resolve(path)? {
-            ResolvedPath::Folder(target) => (target, true),
-            ResolvedPath::Vacant(target) => (target, false),
-            _ => return Err(Error::file(path, "is no folder, where one is meant")),
-        };
-        // `.` and the like have no name of their own to be renamed to.
-        let target = match target.file_name() {
-            Some(_) => target,
-            None => fs::canonicalize(&target).map_err(failed)?,
-        };
-        if is_there {
-            check(&target)?;
-        }
-        let parent = parent_folder(&target);
-        make_folder(parent).map_err(|error| Error::io(parent, &error))?;
-        let made = UnfinishedPath::make(|| temporary::folder_in(parent), |folder| folder);
-        let (folder, unfinished) = made.map_err(failed)?;
-        Ok(UnfinishedFolder {
-            path: path.to_owned(),
-            is_there,
-            folder,
-            _unfinished: unfinished,
-            target,
-        })
-    }
-
-    /// Where its files are written.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Puts it in its place.
-    ///
-    /// # Errors
-    /// The path with the system's reason.
-    pub fn finish(self) -> Result<()> {
-        let UnfinishedFolder {
-            path,
-            target,
-            is_there,
-            folder,
-            ..
-        } = self;
-        let failed = |error: io::Error| Error::io(&path, &error);
-        if is_there {
-            let permissions = fs::metadata(&target).map_err(failed)?.permissions();
-            fs::set_permissions(&*folder, permissions).map_err(failed)?;
-            // The old one is there until the new one is.
-            let aside = temporary::folder_in(parent_folder(&target)).map_err(failed)?;
-            let old = aside.join("old");
-            fs::rename(&target, &old).map_err(failed)?;
-            if let Err(error) = fs::rename(&*folder, &target) {
-                fs::rename(&old, &target).map_err(failed)?;
-                return Err(failed(error));
-            }
-        } else {
-            fs::rename(&*folder, &target).map_err(failed)?;
-        }
-        // It has another name now, and nothing is left to be deleted.
-        folder.keep();
-        Ok(())
-    }
-}
-
-/// Refuses to replace a folder with anything in it that this program did not make.
-fn check_replaceable(folder: &Path) -> Result<()> {
-    let failed = |error: io::Error| Error::io(folder, &error);
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        // What file managers leave behind is nobody's work.
-        let is_litter = path
-            .file_name()
-            .is_some_and(|name| name == ".DS_Store" || name == "Thumbs.db");
-        if !is_litter && !is_own_file(&path) {
-            return Err(Error::file(
-                folder,
-                format!(
-                    "would be replaced, but {} in it was not made by dino; move it, or choose another place",
-                    path.file_name().unwrap_or_default().display()
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Whether `path` is a regular file with a picture of this program's own.
-fn is_own_file(path: &Path) -> bool {
-    let mut head = Vec::new();
-    let read = |head: &mut Vec<u8>| -> io::Result<()> {
-        if fs::symlink_metadata(path)?.is_file() {
-            io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, 4096), head)?;
-        }
-        Ok(())
-    };
-    read(&mut head).is_ok() && is_own_picture(&head)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::system::files::Digest;
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(folder)
@@ -444,27 +233,6 @@ mod tests {
         drop(AtomicFile::begin(&path).unwrap());
         assert_eq!(names(folder.path()), ["part"]);
         assert!(AtomicFile::begin(folder.path()).is_err());
-    }
-
-    #[test]
-    fn a_folder_appears_complete_and_replaces_the_old_one() {
-        let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("x/masks");
-        let fill = |name: &'static str| {
-            move |folder: &Path| {
-                write_atomic(&folder.join(name), |w| w.write_all(b"tEXtSoftware\0dino 1"))
-            }
-        };
-        write_folder_atomic(&path, fill("old")).unwrap();
-        let failed = write_folder_atomic(&path, |folder| {
-            fill("half")(folder)?;
-            Err(Error::file("half", "is not enough"))
-        });
-        assert!(failed.is_err());
-        assert_eq!(names(&path), ["old"]);
-        write_folder_atomic(&path, fill("new")).unwrap();
-        assert_eq!(names(&path), ["new"]);
-        assert_eq!(names(&parent.path().join("x")), ["masks"]);
     }
 
     #[test]

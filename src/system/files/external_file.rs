@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::atomic::{copy_into, inherit_owner_and_mode, may_fail_late};
-use super::resolved_path::{ResolvedPath, make_folder, parent_folder};
-use super::temporary::{self, TemporaryFolder};
 use crate::error::{Error, Result};
 use crate::system::files::FileStamp;
-use crate::system::files::resolved_path::forbids_files;
+use crate::system::files::parent_folder::parent_folder;
+use crate::system::files::replacement::{copy_into, inherit_owner_and_mode, may_fail_late};
+use crate::system::files::resolved_path::{ResolvedPath, forbids_files, make_folder};
+use crate::system::files::temporary::{self, TemporaryFolder};
 use crate::system::interrupt::UnfinishedPath;
 
 /// A file that another program writes, and that appears when it is finished; what is dropped before leaves nothing behind.

@@ -4,13 +4,12 @@
 //! pipe's reader would wait for ever, and the machine would have lost its device. Only regular files are replaced.
 
 use std::fs::{self, Metadata};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::system::closed_stdout;
+use crate::system::files::parent_folder::parent_folder;
 use crate::system::files::stream::{self, OutputStream};
-use crate::system::interrupt::{self, WaitGuard};
 
 /// Links that are followed before they are taken for a circle; Linux follows as many.
 const MAX_LINKS: usize = 40;
@@ -121,54 +120,6 @@ fn classify(path: PathBuf, met: &Metadata) -> io::Result<ResolvedPath> {
     }
 }
 
-/// A file by what it is, however it is spelled and through whatever links it is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum FileIdentity {
-    /// Device and number of a file that is there.
-    #[cfg(unix)]
-    Inode(u64, u64),
-    /// The path of a file that is to be made, or that has no number.
-    Path(PathBuf),
-    /// Standard output.
-    Stdout,
-}
-
-impl FileIdentity {
-    /// Of the regular file at `path`, if there is one.
-    pub(crate) fn of_file(path: &Path) -> Option<Self> {
-        let met = fs::metadata(path).ok().filter(Metadata::is_file)?;
-        Self::of_metadata(path, &met)
-    }
-
-    #[cfg(unix)]
-    fn of_metadata(_: &Path, met: &Metadata) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt;
-        Some(FileIdentity::Inode(met.dev(), met.ino()))
-    }
-
-    #[cfg(not(unix))]
-    fn of_metadata(path: &Path, _: &Metadata) -> Option<Self> {
-        fs::canonicalize(path).ok().map(FileIdentity::Path)
-    }
-
-    /// Of a pipe or the like, of which two outputs of a run would be mixed up; nothing of a device, which sorts that out.
-    pub(crate) fn of_stream(stream: &OutputStream) -> Option<Self> {
-        match stream {
-            OutputStream::Stdout => Some(FileIdentity::Stdout),
-            OutputStream::Device(_) => None,
-            OutputStream::Descriptor(_, path)
-            | OutputStream::Pipe(path)
-            | OutputStream::Socket(path) => {
-                let met = fs::metadata(path).ok()?;
-                match stream::is_device(&met) {
-                    true => None,
-                    false => Self::of_metadata(path, &met),
-                }
-            }
-        }
-    }
-}
-
 /// Makes `folder` and those above it; where one of them is a link that dangles, its target, but nothing above that.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
@@ -190,40 +141,6 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// The folder that `path` lies in, as it can be opened.
-pub(crate) fn parent_folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Writes all of `bytes` to what `stream` is.
-///
-/// # Errors
-/// Names `path`. A reader of standard output that went away ends the program without a word, as everywhere.
-pub(crate) fn write_stream(stream: &OutputStream, path: &Path, bytes: &[u8]) -> Result<()> {
-    if *stream == OutputStream::Stdout {
-        closed_stdout::check_stdout()?;
-    }
-    // A pipe waits for its reader.
-    let _waiting = WaitGuard::begin();
-    if matches!(stream, OutputStream::Pipe(_)) {
-        interrupt::check()?;
-    }
-    let write = || {
-        let mut writer = stream.open()?;
-        writer.write_all(bytes)?;
-        writer.flush()
-    };
-    match write() {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe && *stream == OutputStream::Stdout => {
-            interrupt::end_now(crate::terminal::console::BROKEN_PIPE_EXIT_CODE)
-        }
-        written => written.map_err(|error| Error::io(path, &error)),
-    }
-}
-
 /// Whether a file was not made because its folder, or the whole file system, is not to be changed.
 pub(crate) fn forbids_files(error: &io::Error) -> bool {
     matches!(
@@ -234,5 +151,5 @@ pub(crate) fn forbids_files(error: &io::Error) -> bool {
 
 #[cfg(all(test, unix))]
 #[allow(clippy::unwrap_used)]
-#[path = "tests/place.rs"]
+#[path = "tests/resolved_path.rs"]
 mod tests;

@@ -1,8 +1,16 @@
 //! Outputs that are no regular files: pipes, devices, sockets, and whatever the shell has opened for us.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::system::closed_stdout;
+use crate::system::files::parent_folder::parent_folder;
+use crate::system::interrupt::{self, WaitGuard};
+
+/// The exit code that a shell reports for a program whose reader went away: 128 + SIGPIPE.
+pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
 
 /// Something that is written into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +85,32 @@ impl OutputStream {
     }
 }
 
+/// Writes all of `bytes` to what `stream` is.
+///
+/// # Errors
+/// Names `path`. A reader of standard output that went away ends the program without a word, as everywhere.
+pub(crate) fn write_stream(stream: &OutputStream, path: &Path, bytes: &[u8]) -> Result<()> {
+    if *stream == OutputStream::Stdout {
+        closed_stdout::check_stdout()?;
+    }
+    // A pipe waits for its reader.
+    let _waiting = WaitGuard::begin();
+    if matches!(stream, OutputStream::Pipe(_)) {
+        interrupt::check()?;
+    }
+    let write = || {
+        let mut writer = stream.open()?;
+        writer.write_all(bytes)?;
+        writer.flush()
+    };
+    match write() {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe && *stream == OutputStream::Stdout => {
+            interrupt::end_now(BROKEN_PIPE_EXIT_CODE)
+        }
+        written => written.map_err(|error| Error::io(path, &error)),
+    }
+}
+
 /// The descriptor that `path` itself (not what it links to) stands for, as `/dev/fd/3` and `/proc/self/fd/3` do.
 ///
 /// # Errors
@@ -90,7 +124,7 @@ pub(crate) fn find_descriptor(path: &Path) -> io::Result<Option<OutputStream>> {
     else {
         return Ok(None);
     };
-    match is_folder_of_descriptors(super::resolved_path::parent_folder(path)) {
+    match is_folder_of_descriptors(parent_folder(path)) {
         true => own_descriptor(number, path).map(Some),
         false => Ok(None),
     }

@@ -287,15 +287,13 @@ impl DepthMap {
 
     fn sample(&self, x: &SampleAxis, y: &SampleAxis) -> DepthMap {
         let plane = |cells: &[f32]| {
-            let rows = BilinearRows {
+            BilinearRows {
                 cells,
                 cols: self.width,
                 x: x.bilinear(),
                 y: y.bilinear(),
-            };
-            let mut out = vec![0f32; x.positions.len() * y.positions.len()];
-            rows.fill(0, &mut out);
-            out
+            }
+            .to_vec()
         };
         DepthMap {
             width: x.positions.len(),

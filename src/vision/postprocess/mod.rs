@@ -7,12 +7,12 @@ pub mod contours;
 pub mod depth;
 pub mod guided;
 pub mod metres;
-pub mod planes;
 pub mod refine;
 pub mod regions;
 pub mod rows;
 pub mod segment;
 pub mod small_regions;
+mod union_find;
 pub mod views;
 
 pub use areas::{ClassArea, NO_CLASS};

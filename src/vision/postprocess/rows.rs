@@ -131,6 +131,15 @@ pub struct BilinearRows<'m> {
     pub y: Vec<LinearTaps>,
 }
 
+impl BilinearRows<'_> {
+    /// All samples, `[y.len(), x.len()]`, in memory.
+    pub fn to_vec(&self) -> Vec<f32> {
+        let mut values = vec![0f32; self.x.len() * self.y.len()];
+        self.fill(0, &mut values);
+        values
+    }
+}
+
 impl RowSource for BilinearRows<'_> {
     fn size(&self) -> (usize, usize) {
         (self.x.len(), self.y.len())

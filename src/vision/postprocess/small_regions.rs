@@ -13,6 +13,7 @@ use crate::model::input::Geometry;
 use crate::system::memory::try_vec;
 use crate::vision::postprocess::LabelMap;
 use crate::vision::postprocess::segment::fast_exp;
+use crate::vision::postprocess::union_find::DisjointSets;
 
 /// Patches that a region has at least. On photos of streets, rooms, animals and landscapes, two calm most without a loss;
 /// four lose poles.
@@ -143,7 +144,7 @@ impl RegionGraph {
     /// Of pixels that touch by a side.
     fn from_labels(map: &LabelMap) -> Result<Self> {
         let mut runs: Vec<LabelRun> = Vec::new();
-        let mut parents: Vec<u32> = Vec::new();
+        let mut sets = DisjointSets::default();
         let mut touching: Vec<(u32, u32)> = Vec::new();
         let mut above = 0..0;
         for (y, row) in map.ids.chunks_exact(map.width).enumerate() {
@@ -158,7 +159,7 @@ impl RegionGraph {
                     end: end as u32,
                     region: index,
                 });
-                parents.push(index);
+                sets.push();
                 if start > 0 {
                     touching.push((index - 1, index));
                 }
@@ -170,7 +171,7 @@ impl RegionGraph {
                 let (upper, lower) = (runs[a], runs[b]);
                 let id = |run: LabelRun| map.ids[run.y as usize * map.width + run.start as usize];
                 match id(upper) == id(lower) {
-                    true => unite(&mut parents, a as u32, b as u32),
+                    true => sets.unite(a as u32, b as u32),
                     false => touching.push((a as u32, b as u32)),
                 }
                 match upper.end.cmp(&lower.end) {
@@ -184,7 +185,7 @@ impl RegionGraph {
         let mut numbers = try_vec(u32::MAX, runs.len())?;
         let mut nodes: Vec<RegionNode> = Vec::new();
         for (index, run) in runs.iter_mut().enumerate() {
-            let root = find(&mut parents, index as u32) as usize;
+            let root = sets.root(index as u32) as usize;
             if numbers[root] == u32::MAX {
                 numbers[root] = nodes.len() as u32;
                 nodes.push(RegionNode {
@@ -312,20 +313,6 @@ impl RegionGraph {
             }
         }
     }
-}
-
-fn find(parents: &mut [u32], mut at: u32) -> u32 {
-    while parents[at as usize] != at {
-        parents[at as usize] = parents[parents[at as usize] as usize];
-        at = parents[at as usize];
-    }
-    at
-}
-
-fn unite(parents: &mut [u32], a: u32, b: u32) {
-    let (a, b) = (find(parents, a), find(parents, b));
-    // The smaller index stays, so that numbers follow the order of the pixels.
-    parents[a.max(b) as usize] = a.min(b);
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use image::{Rgb, RgbImage};
 
 use crate::vision::render::captions::Captions;
 use crate::vision::render::colormap::Colormap;
+use crate::vision::render::page_colors::PAPER;
 use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
 const TEXT: f32 = 15.0;
@@ -23,11 +24,7 @@ pub fn draw_confusion_matrix(captions: &Captions, shares: &[f32]) -> RgbImage {
         .max();
     let left = widest.unwrap_or(0) + 2 * GAP;
     let top = TEXT as u32 + 2 * GAP;
-    let mut canvas = RgbImage::from_pixel(
-        left + n * cell + GAP,
-        top + n * cell + GAP,
-        Rgb([255, 255, 255]),
-    );
+    let mut canvas = RgbImage::from_pixel(left + n * cell + GAP, top + n * cell + GAP, PAPER);
     let style = TextStyle {
         size: TEXT,
         color: INK,

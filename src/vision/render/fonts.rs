@@ -9,8 +9,6 @@ use harfrust::font::Blob;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use crate::vision::render::text_layout;
-
 const BUILT_IN_BYTES: &[u8] = include_bytes!("font/Roboto-Medium.ttf");
 
 /// The built-in font, as the plain way of drawing wants it.
@@ -119,14 +117,6 @@ impl Fonts {
     /// How many faces there are, with the built-in one.
     pub fn count(&self) -> usize {
         self.faces.len()
-    }
-
-    /// The parts of `text` that no face can draw, as it stands in the text.
-    pub fn missing<'t>(&self, text: &'t str) -> Vec<&'t str> {
-        match self.is_built_in(text) {
-            true => Vec::new(),
-            false => text_layout::missing(self, text),
-        }
     }
 
     /// Whether the built-in font draws `text` letter by letter, from left to right.

@@ -10,6 +10,7 @@ use imageproc::rect::Rect;
 use crate::error::Result;
 use crate::vision::render::compose;
 use crate::vision::render::fonts::Fonts;
+use crate::vision::render::page_colors::{INK, PAPER};
 use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
 /// One line of a legend.
@@ -34,8 +35,6 @@ pub enum Swatch {
     None,
 }
 
-const PAPER: Rgb<u8> = Rgb([255; 3]);
-const INK: Rgb<u8> = Rgb([32; 3]);
 const FAINT: Rgb<u8> = Rgb([112; 3]);
 
 /// Lines that are shown however small the picture is.

@@ -5,7 +5,7 @@ use image::RgbImage;
 use crate::analysis::pca::ProjectedPatches;
 use crate::error::Result;
 use crate::model::input::Geometry;
-use crate::vision::postprocess::planes::refine_rows;
+use crate::vision::postprocess::refine::refine_rows;
 use crate::vision::render::upscale::{Upscale, upscale_rows};
 
 /// Draws `projected` (`k` = `ranges.len()` scores a patch) at the photo's size; background is black.

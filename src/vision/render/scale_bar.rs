@@ -12,6 +12,7 @@ use crate::vision::render::colormap::Colormap;
 use crate::vision::render::compose;
 use crate::vision::render::depth::ValueRange;
 use crate::vision::render::fonts::Fonts;
+use crate::vision::render::page_colors::{INK, PAPER};
 use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
 /// Line height in pixels of the labels beside the smallest pictures.
@@ -29,8 +30,6 @@ const SPACING: f32 = 1.6;
 /// Labels that a glance takes in.
 const MOST_LABELS: f32 = 9.0;
 
-const PAPER: Rgb<u8> = Rgb([255; 3]);
-const INK: Rgb<u8> = Rgb([32; 3]);
 /// Around the bar, or a white end would be lost on the paper.
 const RIM: Rgb<u8> = Rgb([150; 3]);
 

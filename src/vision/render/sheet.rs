@@ -1,14 +1,13 @@
 //! Small pictures in rows and columns, each under its name: a contact sheet.
 
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 
 use crate::error::Result;
 use crate::vision::render::compose;
 use crate::vision::render::fonts::Fonts;
+use crate::vision::render::page_colors::{INK, PAPER};
 use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
-const PAPER: Rgb<u8> = Rgb([255; 3]);
-const INK: Rgb<u8> = Rgb([32; 3]);
 /// Height of a line of text, in pixels.
 const LINE: f32 = 20.0;
 /// Around pictures and names, in pixels.

@@ -4,6 +4,7 @@ use image::{Rgb, RgbImage};
 use imageproc::drawing::{draw_filled_circle_mut, draw_line_segment_mut};
 
 use crate::vision::render::fonts::Fonts;
+use crate::vision::render::page_colors::PAPER;
 use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
 const WIDTH: u32 = 900;
@@ -29,11 +30,7 @@ pub struct TrainingCurve<'a> {
 
 /// Draws `curves` under each other; `best` is the epoch to mark, from 0.
 pub fn draw_curves(curves: &[TrainingCurve<'_>], best: Option<usize>) -> RgbImage {
-    let mut canvas = RgbImage::from_pixel(
-        WIDTH,
-        PANEL * curves.len().max(1) as u32,
-        Rgb([255, 255, 255]),
-    );
+    let mut canvas = RgbImage::from_pixel(WIDTH, PANEL * curves.len().max(1) as u32, PAPER);
     for (index, curve) in curves.iter().enumerate() {
         draw_panel(&mut canvas, index as u32 * PANEL, curve, best);
     }

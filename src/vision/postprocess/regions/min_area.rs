@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::system::files::text_value;
+
 /// How large a region must be to be listed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MinArea {
@@ -52,7 +54,7 @@ impl Serialize for MinArea {
 
 impl<'de> Deserialize<'de> for MinArea {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        crate::tasks::recipe::text::value::deserialize(from)
+        text_value::value::deserialize(from)
     }
 }
 

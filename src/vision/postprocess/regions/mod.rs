@@ -9,6 +9,7 @@ mod pixel_box;
 use std::ops::Range;
 
 use crate::vision::postprocess::contours::NO_LABEL;
+use crate::vision::postprocess::union_find::DisjointSets;
 use crate::vision::postprocess::{LabelMap, NO_CLASS};
 
 pub use min_area::MinArea;
@@ -154,7 +155,8 @@ impl RegionRun {
 /// imageproc's `connected_components` panics on maps without two equal neighbours (one pixel is enough), and takes 28
 /// bytes a pixel.
 fn union_runs(runs: &[RegionRun]) -> Vec<usize> {
-    let mut parents: Vec<usize> = (0..runs.len()).collect();
+    let mut regions = DisjointSets::default();
+    runs.iter().for_each(|_| regions.push());
     // The first run that may touch the present one.
     let mut above = 0;
     for (index, run) in runs.iter().enumerate() {
@@ -167,23 +169,12 @@ fn union_runs(runs: &[RegionRun]) -> Vec<usize> {
         let touching = (above..index)
             .take_while(|&other| runs[other].row < run.row && runs[other].start <= run.end);
         for other in touching.filter(|&other| runs[other].class == run.class) {
-            let (a, b) = (root(&mut parents, other), root(&mut parents, index));
-            // The lower index is the root, so that it is the region's first run.
-            parents[a.max(b)] = a.min(b);
+            regions.unite(other as u32, index as u32);
         }
     }
     (0..runs.len())
-        .map(|index| root(&mut parents, index))
+        .map(|index| regions.root(index as u32) as usize)
         .collect()
-}
-
-/// Where a run's chain of parents ends; the chain becomes shorter on the way.
-fn root(parents: &mut [usize], mut index: usize) -> usize {
-    while parents[index] != index {
-        parents[index] = parents[parents[index]];
-        index = parents[index];
-    }
-    index
 }
 
 #[cfg(test)]
