@@ -1,5 +1,8 @@
-//! From a line of text to outlines of glyphs: parts of one direction (UAX 9), script and face are shaped one by one,
-//! so that Arabic letters join, marks stand on their letters, and Hebrew runs from right to left.
+//! Shaping of a line of text: from characters to outlines of glyphs with their positions, in ems.
+//!
+//! The line is split into runs of one direction (Unicode's bidirectional algorithm, UAX 9), script and face, which HarfBuzz's
+//! port `harfrust` shapes one by one, so that Arabic letters join, marks stand on their letters, and Hebrew runs from right
+//! to left.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -28,7 +31,7 @@ impl Fonts {
 /// The clusters of `text` of which no face draws anything, or lacks a part.
 pub(super) fn missing_clusters<'t>(fonts: &Fonts, text: &'t str) -> Vec<&'t str> {
     let shaped = ShapedLine::new(fonts, text);
-    // Per cluster its first byte and whether anything of it is drawn.
+    // Per cluster: its first byte, whether any of it is drawn, and whether its face lacks a part of it.
     let mut clusters: Vec<(usize, bool, bool)> = Vec::new();
     let mut glyphs: Vec<&ShapedGlyph> = shaped.glyphs.iter().collect();
     glyphs.sort_by_key(|glyph| glyph.cluster);
@@ -54,16 +57,16 @@ pub(super) fn missing_clusters<'t>(fonts: &Fonts, text: &'t str) -> Vec<&'t str>
         .collect()
 }
 
-/// A glyph where it belongs, in ems.
+/// A glyph at its position, in ems from the start of the baseline.
 pub(super) struct ShapedGlyph {
-    /// None of a space and of what cannot be drawn.
+    /// Its outline in units of its face; none for a space and for what cannot be drawn.
     pub outline: Option<Outline>,
     pub units_per_em: f32,
     pub x: f32,
     pub y: f32,
-    /// First byte of the text that it stands for.
+    /// Index of the first byte of the text that it stands for.
     pub cluster: usize,
-    /// In its face. The first is the box for a letter that the face lacks, and is never drawn.
+    /// Its id in its face. The first, `.notdef`, stands for a letter that the face lacks, and is never drawn.
     pub id: harfrust::GlyphId,
 }
 
@@ -73,14 +76,14 @@ impl ShapedGlyph {
     }
 }
 
-/// A line in ems, from left to right.
+/// A shaped line, from left to right.
 #[derive(Default)]
 pub(super) struct ShapedLine {
     pub glyphs: Vec<ShapedGlyph>,
     pub advance: f32,
 }
 
-/// Text of one direction, script and face.
+/// A run of text of one direction, script and face.
 struct ScriptRun {
     range: Range<usize>,
     face: usize,
@@ -144,7 +147,7 @@ impl ShapedLine {
         for (info, position) in buffer.glyph_infos().iter().zip(buffer.glyph_positions()) {
             let glyph = harfrust::GlyphId::new(info.glyph_id);
             let is_unknown = glyph == harfrust::GlyphId::NOTDEF;
-            // The outline of a coloured glyph may be no more than the frame of its picture.
+            // The outline of a coloured glyph may be merely the frame of its picture.
             let is_picture = colored
                 .get_with_version(glyph, ColorGlyphVersion::ColrV1)
                 .is_some()
@@ -177,7 +180,7 @@ impl ShapedLine {
         }
     }
 
-    /// Around all outlines, in ems, upwards from the baseline; empty if there are none.
+    /// The bounds of all outlines, in ems upwards from the baseline; empty if there are none.
     pub fn ink_bounds(&self) -> Rect {
         let bounds = self.glyphs.iter().filter_map(|glyph| {
             let Rect { min, max } = glyph.outline.as_ref()?.bounds;
@@ -201,7 +204,7 @@ impl ShapedLine {
     }
 }
 
-/// Cuts a run into pieces that one face draws in one script.
+/// Splits a run of one direction into runs of one face and script.
 fn split_script_runs(fonts: &Fonts, text: &str, run: Range<usize>) -> Vec<ScriptRun> {
     use unicode_script::Script::{Common, Inherited, Unknown};
     let mut pieces: Vec<ScriptRun> = Vec::new();
@@ -233,7 +236,7 @@ fn split_script_runs(fonts: &Fonts, text: &str, run: Range<usize>) -> Vec<Script
     pieces
 }
 
-/// A path as lines and curves with their bounds; none if it encloses nothing.
+/// A path as an outline with its bounds; none if it encloses nothing.
 fn outline_from_path(path: &[PathElement]) -> Option<Outline> {
     let mut curves = Vec::new();
     let (mut first, mut at) = (Point::default(), Point::default());

@@ -1,7 +1,5 @@
-//! From a line of text to outlines of glyphs: parts of one direction (UAX 9), script and face are shaped one by one,
-//! so that Arabic letters join, marks stand on their letters, and Hebrew runs from right to left.
-//!
-//! All sizes are those of the built-in font, whose baseline every face shares.
+//! Layout of a shaped line of text in pixels, and the coverage of its glyphs. All faces share the baseline and the line box of
+//! the built-in font.
 
 use std::ops::Range;
 
@@ -10,32 +8,32 @@ use ab_glyph::{Font as _, GlyphId, Outline, OutlinedGlyph, PxScaleFactor, Rect, 
 use crate::vision::render::fonts::{BUILT_IN_FONT, Fonts};
 use crate::vision::render::shaping::ShapedLine;
 
-/// How far letters may rise above and hang below the line box, as a part of its height.
+/// How far letters may reach above and below the line box, as a share of its height.
 const OVERHANG: f32 = 0.12;
-/// Text whose letters rise higher is drawn smaller, down to this part of its size; what is higher still is cut off.
+/// Text whose letters reach further is drawn smaller, down to this share of its size; the rest is cut off.
 const MIN_SCALE: f32 = 0.5;
 
-/// A line of text in pixels, its line box at the origin.
+/// A line of text in pixels, with the upper left corner of its line box at the origin.
 pub struct TextLayout {
     glyphs: Vec<OutlinedGlyph>,
-    /// Columns that it takes.
+    /// Width of the line box.
     pub width: u32,
-    /// Rows beyond which nothing is drawn.
+    /// Rows within which letters are drawn.
     rows: Range<i32>,
 }
 
-/// How much of each pixel letters cover.
+/// The share of each pixel that letters cover.
 pub struct GlyphCoverage {
     /// Column and row of the first pixel, relative to the line box.
     pub origin: (i32, i32),
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
-    /// 0 to 1, row by row.
+    /// 0..1, row by row.
     pub shares: Vec<f32>,
 }
 
 impl TextLayout {
-    /// Lays `text` out in a line of `size` pixels. What no face has leaves a gap.
+    /// Lays `text` out in a line of `size` pixels. Letters that no face has leave a gap.
     pub fn new(fonts: &Fonts, text: &str, size: f32) -> Self {
         let shaped = ShapedLine::new(fonts, text);
         // Ascent and descent of the line box, in ems; below the baseline is negative.
@@ -53,14 +51,14 @@ impl TextLayout {
             .max(MIN_SCALE);
         let pixels = scale * size / (ascent - descent);
         let baseline = size * ascent / (ascent - descent);
-        // Letters may hang over at both ends.
+        // Letters may reach beyond both ends of the advance.
         let left = (-ink.min.x).max(0.0) * pixels;
         let right = shaped.advance.max(ink.max.x) * pixels;
         let glyphs = shaped.glyphs.into_iter().filter_map(|glyph| {
             let factor = pixels / glyph.units_per_em;
             let at = point(left + pixels * glyph.x, baseline - pixels * glyph.y);
             let Outline { bounds, curves } = glyph.outline?;
-            // Rows count downwards there, so the highest comes first.
+            // ab_glyph counts rows downwards, so that the highest is the minimum.
             let outline = Outline {
                 bounds: Rect {
                     min: point(bounds.min.x, bounds.max.y),
@@ -83,7 +81,7 @@ impl TextLayout {
         }
     }
 
-    /// Coverage of the whole line; none if nothing is drawn.
+    /// The coverage of the whole line; none if nothing is drawn.
     pub fn coverage(&self) -> Option<GlyphCoverage> {
         let bounds = self.glyphs.iter().map(OutlinedGlyph::px_bounds);
         let bounds = bounds.reduce(|a, b| Rect {
@@ -102,7 +100,7 @@ impl TextLayout {
                 let (x, y) = (x + dx as i32, y + dy as i32);
                 let inside = (0..width as i32).contains(&x) && (0..bottom - top).contains(&y);
                 if inside && let Some(sum) = shares.get_mut(y as usize * width + x as usize) {
-                    // Letters that join share a border, which must not show.
+                    // Joined letters share a border, which must not show.
                     *sum = (*sum + share.clamp(0.0, 1.0)).min(1.0);
                 }
             });
