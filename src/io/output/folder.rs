@@ -1,4 +1,5 @@
-//! Folders that outputs are written to: whether that is possible, found out before any work is done.
+//! Checks of the folders that outputs go to, before any work is done: whether files can be made in them, or only written
+//! over; and the making of folders.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,11 +10,12 @@ use crate::system::files::parent_folder::parent_folder;
 use crate::system::files::resolved_path::{ResolvedPath, TOO_LONG, forbids_files, make_folder};
 use crate::system::files::temporary;
 
-/// Finds out before hours of work whether anything can be written in `folder`, which need not exist yet. Returns its path
-/// without links.
+/// Checks that files can be made in `folder`, which need not exist yet, before hours of work are done for them. Returns its
+/// path without links.
 ///
 /// # Errors
-/// Names the folder, or the nearest one above it that is there; `of` where the path of its temporary file is too long.
+/// [`Error::File`] names the folder, or the nearest existing one above it, if no file can be made there, and `of`, the output,
+/// if the path of its temporary file would be too long.
 pub fn check_folder(folder: &Path, of: &Path) -> Result<PathBuf> {
     let (nearest, missing) = nearest_existing(folder)?;
     tempfile::tempfile_in(&nearest).map_err(|error| Error::io(&nearest, &error))?;
@@ -28,7 +30,10 @@ pub fn check_folder(folder: &Path, of: &Path) -> Result<PathBuf> {
     Ok(missing.iter().fold(real, |path, part| path.join(part)))
 }
 
-/// The nearest folder at or above `folder` that is there, and the names of those below it that are to be made.
+/// The nearest existing folder at or above `folder`, and the names of the folders below it that are missing.
+///
+/// # Errors
+/// If something on the path is no folder, or cannot be resolved.
 pub(super) fn nearest_existing(folder: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
     let mut missing = Vec::new();
     let mut current = match folder.as_os_str().is_empty() {
@@ -54,12 +59,12 @@ pub(super) fn nearest_existing(folder: &Path) -> Result<(PathBuf, Vec<PathBuf>)>
     }
 }
 
-/// Whether no file can be made in `folder`, so that those that are there can only be written into.
+/// Whether `folder` takes no new files, so that existing ones can only be written over.
 pub(super) fn refuses_new_files(folder: &Path) -> bool {
     tempfile::tempfile_in(folder).is_err_and(|error| forbids_files(&error))
 }
 
-/// Whether the file at `path`, if one is there, cannot be replaced by another, so that it is written over.
+/// Whether there is a file at `path` that cannot be replaced by a rename, so that it is written over in place.
 pub fn is_written_in_place(path: &Path) -> bool {
     if !path.is_file() {
         return false;
@@ -70,24 +75,24 @@ pub fn is_written_in_place(path: &Path) -> bool {
     is_mount_point(path) || refuses_new_files(folder.unwrap_or(Path::new(".")))
 }
 
-/// Whether another file system, or another part of one, is mounted at `folder`, which cannot be renamed then.
+/// Whether another file system, or another part of one, is mounted at `folder`, which then cannot be renamed.
 #[cfg(target_os = "linux")]
 pub(super) fn is_mount_point(folder: &Path) -> bool {
     use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
     statx(CWD, folder, AtFlags::empty(), StatxFlags::empty())
-        .is_ok_and(|met| met.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+        .is_ok_and(|status| status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Whether another file system is mounted at `folder`; found out when it is renamed.
+/// Whether another file system is mounted at `folder`: not asked on this system, where the rename fails instead.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn is_mount_point(_: &Path) -> bool {
     false
 }
 
-/// Makes the folder of outputs `folder`, following links.
+/// Makes the folder `folder` and those above it, following links.
 ///
 /// # Errors
-/// Names it, with the system's reason.
+/// [`Error::File`] names it, with the system's reason.
 pub fn create_folder(folder: &Path) -> Result<()> {
     make_folder(folder).map_err(|error| Error::io(folder, &error))
 }

@@ -1,4 +1,4 @@
-//! One photo of a run and the files of its results.
+//! One photo of a run and the destinations of its results, as they were planned.
 
 use std::path::{Path, PathBuf};
 
@@ -8,26 +8,26 @@ use crate::io::output::picture::PictureFormat;
 use crate::system::files::resolved_path::ResolvedPath;
 use crate::system::files::stream::OutputStream;
 
-/// The extension under which a job's picture is planned.
+/// The extension by which a job's picture is planned and looked up, whatever its format.
 pub const PICTURE_EXTENSION: &str = "png";
 
-/// The extension of an output that is a folder.
+/// The extension of the output that is a folder: one mask for each class.
 pub const MASKS_EXTENSION: &str = "masks";
 
-/// One output.
+/// The destination of one output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// To be written here.
+    /// A file or folder to be written.
     File(PathBuf),
-    /// To be written to standard output.
+    /// Standard output.
     Stdout,
-    /// There already, and to be kept.
+    /// A file or folder that exists already and is kept.
     Existing(PathBuf),
 }
 
 impl Destination {
-    /// Where the output that a flag names goes, which is `-` for stdout; [`OutputRegistry::add_flag`] has said beforehand whether
-    /// it can.
+    /// The destination of the output that a flag names, `-` for stdout. Whether it can be written has been checked before by
+    /// [`OutputRegistry::add_flag`](crate::io::output::OutputRegistry::add_flag).
     ///
     /// # Errors
     /// As [`ResolvedPath::resolve`].
@@ -38,7 +38,7 @@ impl Destination {
         })
     }
 
-    /// The file, if it is one.
+    /// The path of the file or folder; none for stdout.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Destination::File(path) | Destination::Existing(path) => Some(path),
@@ -47,28 +47,28 @@ impl Destination {
     }
 }
 
-/// One input and where its results go.
+/// One photo and the destinations of its results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputJob {
     /// The photo.
     pub source: Source,
-    /// What the photo is called in lists: its path below the folder that was searched, with more of the folders above
-    /// where two of a run would be the same.
+    /// The name of the photo in lists: its path below the folder that was searched, with as many of the folders above as make
+    /// it distinct in the run.
     pub name: PathBuf,
-    /// What it is called in a dataset, where it goes into one: the path of outputs, without the word of the task and what
-    /// follows it.
+    /// The key of its row in a dataset: the relative path of outputs without `.<kind>.<extension>`; empty where files are
+    /// written instead.
     pub key: PathBuf,
-    /// The format of its picture.
+    /// The image format of its picture.
     pub format: PictureFormat,
-    /// The outputs by extension, the picture (`png`, whatever its format) among them.
+    /// The outputs, sorted by extension, among them the picture ([`PICTURE_EXTENSION`]).
     pub(super) outputs: Vec<(&'static str, Destination)>,
 }
 
 impl OutputJob {
-    /// Where the output with this extension goes; it must be one of those that were planned.
+    /// The destination of the output with this extension, which must be one that was planned.
     pub fn output(&self, extension: &str) -> &Destination {
         let place = self.outputs.iter().find(|(own, _)| *own == extension);
-        // A fault of the program, as of any index.
+        // An extension that was not planned is a fault of the program, as an index out of bounds is.
         #[allow(clippy::expect_used)]
         &place.expect("an output that was planned").1
     }
@@ -80,7 +80,7 @@ impl OutputJob {
             .map(|(extension, output)| (*extension, output))
     }
 
-    /// The outputs that are there and kept, by extension.
+    /// The outputs that exist and are kept, by extension.
     pub fn existing_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         self.outputs()
             .filter_map(|(extension, output)| match output {
@@ -98,7 +98,7 @@ impl OutputJob {
             })
     }
 
-    /// Whether all outputs are there already.
+    /// Whether all outputs exist and are kept.
     pub fn is_done(&self) -> bool {
         let mut outputs = self.outputs.iter();
         outputs.all(|(_, output)| matches!(output, Destination::Existing(_)))

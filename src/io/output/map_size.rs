@@ -1,8 +1,11 @@
-//! Whether a map fills its size.
+//! The check, shared by the encoders of maps and point clouds, that values fill a size.
 
 use std::io;
 
-/// Refuses maps that do not fill their size, and empty ones.
+/// Checks that `values`, the number of values of a map, is `width * height`, and not 0.
+///
+/// # Errors
+/// If it is not.
 pub(super) fn check_size((width, height): (usize, usize), values: usize) -> io::Result<()> {
     match values == width * height && values > 0 {
         true => Ok(()),

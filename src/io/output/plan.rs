@@ -1,8 +1,9 @@
-//! What every output of a run will be called, decided before any work is done.
+//! The plan of all outputs of a run, made before any work is done: [`Source`]s and [`OutputOptions`] give an [`OutputJob`] for
+//! each photo.
 //!
-//! Outputs mirror the input tree below the output folder as `<stem>.<kind>.<extension>`. Inputs that would collide
-//! keep their full names, and if that is not enough the folders they lie in; names that are too long are cut. Nothing is
-//! ever written over an input, and what exists is kept unless the user forces it.
+//! Outputs mirror the input tree below the output folder as `<stem>.<kind>.<extension>`. Inputs that would collide keep their
+//! extensions, and if that is not enough the folders that they lie in; names that are too long are cut. An input is never
+//! replaced, and existing outputs are kept unless `force` replaces them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,41 +18,41 @@ use crate::io::output::shorten::shorten_name;
 use crate::io::output::target::OutputTarget;
 use crate::terminal::console::Console;
 
-/// Where the outputs go, and whether they may replace what is there.
+/// The options about outputs, as the command line gives them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputOptions {
-    /// Where they go.
+    /// Where the outputs go.
     pub target: OutputTarget,
-    /// Replace existing outputs instead of skipping their inputs.
+    /// Whether existing outputs are replaced, instead of their inputs being skipped.
     pub force: bool,
-    /// Neither read nor write the folder's record.
+    /// Whether the manifest of the output folder is neither read nor written.
     pub no_manifest: bool,
-    /// Try photos again that failed for their own sake.
+    /// Whether photos are tried again that the manifest records as failed.
     pub retry_failed: bool,
-    /// The part of the photos that the run is about.
+    /// The part of the photos that this run processes; all if none.
     pub shard: Option<Shard>,
-    /// Keep the endings of inputs in the names of outputs, since nobody knows yet which inputs there will be.
+    /// Whether names of outputs always keep the extensions of inputs, for runs whose later inputs are not known yet.
     pub full_names: bool,
 }
 
-/// What a run will do.
+/// The outputs of a run.
 #[derive(Debug, Clone)]
 pub struct OutputPlan {
-    /// One a photo, in the order of the inputs.
+    /// One job for each photo, in the order of the inputs.
     pub jobs: Vec<OutputJob>,
-    /// Everything that is written, and what must not be.
+    /// All planned outputs, and the files that must not be replaced.
     pub outputs: OutputRegistry,
-    /// What is said about the first name that was cut, and how many there were.
+    /// The note about the first name that was cut, and the number of such names.
     shortened: Option<(String, usize)>,
-    /// The flag by which an output goes to stdout.
+    /// The flag, with its value, by which an output goes to stdout.
     to_stdout: Option<String>,
 }
 
-/// Bytes that are left for the extension of any output, so that a photo has one name whatever is asked for.
+/// Bytes of a name that are reserved for an extension, so that a photo has one stem whatever outputs are asked for.
 const ROOM_FOR_EXTENSION: usize = 24;
 
 impl OutputPlan {
-    /// Plans the outputs of `sources`: for each, files of `kind` (such as `pca`) with these `extensions`.
+    /// Plans the outputs of `sources`: for each photo, files of `kind` (such as `pca`) with these `extensions`.
     ///
     /// # Errors
     /// [`Error::Usage`] if several inputs would go to one file, an output would replace an input, or stdout cannot
@@ -115,7 +116,7 @@ impl OutputPlan {
                 vec![PathBuf::new()]
             }
         };
-        // Photos of one tar follow each other.
+        // Photos of one tar archive are adjacent.
         let mut files: Vec<&Path> = sources.iter().filter_map(Source::file).collect();
         files.dedup();
         let mut outputs = OutputRegistry::new(files);
@@ -136,7 +137,7 @@ impl OutputPlan {
             _ => PictureFormat::Png,
         };
         let listed = names::distinct_with_extensions(&sources)?;
-        // Who makes files of its own needs none.
+        // Keys are for datasets; jobs with files need none.
         let keys = match keys.filter(|_| extensions.is_empty()) {
             Some(keys) => keys,
             None => vec![PathBuf::new(); sources.len()],
@@ -167,8 +168,8 @@ impl OutputPlan {
         })
     }
 
-    /// Adds an output with this extension to the only job, which goes to `path`, or to stdout for `-`, and is none of those
-    /// that the plan was made for. A file that is there is kept unless `force` replaces it.
+    /// Sends the output with this extension of the only job to `path`, or to stdout for `-`; it need not be one of those that
+    /// were planned. An existing file is kept unless `force` replaces it.
     ///
     /// # Errors
     /// As [`OutputRegistry::add`]; [`Error::Usage`] if there are several jobs.
@@ -198,10 +199,10 @@ impl OutputPlan {
         Ok(())
     }
 
-    /// Has an output of the job `index` made again that was to be kept.
+    /// Has an output of the job `index` written again although it exists.
     ///
     /// # Errors
-    /// Names it if it cannot be replaced.
+    /// [`Error::File`] names it if it cannot be replaced.
     pub fn replace_existing(&mut self, index: usize, extension: &'static str) -> Result<()> {
         let mut outputs = self.jobs[index].outputs.iter_mut();
         let output = outputs.find(|(own, _)| *own == extension);
@@ -214,7 +215,7 @@ impl OutputPlan {
         Ok(())
     }
 
-    /// Plans the file that a flag names beside those of the photos.
+    /// Plans the output that a flag names, beside those of the photos.
     ///
     /// # Errors
     /// As [`OutputRegistry::add_flag`].
@@ -225,10 +226,11 @@ impl OutputPlan {
         Ok(())
     }
 
-    /// Keeps stdout for the output that goes there, and says which names were cut.
+    /// Ends the planning: reserves stdout for the output that goes there, notes names that were cut, and forgets the paths that
+    /// were only needed for checks.
     ///
     /// # Errors
-    /// [`Error::Usage`] if stdout is wanted for something else.
+    /// [`Error::Usage`] if stdout is claimed by another output.
     pub fn finalise(&mut self, console: &Console) -> Result<()> {
         self.outputs.forget_paths();
         if let Some(flag) = &self.to_stdout {
@@ -245,6 +247,7 @@ impl OutputPlan {
     }
 }
 
+/// The error of `flag` whose destination takes a single picture.
 fn one_picture_error(flag: &str, what: &str) -> Error {
     Error::Usage(format!(
         "{flag}: {what} takes one picture and nothing else; give a folder (-o DIR) for more"
@@ -261,7 +264,7 @@ fn check_single_input(sources: &[Source], flag: &str) -> Result<()> {
     }
 }
 
-/// Adds to a file's name without taking anything for an extension.
+/// Appends `tail` to a file's name, which keeps its own extension.
 fn append_to_name(path: PathBuf, tail: &str) -> PathBuf {
     let mut text = OsString::from(path);
     text.push(tail);

@@ -1,4 +1,4 @@
-//! A cloud of coloured points as binary PLY, which mesh and point cloud programs read.
+//! A cloud of coloured points as binary PLY (little endian), which programs for meshes and point clouds read.
 
 use std::io::{self, Write};
 
@@ -6,10 +6,10 @@ use crate::io::output::map_size::check_size;
 use crate::io::output::points::write_points;
 use crate::vision::postprocess::cloud::PointCloud;
 
-/// Writes one vertex a point, with its colour; `comments` go to the header.
+/// Writes one vertex for each point (x, y, z as float and red, green, blue as uchar), with `comments` in the header.
 ///
 /// # Errors
-/// If writing fails.
+/// If writing fails, or the map of the cloud is empty.
 pub fn write_ply(
     mut writer: impl Write,
     cloud: &PointCloud<'_>,

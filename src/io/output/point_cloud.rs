@@ -1,4 +1,4 @@
-//! A point cloud in the format that was asked for.
+//! The formats of point clouds: the enum [`CloudFormat`] dispatches to their encoders.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ pub enum CloudFormat {
 }
 
 impl CloudFormat {
-    /// The ending of the files' names.
+    /// The extension of such a file.
     pub fn extension(self) -> &'static str {
         match self {
             CloudFormat::Ply => "ply",
@@ -24,7 +24,7 @@ impl CloudFormat {
         }
     }
 
-    /// Writes `cloud`, and in its header `comments`.
+    /// Writes `cloud` with `comments` in its header.
     ///
     /// # Errors
     /// As [`write_ply`] and [`write_glb`].

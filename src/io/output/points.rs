@@ -1,11 +1,14 @@
-//! Coloured points as bytes, which the formats of point clouds share.
+//! Writing of coloured points in blocks, shared by the encoders of point clouds.
 
 use std::io::{self, Write};
 
-/// Points that are turned into bytes at once.
+/// Points that are encoded before they are written.
 const POINTS_AT_ONCE: usize = 1 << 14;
 
-/// Writes points with their colours, each as `encode` adds it to the bytes.
+/// Writes `points` (coordinates and sRGB colour), each as `encode` appends it to the bytes.
+///
+/// # Errors
+/// If writing fails.
 pub(super) fn write_points(
     mut writer: impl Write,
     points: impl Iterator<Item = ([f32; 3], [u8; 3])>,

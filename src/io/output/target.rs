@@ -9,14 +9,14 @@ use crate::io::output::picture::PictureFormat;
 use crate::system::files::resolved_path::ResolvedPath;
 use crate::system::files::stream::OutputStream;
 
-/// Where the outputs go.
+/// Where the outputs of a run go; by default to the folder `dino-out`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutputTarget {
-    /// A folder that mirrors the inputs.
+    /// A folder, in which outputs mirror the tree of the inputs.
     Folder(PathBuf),
-    /// One picture; other files of the same result lie beside it.
+    /// One picture of this format; other files of the same result lie beside it.
     File(PathBuf, PictureFormat),
-    /// One picture, as PNG.
+    /// One picture to standard output, as PNG.
     Stdout,
 }
 
@@ -27,10 +27,11 @@ impl Default for OutputTarget {
 }
 
 impl OutputTarget {
-    /// Reads the value of `-o`: `-`, a file with the ending of a picture, a pipe or device, or else a folder.
+    /// Parses the value of `-o`: `-`, a file with the extension of a picture, a pipe or device, or else a folder.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an ending that cannot be written, and for a file where a folder is meant; as [`ResolvedPath::resolve`].
+    /// [`Error::Usage`] for an empty name, for the extension of an image format that cannot be written, and for an existing
+    /// file where a folder is meant; as [`ResolvedPath::resolve`].
     pub fn parse(text: &OsStr) -> Result<Self> {
         let path = Path::new(text);
         if text.is_empty() {
@@ -48,7 +49,7 @@ impl OutputTarget {
         if slash || path.is_dir() {
             return Ok(OutputTarget::Folder(path.into()));
         }
-        // Whoever makes films takes it for one; a picture of a photo is none.
+        // Tasks that write videos take it for a file themselves; for pictures it is a folder.
         if has_video_extension(path) {
             return Ok(OutputTarget::Folder(path.into()));
         }

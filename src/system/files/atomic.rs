@@ -1,9 +1,10 @@
-//! Files that appear complete or not at all: a temporary file beside the destination, renamed when it is finished.
+//! Files that appear complete or not at all: a temporary file is written beside the destination, and renamed when it is
+//! finished. [`write_atomic`] takes a closure that writes everything, [`AtomicFile`] is written piece by piece.
 //!
-//! Every output of the program is opened here. Links are followed, and what they lead to is replaced; what is no regular
-//! file is written into (see [`ResolvedPath`]). A file that replaces another has its mode and, where the system allows it, its
-//! owner; other hard links to the old one keep the old content. A file whose folder takes no new ones (it is read-only, or
-//! the file is mounted by itself) is written in place, once everything is there.
+//! Every output file of the program is opened here. Links are followed, and what they lead to is replaced; what is no regular
+//! file is written into (see [`ResolvedPath`]). A file that replaces another gets its mode and, where the system allows it, its
+//! owner; other hard links to the old one keep the old content. A file whose folder takes no new files (it is read-only, or the
+//! file is a mount point) is written over in place, once its content is complete.
 
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -20,11 +21,11 @@ use crate::system::files::stream::write_stream;
 use crate::system::files::{FileStamp, temporary};
 use crate::system::interrupt::UnfinishedPath;
 
-/// Writes `path` through `write`, making its folder if need be. A failure leaves nothing behind, and what was at
-/// `path` before stays.
+/// Writes the file `path` by `write`, and makes its folder if need be. A failure leaves nothing behind, and what was at `path`
+/// before stays.
 ///
 /// # Errors
-/// Names the path (or the folder that could not be made) with the system's reason.
+/// [`Error::File`] names the path, or the folder that could not be made, with the system's reason.
 pub fn write_atomic(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -32,8 +33,8 @@ pub fn write_atomic(
     write_stamped(path, write).map(|_| ())
 }
 
-/// As [`write_atomic`]; returns the stamp of what was written, whoever replaces it the next moment. Nothing of what was
-/// written into something that was there.
+/// As [`write_atomic`]; returns the stamp of the content that was written, even if the file is replaced right afterwards. None
+/// if an existing file, pipe or device was written into.
 ///
 /// # Errors
 /// As [`write_atomic`].
@@ -48,7 +49,7 @@ pub fn write_stamped(
             write_and_rename(folder, &target, write).map_err(|error| Error::io(path, &error))
         }
         ResolvedPath::Stream(stream) => {
-            // Whole or not at all: nothing is sent before everything is there.
+            // Whole or not at all: nothing is sent before everything is encoded.
             let mut bytes = Vec::new();
             write(&mut bytes).map_err(|error| Error::io(path, &error))?;
             write_stream(&stream, path, &bytes).map(|()| None)
@@ -57,12 +58,13 @@ pub fn write_stamped(
     }
 }
 
+/// Writes a temporary file in `folder` and renames it to `path`, or writes over `path` where the folder takes no new files.
 fn write_and_rename(
     folder: &Path,
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<Option<FileStamp>> {
-    let mut beside = match UnfinishedFile::begin(folder) {
+    let mut unfinished = match UnfinishedFile::begin(folder) {
         Err(error) if forbids_files(&error) && path.is_file() => {
             let mut bytes = Vec::new();
             write(&mut bytes)?;
@@ -70,11 +72,11 @@ fn write_and_rename(
         }
         begun => begun?,
     };
-    write(&mut beside.writer)?;
-    beside.finish(path)
+    write(&mut unfinished.writer)?;
+    unfinished.finish(path)
 }
 
-/// An unfinished file that is written beside its destination.
+/// A temporary file beside its destination; an interrupt or a drop removes it.
 #[derive(Debug)]
 struct UnfinishedFile {
     writer: HashingWriter<BufWriter<NamedTempFile>>,
@@ -82,6 +84,7 @@ struct UnfinishedFile {
 }
 
 impl UnfinishedFile {
+    /// Begins a file in `folder`.
     fn begin(folder: &Path) -> io::Result<Self> {
         let (file, unfinished) =
             UnfinishedPath::make(|| temporary::file_in(folder), |file| file.path())?;
@@ -91,7 +94,7 @@ impl UnfinishedFile {
         })
     }
 
-    /// Puts it in place of `path`; nothing is known of what was written into something that was there.
+    /// Renames it to `path` and returns its stamp; none if it had to be copied into an existing file.
     fn finish(self, path: &Path) -> io::Result<Option<FileStamp>> {
         let (writer, digest, bytes) = self.writer.into_inner();
         let file = writer
@@ -106,8 +109,8 @@ impl UnfinishedFile {
         let stamp = FileStamp::of_written_file(digest, bytes, &file.as_file().metadata()?);
         match file.persist(path) {
             Ok(_) => Ok(Some(stamp)),
-            // A single file that a container was given is a mount point, and others' files in a folder such as /tmp are
-            // not to be renamed: they can be written, not replaced.
+            // A single file mounted into a container, and other users' files in a folder such as /tmp, cannot be replaced,
+            // but written over.
             Err(refused)
                 if refused.error.kind() == ErrorKind::ResourceBusy
                     || forbids_files(&refused.error) && path.is_file() =>
@@ -119,7 +122,7 @@ impl UnfinishedFile {
     }
 }
 
-/// A file that is written bit by bit, and appears when it is finished; what is dropped before leaves nothing behind.
+/// A file that is written piece by piece and appears when it is finished; dropped before, it leaves nothing behind.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
@@ -128,37 +131,37 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Begins a file that is to appear at `path`, whose folder is there.
+    /// Begins a file that will appear at `path`, whose folder must exist.
     ///
     /// # Errors
-    /// Names the path, if it leads to anything but a regular file or nothing, or its folder takes no new files.
+    /// [`Error::File`] if the path leads to something other than a regular file or a free name, or its folder takes no new files.
     pub fn begin(path: &Path) -> Result<Self> {
         let (ResolvedPath::File(target) | ResolvedPath::Vacant(target)) =
             ResolvedPath::resolve(path)?
         else {
             return Err(Error::file(path, "is no regular file, where one is meant"));
         };
-        let beside = UnfinishedFile::begin(parent_folder(&target))
+        let unfinished = UnfinishedFile::begin(parent_folder(&target))
             .map_err(|error| Error::io(path, &error))?;
         Ok(AtomicFile {
             path: path.to_owned(),
             target,
-            unfinished: beside,
+            unfinished,
         })
     }
 
-    /// Puts the file in its place, whatever is there by now. Returns its stamp; none where it was written into something
-    /// that could not be replaced.
+    /// Moves the file into its place, whatever is there by now, and returns its stamp; none if it had to be copied into an
+    /// existing file that could not be replaced.
     ///
     /// # Errors
-    /// Names the path, with the system's reason.
+    /// [`Error::File`] names the path, with the system's reason.
     pub fn finish(self) -> Result<Option<FileStamp>> {
         let AtomicFile {
             path,
             target,
-            unfinished: beside,
+            unfinished,
         } = self;
-        beside
+        unfinished
             .finish(&target)
             .map_err(|error| Error::io(path, &error))
     }

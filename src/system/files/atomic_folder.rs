@@ -1,4 +1,6 @@
-//! Folders that appear complete or not at all.
+//! Folders that appear complete or not at all: they are filled under a temporary name beside the destination, and renamed when
+//! they are complete. An old folder is replaced as a whole; only folders of the program's own pictures are replaced by
+//! [`write_folder_atomic`].
 
 use std::fs;
 use std::io;
@@ -11,20 +13,19 @@ use crate::system::files::signature::is_own_picture;
 use crate::system::files::temporary;
 use crate::system::interrupt::UnfinishedPath;
 
-/// Fills the folder `path` through `fill`, which gets the folder to write to. It appears when it is complete, in place
-/// of any that was there before; a failure leaves the old one. A link is followed, and the folder that it leads to
-/// replaced.
+/// Writes the folder `path` by `fill`, which gets the temporary folder to write to. It appears when it is complete, in place of
+/// an old one; a failure leaves the old one. A link is followed, and the folder that it leads to is replaced.
 ///
 /// # Errors
-/// What `fill` returns, or the path with the system's reason; and if the old folder holds anything but pictures that this
-/// program made, which would be lost.
+/// What `fill` returns; [`Error::File`] with the system's reason, or if the old folder holds anything but pictures of this
+/// program, which would be lost.
 pub fn write_folder_atomic(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let unfinished = UnfinishedFolder::begin(path, check_replaceable)?;
     fill(unfinished.folder())?;
     unfinished.finish()
 }
 
-/// A folder that appears when it is complete, in place of any that was there before; dropped before, it leaves nothing.
+/// A folder that appears when it is finished, in place of an old one; dropped before, it leaves nothing behind.
 #[derive(Debug)]
 pub struct UnfinishedFolder {
     path: PathBuf,
@@ -35,10 +36,10 @@ pub struct UnfinishedFolder {
 }
 
 impl UnfinishedFolder {
-    /// Begins the folder `path`, if `check` lets the one be replaced that is there; a link is followed.
+    /// Begins the folder `path`, following links, if `check` allows an existing folder to be replaced.
     ///
     /// # Errors
-    /// What `check` returns, or the path with the system's reason.
+    /// What `check` returns; [`Error::File`] with the system's reason, or if the path leads to no folder.
     pub fn begin(path: &Path, check: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         let failed = |error: io::Error| Error::io(path, &error);
         let (target, is_there) = match ResolvedPath::resolve(path)? {
@@ -46,7 +47,7 @@ impl UnfinishedFolder {
             ResolvedPath::Vacant(target) => (target, false),
             _ => return Err(Error::file(path, "is no folder, where one is meant")),
         };
-        // `.` and the like have no name of their own to be renamed to.
+        // `.` and the like have no name to rename to.
         let target = match target.file_name() {
             Some(_) => target,
             None => fs::canonicalize(&target).map_err(failed)?,
@@ -67,15 +68,15 @@ impl UnfinishedFolder {
         })
     }
 
-    /// Where its files are written.
+    /// The temporary folder that its files are written to.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Puts it in its place.
+    /// Moves it into its place.
     ///
     /// # Errors
-    /// The path with the system's reason.
+    /// [`Error::File`] names the path, with the system's reason.
     pub fn finish(self) -> Result<()> {
         let UnfinishedFolder {
             path,
@@ -88,7 +89,7 @@ impl UnfinishedFolder {
         if is_there {
             let permissions = fs::metadata(&target).map_err(failed)?.permissions();
             fs::set_permissions(&*folder, permissions).map_err(failed)?;
-            // The old one is there until the new one is.
+            // The old folder is kept until the new one is in place.
             let aside = temporary::folder_in(parent_folder(&target)).map_err(failed)?;
             let old = aside.join("old");
             fs::rename(&target, &old).map_err(failed)?;
@@ -99,18 +100,18 @@ impl UnfinishedFolder {
         } else {
             fs::rename(&*folder, &target).map_err(failed)?;
         }
-        // It has another name now, and nothing is left to be deleted.
+        // It was renamed, so that there is nothing left to remove.
         folder.keep();
         Ok(())
     }
 }
 
-/// Refuses to replace a folder with anything in it that this program did not make.
+/// Refuses to replace a folder that holds anything that this program did not make.
 fn check_replaceable(folder: &Path) -> Result<()> {
     let failed = |error: io::Error| Error::io(folder, &error);
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        // What file managers leave behind is nobody's work.
+        // File managers leave these behind.
         let is_litter = path
             .file_name()
             .is_some_and(|name| name == ".DS_Store" || name == "Thumbs.db");
@@ -127,7 +128,7 @@ fn check_replaceable(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether `path` is a regular file with a picture of this program's own.
+/// Whether `path` is a regular file with a picture that this program made.
 fn is_own_file(path: &Path) -> bool {
     let mut head = Vec::new();
     let read = |head: &mut Vec<u8>| -> io::Result<()> {

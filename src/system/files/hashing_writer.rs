@@ -1,17 +1,18 @@
-//! A writer that digests what goes through it.
+//! A writer that digests (BLAKE3) and counts the bytes that pass through it.
 
 use std::io::{self, Write};
 
 use crate::system::files::Digest;
 
-/// Digests what goes through it.
+/// Passes bytes on to `writer`, and digests those that it took.
 #[derive(Debug)]
 pub(super) struct HashingWriter<W> {
-    pub(super) writer: W,
+    writer: W,
     hasher: blake3::Hasher,
 }
 
 impl<W: Write> HashingWriter<W> {
+    /// With the digest of no bytes.
     pub(super) fn new(writer: W) -> Self {
         HashingWriter {
             writer,
@@ -19,7 +20,7 @@ impl<W: Write> HashingWriter<W> {
         }
     }
 
-    /// The writer, and the digest of all bytes and how many they were.
+    /// The writer, the digest of all bytes, and their number.
     pub(super) fn into_inner(self) -> (W, Digest, u64) {
         let bytes = self.hasher.count();
         (self.writer, self.hasher.finalize().into(), bytes)

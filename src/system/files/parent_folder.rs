@@ -1,8 +1,8 @@
-//! The folder of a path.
+//! The folder that holds what a path names.
 
 use std::path::Path;
 
-/// The folder that `path` lies in, as it can be opened.
+/// The parent folder of `path`; `.` where the path has none.
 pub(crate) fn parent_folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

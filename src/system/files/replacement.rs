@@ -1,30 +1,38 @@
-//! How a finished file takes the place of an old one: its mode and owner, and writing over what cannot be replaced.
+//! Steps by which a finished file takes the place of an old one: inheriting its mode and owner, writing over a file that cannot
+//! be replaced, and knowing file systems whose errors come late.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Gives `file` the mode of the file that it will replace, and its owner and group where the system allows it.
+/// Gives `file` the mode of the file `old` that it will replace, and its owner and group where the system allows it.
+///
+/// # Errors
+/// The system's, if the mode cannot be set.
 #[cfg(unix)]
-pub(crate) fn inherit_owner_and_mode(file: &fs::File, old: &fs::Metadata) -> io::Result<()> {
+pub(super) fn inherit_owner_and_mode(file: &fs::File, old: &fs::Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (old.uid(), old.gid())
         && fchown(file, Some(old.uid()), Some(old.gid())).is_err()
     {
-        // Only root gives files away; a group that one is in can be kept.
+        // Only root can give files away; the group can be kept by its members.
         let _ = fchown(file, None, Some(old.gid()));
     }
     file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
 }
 
+/// Modes and owners are not kept on this system.
 #[cfg(not(unix))]
-pub(crate) fn inherit_owner_and_mode(_: &fs::File, _: &fs::Metadata) -> io::Result<()> {
+pub(super) fn inherit_owner_and_mode(_: &fs::File, _: &fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces the content of the file `path` by that of `from`.
-pub(crate) fn copy_into(path: &Path, from: &mut dyn io::Read) -> io::Result<()> {
+/// Writes the content of `from` over that of the existing file `path`.
+///
+/// # Errors
+/// The system's; the file is then incomplete.
+pub(super) fn copy_into(path: &Path, from: &mut dyn io::Read) -> io::Result<()> {
     let mut target = fs::OpenOptions::new()
         .write(true)
         .truncate(true)
@@ -33,9 +41,10 @@ pub(crate) fn copy_into(path: &Path, from: &mut dyn io::Read) -> io::Result<()> 
     Ok(())
 }
 
-/// Whether a file is on a file system that may say only later that it has no room: one of a network, or of a program.
+/// Whether a file is on a file system that may report only when it is synced that it has no room: one of a network or in user
+/// space.
 #[cfg(target_os = "linux")]
-pub(crate) fn may_fail_late(file: &fs::File) -> bool {
+pub(super) fn may_fail_late(file: &fs::File) -> bool {
     // NFS, SMB, CIFS, FUSE, Ceph, Lustre, 9p.
     const SUCH: [u64; 7] = [
         0x6969,
@@ -46,11 +55,11 @@ pub(crate) fn may_fail_late(file: &fs::File) -> bool {
         0x0bd0_0bd0,
         0x0102_1997,
     ];
-    rustix::fs::fstatfs(file).is_ok_and(|met| SUCH.contains(&((met.f_type as u64) & 0xffff_ffff)))
+    rustix::fs::fstatfs(file).is_ok_and(|stat| SUCH.contains(&((stat.f_type as u64) & 0xffff_ffff)))
 }
 
-/// Not asked there.
+/// Not asked on this system.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn may_fail_late(_: &fs::File) -> bool {
+pub(super) fn may_fail_late(_: &fs::File) -> bool {
     false
 }

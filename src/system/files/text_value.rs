@@ -1,26 +1,27 @@
-//! Values that a recipe file holds as the text that options take.
+//! serde helpers for values that settings files hold as the text that command-line options take (`#[serde(with = "value")]`): they
+//! are written by [`Display`] and read by [`FromStr`]. Numbers need no quotes.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// A value.
+/// For a value that must be there.
 pub mod value {
     use super::*;
 
-    /// As text.
+    /// Writes `value` as its text.
     ///
     /// # Errors
-    /// Those of `to`.
+    /// Those of the serializer `to`.
     pub fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(value)
     }
 
-    /// From text, or a number.
+    /// Reads text, or a number as its text.
     ///
     /// # Errors
-    /// What the value says of text that is none.
+    /// What `T` says about text that it cannot be read from.
     pub fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
     where
         T: FromStr<Err = String>,
@@ -32,14 +33,14 @@ pub mod value {
     }
 }
 
-/// A value that may be left out.
+/// For a value that may be left out.
 pub mod option {
     use super::*;
 
-    /// As text, or nothing.
+    /// Writes the text of `value`, or nothing if there is none.
     ///
     /// # Errors
-    /// Those of `to`.
+    /// Those of the serializer `to`.
     pub fn serialize<T: Display, S: Serializer>(
         value: &Option<T>,
         to: S,
@@ -50,10 +51,10 @@ pub mod option {
         }
     }
 
-    /// From text, or a number.
+    /// Reads text, or a number as its text.
     ///
     /// # Errors
-    /// What the value says of text that is none.
+    /// What `T` says about text that it cannot be read from.
     pub fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
     where
         T: FromStr<Err = String>,
@@ -63,7 +64,7 @@ pub mod option {
     }
 }
 
-/// Numbers need no quotes.
+/// The text of a value, with or without quotes if it is a number.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum TextOrNumber {

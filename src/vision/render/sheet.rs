@@ -65,6 +65,7 @@ pub fn contact_sheet(tiles: &[(String, RgbImage)]) -> Result<RgbImage> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use image::Rgb;
 
     #[test]
     fn every_tile_is_whole_and_named() {
