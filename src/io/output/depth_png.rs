@@ -1,5 +1,5 @@
-//! Depth as 16-bit PNG in whole steps of a fraction of the unit, as depth cameras and data sets store it: 1/1000 (millimetres
-//! for metres), 1/256 (KITTI), 1/5000 (TUM).
+//! Depth as 16-bit PNG in whole steps of a fraction of the unit, as depth cameras and data sets store it: 1/1000
+//! (millimetres for metres), 1/256 (KITTI), 1/5000 (TUM).
 
 use std::io::{self, Write};
 use std::num::NonZeroU32;

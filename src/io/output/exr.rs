@@ -1,5 +1,5 @@
-//! OpenEXR with the same 32-bit floats in two channels: `Z` is the depth of renderers and compositors, and `Y` (luminance) is
-//! what viewers show and OpenCV reads, which takes a file with `Z` alone for zeros.
+//! OpenEXR with the same 32-bit floats in two channels: `Z` is the depth of renderers and compositors, and `Y`
+//! (luminance) is what viewers show and OpenCV reads, which takes a file with `Z` alone for zeros.
 
 use std::io::{self, Cursor, Write};
 
@@ -8,8 +8,8 @@ use exr::prelude::*;
 use crate::io::output::map_size::check_size;
 use crate::system::files::signature::PROGRAM;
 
-/// Writes `values` `[height, width]`, losslessly compressed. The pairs of keyword and value of `text` become attributes of the
-/// layer.
+/// Writes `values` `[height, width]`, losslessly compressed. The pairs of keyword and value of `text` become attributes
+/// of the layer.
 ///
 /// # Errors
 /// If writing fails, or `values` does not fill the size.
@@ -50,8 +50,8 @@ pub fn write_exr(
     writer.write_all(&bytes)
 }
 
-/// Sorts the attributes of the header, which the encoder writes in random order, by their names, so that the same map gives the
-/// same bytes. Nothing else moves.
+/// Sorts the attributes of the header, which the encoder writes in random order, by their names, so that the same map
+/// gives the same bytes. Nothing else moves.
 fn sort_attributes(file: &mut [u8]) {
     // Magic number and version.
     const START: usize = 8;

@@ -1,5 +1,5 @@
-//! A map of one f32 a pixel in the formats that keep numbers: the enum [`FloatFormat`] dispatches to their encoders, and the
-//! keywords say in the file what the numbers are.
+//! A map of one f32 a pixel in the formats that keep numbers: the enum [`FloatFormat`] dispatches to their encoders,
+//! and the keywords say in the file what the numbers are.
 
 use std::io::{self, Write};
 use std::num::NonZeroU32;

@@ -1,5 +1,5 @@
-//! Checks of the folders that outputs go to, before any work is done: whether files can be made in them, or only written
-//! over; and the making of folders.
+//! Checks of the folders that outputs go to, before any work is done: whether files can be made in them, or only
+//! written over; and the making of folders.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,12 +10,12 @@ use crate::system::files::parent_folder::parent_folder;
 use crate::system::files::resolved_path::{ResolvedPath, TOO_LONG, forbids_files, make_folder};
 use crate::system::files::temporary;
 
-/// Checks that files can be made in `folder`, which need not exist yet, before hours of work are done for them. Returns its
-/// path without links.
+/// Checks that files can be made in `folder`, which need not exist yet, before hours of work are done for them. Returns
+/// its path without links.
 ///
 /// # Errors
-/// [`Error::File`] names the folder, or the nearest existing one above it, if no file can be made there, and `of`, the output,
-/// if the path of its temporary file would be too long.
+/// [`Error::File`] names the folder, or the nearest existing one above it, if no file can be made there, and `of`, the
+/// output, if the path of its temporary file would be too long.
 pub fn check_folder(folder: &Path, of: &Path) -> Result<PathBuf> {
     let (nearest, missing) = nearest_existing(folder)?;
     tempfile::tempfile_in(&nearest).map_err(|error| Error::io(&nearest, &error))?;

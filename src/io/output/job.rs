@@ -1,4 +1,7 @@
 //! One photo of a run and the destinations of its results, as they were planned.
+//!
+//! [`OutputPlan`](crate::io::output::OutputPlan) makes an [`OutputJob`] for each photo; tasks ask it for a
+//! [`Destination`] by extension.
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +29,8 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// The destination of the output that a flag names, `-` for stdout. Whether it can be written has been checked before by
-    /// [`OutputRegistry::add_flag`](crate::io::output::OutputRegistry::add_flag).
+    /// The destination of the output that a flag names, `-` for stdout. Whether it can be written has been checked
+    /// before by [`OutputRegistry::add_flag`](crate::io::output::OutputRegistry::add_flag).
     ///
     /// # Errors
     /// As [`ResolvedPath::resolve`].
@@ -52,11 +55,11 @@ impl Destination {
 pub struct OutputJob {
     /// The photo.
     pub source: Source,
-    /// The name of the photo in lists: its path below the folder that was searched, with as many of the folders above as make
-    /// it distinct in the run.
+    /// The name of the photo in lists: its path below the folder that was searched, with as many of the folders above
+    /// as make it distinct in the run.
     pub name: PathBuf,
-    /// The key of its row in a dataset: the relative path of outputs without `.<kind>.<extension>`; empty where files are
-    /// written instead.
+    /// The key of its row in a dataset: the relative path of outputs without `.<kind>.<extension>`; empty where files
+    /// are written instead.
     pub key: PathBuf,
     /// The image format of its picture.
     pub format: PictureFormat,

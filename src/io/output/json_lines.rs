@@ -1,5 +1,5 @@
-//! JSON lines about photos: one for each photo and task, in the order of the inputs, also for photos that were skipped or
-//! failed.
+//! JSON lines about photos: one for each photo and task, in the order of the inputs, also for photos that were skipped
+//! or failed.
 //!
 //! | key | in all lines |
 //! |---|---|
@@ -105,7 +105,8 @@ impl LineSubject {
     }
 }
 
-/// Prints the lines about inputs whose errors end a run before it begins: those that `error` names, for each of `subjects`.
+/// Prints the lines about inputs whose errors end a run before it begins: those that `error` names, for each of
+/// `subjects`.
 ///
 /// # Errors
 /// As [`Console::out`].
@@ -136,13 +137,14 @@ enum PendingLine {
     Failed(String),
 }
 
-/// The lines of a task without results: about photos that were skipped or failed, and about inputs without a photo. They are
-/// kept until it is their turn in the order of the inputs.
+/// The lines of a task without results: about photos that were skipped or failed, and about inputs without a photo.
+/// They are kept until it is their turn in the order of the inputs.
 #[derive(Debug)]
 pub struct JsonLines {
     subject: LineSubject,
     is_on: bool,
-    /// Inputs without a photo, the last first: the index of the photo before which they are printed, the path and the reason.
+    /// Inputs without a photo, the last first: the index of the photo before which they are printed, the path and the
+    /// reason.
     lost_inputs: Vec<(usize, PathBuf, String)>,
     /// Lines by index of the photo.
     pending: BTreeMap<usize, PendingLine>,
@@ -178,8 +180,8 @@ impl JsonLines {
         }
     }
 
-    /// Prints the kept lines that come before that of `photo`; with the number of all photos, the rest. `describe` gives the
-    /// source and the job of a photo.
+    /// Prints the kept lines that come before that of `photo`; with the number of all photos, the rest. `describe`
+    /// gives the source and the job of a photo.
     ///
     /// # Errors
     /// As [`Console::out`].

@@ -1,8 +1,8 @@
-//! A [`LabelMap`] as exact ids (an indexed PNG in its classes' colours, or a NumPy array), and as one black and white mask for
-//! each class.
+//! A [`LabelMap`] as exact ids (an indexed PNG in its classes' colours, or a NumPy array), and as one black and white
+//! mask for each class.
 //!
-//! Ids have 8 bits where a head has at most 255 classes, else 16; the largest number (255 or 65535) means no class, as in
-//! common data sets.
+//! Ids have 8 bits where a head has at most 255 classes, else 16; the largest number (255 or 65535) means no class, as
+//! in common data sets.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -42,8 +42,8 @@ impl<'a> NarrowIds<'a> {
     }
 }
 
-/// Writes the ids as a PNG: indexed with the colours of `classes`, or 16-bit grey for more than 255 classes, with the names
-/// under [`MASK_CLASSES_KEY`].
+/// Writes the ids as a PNG: indexed with the colours of `classes`, or 16-bit grey for more than 255 classes, with the
+/// names under [`MASK_CLASSES_KEY`].
 ///
 /// # Errors
 /// If writing fails.
@@ -101,13 +101,15 @@ pub fn write_mask(
     write_png(writer, size, PngPixels::Gray8(&bytes), text.as_slice())
 }
 
-/// Most characters of a class's name in the name of its file: file systems take 255 bytes, and a character may need four.
+/// Most characters of a class's name in the name of its file: file systems take 255 bytes, and a character may need
+/// four.
 const STEM_CHARS: usize = 48;
 /// Names of devices, which on Windows cannot be files, whatever their extension.
 const RESERVED_NAMES: [&str; 4] = ["con", "prn", "aux", "nul"];
 
-/// A distinct file name without extension for each class: its name, with characters that a file system may refuse replaced by
-/// `-`, and its id appended where two would be equal. Letters of all scripts stay, composed (NFC) and with their marks.
+/// A distinct file name without extension for each class: its name, with characters that a file system may refuse
+/// replaced by `-`, and its id appended where two would be equal. Letters of all scripts stay, composed (NFC) and with
+/// their marks.
 pub fn file_stems(classes: &[Class]) -> Vec<String> {
     let ports = (0..10).flat_map(|n| [format!("com{n}"), format!("lpt{n}")]);
     let mut taken: HashSet<String> = RESERVED_NAMES

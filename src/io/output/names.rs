@@ -1,4 +1,7 @@
 //! Distinct names for the outputs of inputs, of which several may have the same name.
+//!
+//! From [`Source`]s to relative paths: names are lengthened, by the extension and then folder by folder, until all are
+//! distinct.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -11,8 +14,8 @@ use crate::system::files::temporary;
 
 /// A relative path without extension for each source, all distinct.
 ///
-/// Where `a.jpg` and `a.png` would both be `a`, both keep their extensions; where that is not enough, as for `x/a.jpg` and
-/// `y/a.jpg`, as many of the folders that they lie in as it takes.
+/// Where `a.jpg` and `a.png` would both be `a`, both keep their extensions; where that is not enough, as for `x/a.jpg`
+/// and `y/a.jpg`, as many of the folders that they lie in as it takes.
 ///
 /// Names that differ by case alone count as equal if the file system of the output `folder` ignores case.
 ///

@@ -1,5 +1,5 @@
-//! Paths in JSON, by one rule for all commands: the text for readers, and beside it, only where the name is no Unicode and the
-//! text cannot name the file, its exact bytes.
+//! Paths in JSON, by one rule for all commands: the text for readers, and beside it, only where the name is no Unicode
+//! and the text cannot name the file, its exact bytes.
 
 use std::path::Path;
 
@@ -9,7 +9,8 @@ use crate::io::inputs::Source;
 
 /// Inserts `path` under `key` (null for none), and if it is not valid UTF-8 its bytes under `<key>_bytes`.
 ///
-/// The bytes are percent-encoded as in a URL, which every language can decode (Python: `urllib.parse.unquote_to_bytes`).
+/// The bytes are percent-encoded as in a URL, which every language can decode (Python:
+/// `urllib.parse.unquote_to_bytes`).
 pub fn put_path(object: &mut Map<String, Value>, key: &str, path: Option<&Path>) {
     let text = path.map(|path| path.to_string_lossy().into_owned());
     object.insert(key.to_owned(), text.into());

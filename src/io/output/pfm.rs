@@ -9,8 +9,8 @@ use crate::vision::postprocess::rows::RowSource;
 /// Rows that are computed at once.
 const ROWS: usize = 64;
 
-/// Writes a map `[height, width]` as a one-channel PFM: rows from the bottom up, and a negative scale, which stands for little
-/// endian.
+/// Writes a map `[height, width]` as a one-channel PFM: rows from the bottom up, and a negative scale, which stands for
+/// little endian.
 ///
 /// # Errors
 /// If writing fails, or the map is empty.

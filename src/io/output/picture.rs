@@ -1,4 +1,6 @@
 //! RGB pictures in the format that the extension of a file name stands for.
+//!
+//! To add a format, add an arm to [`PictureFormat`] with its extensions, and its encoder to [`write_picture`].
 
 use std::io::{self, Write};
 use std::path::Path;

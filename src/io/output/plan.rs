@@ -1,9 +1,9 @@
-//! The plan of all outputs of a run, made before any work is done: [`Source`]s and [`OutputOptions`] give an [`OutputJob`] for
-//! each photo.
+//! The plan of all outputs of a run, made before any work is done: [`Source`]s and [`OutputOptions`] give an
+//! [`OutputJob`] for each photo.
 //!
-//! Outputs mirror the input tree below the output folder as `<stem>.<kind>.<extension>`. Inputs that would collide keep their
-//! extensions, and if that is not enough the folders that they lie in; names that are too long are cut. An input is never
-//! replaced, and existing outputs are kept unless `force` replaces them.
+//! Outputs mirror the input tree below the output folder as `<stem>.<kind>.<extension>`. Inputs that would collide keep
+//! their extensions, and if that is not enough the folders that they lie in; names that are too long are cut. An input
+//! is never replaced, and existing outputs are kept unless `force` replaces them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -168,8 +168,8 @@ impl OutputPlan {
         })
     }
 
-    /// Sends the output with this extension of the only job to `path`, or to stdout for `-`; it need not be one of those that
-    /// were planned. An existing file is kept unless `force` replaces it.
+    /// Sends the output with this extension of the only job to `path`, or to stdout for `-`; it need not be one of
+    /// those that were planned. An existing file is kept unless `force` replaces it.
     ///
     /// # Errors
     /// As [`OutputRegistry::add`]; [`Error::Usage`] if there are several jobs.
@@ -226,8 +226,8 @@ impl OutputPlan {
         Ok(())
     }
 
-    /// Ends the planning: reserves stdout for the output that goes there, notes names that were cut, and forgets the paths that
-    /// were only needed for checks.
+    /// Ends the planning: reserves stdout for the output that goes there, notes names that were cut, and forgets the
+    /// paths that were only needed for checks.
     ///
     /// # Errors
     /// [`Error::Usage`] if stdout is claimed by another output.

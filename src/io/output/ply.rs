@@ -1,4 +1,6 @@
 //! A cloud of coloured points as binary PLY (little endian), which programs for meshes and point clouds read.
+//!
+//! Coordinates are in the axes and the unit of the [`PointCloud`], colours in 8-bit sRGB.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,7 @@
 //! PNG with text chunks, compressed at a fast setting: a picture is written once and read a few times.
+//!
+//! Every PNG of the program is written here, and begins with the text chunk by which it is recognised later
+//! ([`is_own_picture`](crate::system::files::signature::is_own_picture)).
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -22,7 +25,8 @@ pub enum PngPixels<'a> {
     Indexed(&'a [u8], &'a [[u8; 3]]),
 }
 
-/// Writes a PNG of (width, height) with `text` as pairs of keyword and value, behind the program's own mark ([`SOFTWARE`]).
+/// Writes a PNG of (width, height) with `text` as pairs of keyword and value, behind the program's own mark
+/// ([`SOFTWARE`]).
 ///
 /// # Errors
 /// If writing fails, or the pixels do not fill the size.
@@ -36,7 +40,8 @@ pub fn write_png(
     encoder.set_compression(Compression::Fast);
     let (color, depth, bytes): (_, _, Cow<'_, [u8]>) = match pixels {
         PngPixels::Rgb8(rgb) => {
-            // The filter that an adaptive choice nearly always takes for these pictures; a fixed one saves a seventh of the time.
+            // The filter that an adaptive choice nearly always takes for these pictures; a fixed one saves a seventh of
+            // the time.
             encoder.set_filter(Filter::Paeth);
             (ColorType::Rgb, BitDepth::Eight, rgb.into())
         }

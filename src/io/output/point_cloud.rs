@@ -1,4 +1,6 @@
 //! The formats of point clouds: the enum [`CloudFormat`] dispatches to their encoders.
+//!
+//! To add a format, add an arm to [`CloudFormat`] with its extension and its encoder.
 
 use std::io::{self, Write};
 

@@ -1,5 +1,5 @@
-//! The registry of all outputs of a run, checked before any work is done: whether each can be written, and whether it would
-//! replace an input or another output, under whatever name. Each path becomes a [`Destination`].
+//! The registry of all outputs of a run, checked before any work is done: whether each can be written, and whether it
+//! would replace an input or another output, under whatever name. Each path becomes a [`Destination`].
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -82,11 +82,12 @@ impl OutputRegistry {
         }
     }
 
-    /// Adds the output at `path` and returns its destination: [`Destination::Existing`] if it exists and `force` does not
-    /// replace it. Pipes, devices and the like never count as existing: they are written into.
+    /// Adds the output at `path` and returns its destination: [`Destination::Existing`] if it exists and `force` does
+    /// not replace it. Pipes, devices and the like never count as existing: they are written into.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it is an input, another output, or of the wrong kind; [`Error::File`] if it cannot be written.
+    /// [`Error::Usage`] if it is an input, another output, or of the wrong kind; [`Error::File`] if it cannot be
+    /// written.
     pub fn add(&mut self, path: &Path, kind: OutputKind, force: bool) -> Result<Destination> {
         let place = ResolvedPath::resolve(path)?;
         if is_folder_name(path)
@@ -223,8 +224,8 @@ impl OutputRegistry {
     }
 }
 
-/// Checks that what is at `target`, for the output `path`, may be written: a read-only file is kept, although its folder would
-/// let it be replaced.
+/// Checks that what is at `target`, for the output `path`, may be written: a read-only file is kept, although its
+/// folder would let it be replaced.
 fn check_permission(path: &Path, target: &Path) -> Result<()> {
     let refused = |why: &str| {
         Err(Error::file(

@@ -1,5 +1,5 @@
-//! Names that are too long for a file system once something is appended: they are cut, and a hash of the whole path takes the
-//! place of the rest.
+//! Names that are too long for a file system once something is appended: they are cut, and a hash of the whole path
+//! takes the place of the rest.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -14,8 +14,8 @@ use crate::io::output::folder::nearest_existing;
 /// Length of a name, in bytes, that every file system takes; eCryptfs takes 143, most take 255.
 const ALWAYS_FITS: usize = 100;
 
-/// The relative path `name`, shortened so that the file system of `folder` takes it with `tail` more bytes at its end; none if
-/// it fits as it is.
+/// The relative path `name`, shortened so that the file system of `folder` takes it with `tail` more bytes at its end;
+/// none if it fits as it is.
 ///
 /// The result is the same in every run, and different names stay different.
 ///

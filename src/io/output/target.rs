@@ -1,4 +1,7 @@
 //! Where the outputs of a run go: the value of `-o`.
+//!
+//! [`OutputTarget::parse`] tells folders, picture files and standard output apart; whether they can be written is
+//! checked later.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -30,8 +33,8 @@ impl OutputTarget {
     /// Parses the value of `-o`: `-`, a file with the extension of a picture, a pipe or device, or else a folder.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an empty name, for the extension of an image format that cannot be written, and for an existing
-    /// file where a folder is meant; as [`ResolvedPath::resolve`].
+    /// [`Error::Usage`] for an empty name, for the extension of an image format that cannot be written, and for an
+    /// existing file where a folder is meant; as [`ResolvedPath::resolve`].
     pub fn parse(text: &OsStr) -> Result<Self> {
         let path = Path::new(text);
         if text.is_empty() {

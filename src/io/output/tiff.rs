@@ -1,4 +1,6 @@
 //! TIFF with one 32-bit float a pixel, which geographic and scientific programs read.
+//!
+//! The tags Software and ImageDescription say which program wrote it and what the values are.
 
 use std::io::{self, Cursor, Write};
 

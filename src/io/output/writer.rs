@@ -1,4 +1,6 @@
 //! Writing of one output to its [`Destination`]: a file (atomically), what is no regular file, or standard output.
+//!
+//! It takes an encoder as a closure, and notes the stamp of a written file with the [`Console`], for the manifest.
 
 use std::io::{self, Write};
 
@@ -12,7 +14,8 @@ use crate::terminal::console::Console;
 /// A file appears complete or not at all ([`write_stamped`]); output to stdout is encoded in memory first.
 ///
 /// # Errors
-/// [`Error::File`](crate::Error::File) names the file, or stdout, with the system's reason; a failure leaves nothing behind.
+/// [`Error::File`](crate::Error::File) names the file, or stdout, with the system's reason; a failure leaves nothing
+/// behind.
 pub fn write_output(
     console: &Console,
     destination: &Destination,

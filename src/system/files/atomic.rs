@@ -1,10 +1,10 @@
 //! Files that appear complete or not at all: a temporary file is written beside the destination, and renamed when it is
 //! finished. [`write_atomic`] takes a closure that writes everything, [`AtomicFile`] is written piece by piece.
 //!
-//! Every output file of the program is opened here. Links are followed, and what they lead to is replaced; what is no regular
-//! file is written into (see [`ResolvedPath`]). A file that replaces another gets its mode and, where the system allows it, its
-//! owner; other hard links to the old one keep the old content. A file whose folder takes no new files (it is read-only, or the
-//! file is a mount point) is written over in place, once its content is complete.
+//! Every output file of the program is opened here. Links are followed, and what they lead to is replaced; what is no
+//! regular file is written into (see [`ResolvedPath`]). A file that replaces another gets its mode and, where the
+//! system allows it, its owner; other hard links to the old one keep the old content. A file whose folder takes no new
+//! files (it is read-only, or the file is a mount point) is written over in place, once its content is complete.
 
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -21,8 +21,8 @@ use crate::system::files::stream::write_stream;
 use crate::system::files::{FileStamp, temporary};
 use crate::system::interrupt::UnfinishedPath;
 
-/// Writes the file `path` by `write`, and makes its folder if need be. A failure leaves nothing behind, and what was at `path`
-/// before stays.
+/// Writes the file `path` by `write`, and makes its folder if need be. A failure leaves nothing behind, and what was at
+/// `path` before stays.
 ///
 /// # Errors
 /// [`Error::File`] names the path, or the folder that could not be made, with the system's reason.
@@ -33,8 +33,8 @@ pub fn write_atomic(
     write_stamped(path, write).map(|_| ())
 }
 
-/// As [`write_atomic`]; returns the stamp of the content that was written, even if the file is replaced right afterwards. None
-/// if an existing file, pipe or device was written into.
+/// As [`write_atomic`]; returns the stamp of the content that was written, even if the file is replaced right
+/// afterwards. None if an existing file, pipe or device was written into.
 ///
 /// # Errors
 /// As [`write_atomic`].
@@ -58,7 +58,8 @@ pub fn write_stamped(
     }
 }
 
-/// Writes a temporary file in `folder` and renames it to `path`, or writes over `path` where the folder takes no new files.
+/// Writes a temporary file in `folder` and renames it to `path`, or writes over `path` where the folder takes no new
+/// files.
 fn write_and_rename(
     folder: &Path,
     path: &Path,
@@ -109,8 +110,8 @@ impl UnfinishedFile {
         let stamp = FileStamp::of_written_file(digest, bytes, &file.as_file().metadata()?);
         match file.persist(path) {
             Ok(_) => Ok(Some(stamp)),
-            // A single file mounted into a container, and other users' files in a folder such as /tmp, cannot be replaced,
-            // but written over.
+            // A single file mounted into a container, and other users' files in a folder such as /tmp, cannot be
+            // replaced, but written over.
             Err(refused)
                 if refused.error.kind() == ErrorKind::ResourceBusy
                     || forbids_files(&refused.error) && path.is_file() =>
@@ -134,7 +135,8 @@ impl AtomicFile {
     /// Begins a file that will appear at `path`, whose folder must exist.
     ///
     /// # Errors
-    /// [`Error::File`] if the path leads to something other than a regular file or a free name, or its folder takes no new files.
+    /// [`Error::File`] if the path leads to something other than a regular file or a free name, or its folder takes no
+    /// new files.
     pub fn begin(path: &Path) -> Result<Self> {
         let (ResolvedPath::File(target) | ResolvedPath::Vacant(target)) =
             ResolvedPath::resolve(path)?
@@ -150,8 +152,8 @@ impl AtomicFile {
         })
     }
 
-    /// Moves the file into its place, whatever is there by now, and returns its stamp; none if it had to be copied into an
-    /// existing file that could not be replaced.
+    /// Moves the file into its place, whatever is there by now, and returns its stamp; none if it had to be copied into
+    /// an existing file that could not be replaced.
     ///
     /// # Errors
     /// [`Error::File`] names the path, with the system's reason.

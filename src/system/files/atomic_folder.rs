@@ -1,6 +1,6 @@
-//! Folders that appear complete or not at all: they are filled under a temporary name beside the destination, and renamed when
-//! they are complete. An old folder is replaced as a whole; only folders of the program's own pictures are replaced by
-//! [`write_folder_atomic`].
+//! Folders that appear complete or not at all: they are filled under a temporary name beside the destination, and
+//! renamed when they are complete. An old folder is replaced as a whole; only folders of the program's own pictures are
+//! replaced by [`write_folder_atomic`].
 
 use std::fs;
 use std::io;
@@ -13,12 +13,12 @@ use crate::system::files::signature::is_own_picture;
 use crate::system::files::temporary;
 use crate::system::interrupt::UnfinishedPath;
 
-/// Writes the folder `path` by `fill`, which gets the temporary folder to write to. It appears when it is complete, in place of
-/// an old one; a failure leaves the old one. A link is followed, and the folder that it leads to is replaced.
+/// Writes the folder `path` by `fill`, which gets the temporary folder to write to. It appears when it is complete, in
+/// place of an old one; a failure leaves the old one. A link is followed, and the folder that it leads to is replaced.
 ///
 /// # Errors
-/// What `fill` returns; [`Error::File`] with the system's reason, or if the old folder holds anything but pictures of this
-/// program, which would be lost.
+/// What `fill` returns; [`Error::File`] with the system's reason, or if the old folder holds anything but pictures of
+/// this program, which would be lost.
 pub fn write_folder_atomic(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let unfinished = UnfinishedFolder::begin(path, check_replaceable)?;
     fill(unfinished.folder())?;

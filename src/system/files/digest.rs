@@ -1,4 +1,5 @@
-//! BLAKE3 digests of bytes, files and settings, by which inputs, outputs and configurations are recognised in later runs.
+//! BLAKE3 digests of bytes, files and settings, by which inputs, outputs and configurations are recognised in later
+//! runs.
 
 use std::fs::{self, File};
 use std::path::Path;

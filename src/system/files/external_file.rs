@@ -1,5 +1,5 @@
-//! Outputs that another program writes, such as a video encoder: into a temporary folder beside the destination, from which they
-//! are moved into place when they are complete.
+//! Outputs that another program writes, such as a video encoder: into a temporary folder beside the destination, from
+//! which they are moved into place when they are complete.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -27,7 +27,8 @@ impl ExternalFile {
     /// Begins a file that will appear at `path`, whose folder is made if need be.
     ///
     /// # Errors
-    /// [`Error::File`] if the path leads to something other than a regular file or a free name, or its folder takes no new files.
+    /// [`Error::File`] if the path leads to something other than a regular file or a free name, or its folder takes no
+    /// new files.
     pub fn begin(path: &Path) -> Result<Self> {
         let (ResolvedPath::File(target) | ResolvedPath::Vacant(target)) =
             ResolvedPath::resolve(path)?
@@ -56,8 +57,8 @@ impl ExternalFile {
         self.folder.join("draft")
     }
 
-    /// Moves the file into its place, whatever is there by now, and returns its stamp; none if it had to be copied into an
-    /// existing file that could not be replaced.
+    /// Moves the file into its place, whatever is there by now, and returns its stamp; none if it had to be copied into
+    /// an existing file that could not be replaced.
     ///
     /// # Errors
     /// [`Error::File`] names the path, with the system's reason.

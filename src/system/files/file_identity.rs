@@ -37,8 +37,8 @@ impl FileIdentity {
         fs::canonicalize(path).ok().map(FileIdentity::Path)
     }
 
-    /// The identity of a pipe or the like, in which two outputs of a run would be mixed up; none of a device, which takes any
-    /// number of writers.
+    /// The identity of a pipe or the like, in which two outputs of a run would be mixed up; none of a device, which
+    /// takes any number of writers.
     pub(crate) fn of_stream(stream: &OutputStream) -> Option<Self> {
         match stream {
             OutputStream::Stdout => Some(FileIdentity::Stdout),

@@ -1,9 +1,9 @@
-//! Files on disk: what an output's path leads to ([`ResolvedPath`]), outputs that appear whole or not at all, digests and
-//! stamps of contents, pipes, and temporary files.
+//! Files on disk: what an output's path leads to ([`ResolvedPath`]), outputs that appear whole or not at all, digests
+//! and stamps of contents, pipes, and temporary files.
 //!
 //! Every output of the program is written by this module: [`write_atomic`] and [`AtomicFile`] write one file,
-//! [`write_folder_atomic`] and [`UnfinishedFolder`] a folder, and [`ExternalFile`] one that another program writes. Each
-//! is begun under a temporary name beside its destination and renamed when it is complete.
+//! [`write_folder_atomic`] and [`UnfinishedFolder`] a folder, and [`ExternalFile`] one that another program writes.
+//! Each is begun under a temporary name beside its destination and renamed when it is complete.
 
 pub mod atomic;
 pub mod atomic_folder;

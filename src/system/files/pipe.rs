@@ -1,4 +1,7 @@
-//! Reading of files that a user names and that may be pipes, such as `<(program)`: waiting for a pipe can be interrupted.
+//! Reading of files that a user names and that may be pipes, such as `<(program)`: waiting for a pipe can be
+//! interrupted.
+//!
+//! A pipe can be read only once and gives no length, so that its content is limited, or copied to a temporary file.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -40,8 +43,8 @@ pub fn open(path: &Path) -> Result<Option<File>> {
     opened.map(Some).map_err(|error| Error::io(path, &error))
 }
 
-/// Reads the file at `path` by `read`. A pipe, which can be read only once, is copied to a temporary file first, whose path
-/// `read` gets.
+/// Reads the file at `path` by `read`. A pipe, which can be read only once, is copied to a temporary file first, whose
+/// path `read` gets.
 ///
 /// # Errors
 /// As [`read_whole`], and those of `read`, which then name `path`; and if the copy does not fit on the disk.

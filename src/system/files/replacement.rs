@@ -1,5 +1,5 @@
-//! Steps by which a finished file takes the place of an old one: inheriting its mode and owner, writing over a file that cannot
-//! be replaced, and knowing file systems whose errors come late.
+//! Steps by which a finished file takes the place of an old one: inheriting its mode and owner, writing over a file
+//! that cannot be replaced, and knowing file systems whose errors come late.
 
 use std::fs;
 use std::io;
@@ -41,8 +41,8 @@ pub(super) fn copy_into(path: &Path, from: &mut dyn io::Read) -> io::Result<()> 
     Ok(())
 }
 
-/// Whether a file is on a file system that may report only when it is synced that it has no room: one of a network or in user
-/// space.
+/// Whether a file is on a file system that may report only when it is synced that it has no room: one of a network or
+/// in user space.
 #[cfg(target_os = "linux")]
 pub(super) fn may_fail_late(file: &fs::File) -> bool {
     // NFS, SMB, CIFS, FUSE, Ceph, Lustre, 9p.

@@ -1,8 +1,8 @@
-//! What the path of an output leads to, all links followed: a file to be replaced, a free name, a folder, or a stream to be
-//! written into.
+//! What the path of an output leads to, all links followed: a file to be replaced, a free name, a folder, or a stream
+//! to be written into.
 //!
-//! A rename over a link, a pipe or a device would put a plain file in its place: the link's target would stay old, the pipe's
-//! reader would wait forever, and the machine would have lost its device. Only regular files are replaced.
+//! A rename over a link, a pipe or a device would put a plain file in its place: the link's target would stay old, the
+//! pipe's reader would wait forever, and the machine would have lost its device. Only regular files are replaced.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -32,8 +32,9 @@ impl ResolvedPath {
     /// Follows the links of `path` to their end.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an empty name; [`Error::File`] for links in a circle or into a missing folder, a descriptor that is
-    /// not open for writing, a disk, a file that standard output goes to, and with the system's reason otherwise.
+    /// [`Error::Usage`] for an empty name; [`Error::File`] for links in a circle or into a missing folder, a descriptor
+    /// that is not open for writing, a disk, a file that standard output goes to, and with the system's reason
+    /// otherwise.
     pub fn resolve(path: &Path) -> Result<Self> {
         if path.as_os_str().is_empty() {
             return Err(Error::Usage("the name of an output is empty".into()));

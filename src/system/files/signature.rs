@@ -1,5 +1,5 @@
-//! The marks in files that this program wrote, by which it recognises them: so that it does not take its own pictures for
-//! inputs or labels, and replaces only folders of its own.
+//! The marks in files that this program wrote, by which it recognises them: so that it does not take its own pictures
+//! for inputs or labels, and replaces only folders of its own.
 
 /// Name and version of the program, as files hold them.
 pub const PROGRAM: &str = concat!("dino ", env!("CARGO_PKG_VERSION"));

@@ -1,7 +1,7 @@
 //! Spools: records of many photos between the pass that computes them and the pass that uses them.
 //!
-//! They are kept in memory up to a limit and in one unnamed temporary file beyond it, so that a folder of any length needs no
-//! more memory than a few photos. The file has no name, so that it is gone however the program ends.
+//! They are kept in memory up to a limit and in one unnamed temporary file beyond it, so that a folder of any length
+//! needs no more memory than a few photos. The file has no name, so that it is gone however the program ends.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 

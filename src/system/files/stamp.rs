@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 pub struct FileStamp {
     /// Size in bytes; of a folder, the sum of its files' sizes.
     pub bytes: u64,
-    /// Time of the last modification in nanoseconds since 1970 (Unix epoch); none for a folder, for bytes in memory, and where
-    /// the file system keeps no such time or one before 1970.
+    /// Time of the last modification in nanoseconds since 1970 (Unix epoch); none for a folder, for bytes in memory,
+    /// and where the file system keeps no such time or one before 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<u64>,
     /// Size in bytes of the tar archive that a photo is a member of; the time is then that of the archive.
@@ -47,7 +47,8 @@ impl FileStamp {
         }
     }
 
-    /// The stamp of a file that was written: the digest and the number of its `bytes`, and the metadata read afterwards.
+    /// The stamp of a file that was written: the digest and the number of its `bytes`, and the metadata read
+    /// afterwards.
     pub fn of_written_file(digest: Digest, bytes: u64, metadata: &Metadata) -> Self {
         FileStamp {
             bytes,
@@ -76,11 +77,12 @@ impl FileStamp {
         }
     }
 
-    /// Reads a regular file or a folder for its stamp. Of folders within a folder only the names count; the files of file
-    /// managers (`.DS_Store`, `Thumbs.db`) are ignored.
+    /// Reads a regular file or a folder for its stamp. Of folders within a folder only the names count; the files of
+    /// file managers (`.DS_Store`, `Thumbs.db`) are ignored.
     ///
     /// # Errors
-    /// [`Error::File`] names the file, or the one within the folder, with the system's reason, or if it is a pipe or a device.
+    /// [`Error::File`] names the file, or the one within the folder, with the system's reason, or if it is a pipe or a
+    /// device.
     pub fn of_file(path: &Path) -> Result<Self> {
         let metadata = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
         match (metadata.is_dir(), metadata.is_file()) {
@@ -137,8 +139,8 @@ impl FileStamp {
         })
     }
 
-    /// Whether the file or folder at `path` still has this content. A file of the same size and time of modification is not
-    /// read, as in `rsync`.
+    /// Whether the file or folder at `path` still has this content. A file of the same size and time of modification is
+    /// not read, as in `rsync`.
     ///
     /// # Errors
     /// As [`FileStamp::of_file`]; false without an error if nothing is there, or neither a file nor a folder.

@@ -1,5 +1,5 @@
-//! Outputs that are no regular files: pipes, devices, sockets, and descriptors that the shell opened for the program. They are
-//! written into, never replaced, and only once the whole output is in memory.
+//! Outputs that are no regular files: pipes, devices, sockets, and descriptors that the shell opened for the program.
+//! They are written into, never replaced, and only once the whole output is in memory.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -18,8 +18,8 @@ pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
 pub enum OutputStream {
     /// Standard output, under whatever name.
     Stdout,
-    /// Another descriptor that the program was started with (`2>`, `3>`, `>(program)`), and its path, such as `/dev/fd/3`. It is
-    /// written from its current position on.
+    /// Another descriptor that the program was started with (`2>`, `3>`, `>(program)`), and its path, such as
+    /// `/dev/fd/3`. It is written from its current position on.
     Descriptor(i32, PathBuf),
     /// A named pipe.
     Pipe(PathBuf),
@@ -86,12 +86,12 @@ impl OutputStream {
     }
 }
 
-/// Writes all of `bytes` to `stream`. If the reader of standard output went away, the program ends without a message, as
-/// everywhere.
+/// Writes all of `bytes` to `stream`. If the reader of standard output went away, the program ends without a message,
+/// as everywhere.
 ///
 /// # Errors
-/// [`Error::File`] names `path`, with the system's reason; [`Error::Interrupted`](crate::Error::Interrupted) before a pipe is
-/// opened.
+/// [`Error::File`] names `path`, with the system's reason; [`Error::Interrupted`](crate::Error::Interrupted) before a
+/// pipe is opened.
 pub(crate) fn write_stream(stream: &OutputStream, path: &Path, bytes: &[u8]) -> Result<()> {
     if *stream == OutputStream::Stdout {
         closed_stdout::check_stdout()?;
@@ -114,8 +114,8 @@ pub(crate) fn write_stream(stream: &OutputStream, path: &Path, bytes: &[u8]) -> 
     }
 }
 
-/// The descriptor that `path` itself (not what it links to) names, as `/dev/fd/3` and `/proc/self/fd/3` do; none if it names
-/// none.
+/// The descriptor that `path` itself (not what it links to) names, as `/dev/fd/3` and `/proc/self/fd/3` do; none if it
+/// names none.
 ///
 /// # Errors
 /// If the descriptor is not open, or not for writing.
@@ -213,8 +213,8 @@ fn duplicate(_: i32, path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).open(path)
 }
 
-/// Whether standard output goes to the file of `metadata`; always false for devices such as `/dev/null`, which several outputs
-/// may share.
+/// Whether standard output goes to the file of `metadata`; always false for devices such as `/dev/null`, which several
+/// outputs may share.
 #[cfg(unix)]
 pub(crate) fn is_stdout(metadata: &Metadata) -> bool {
     use std::os::fd::AsFd;

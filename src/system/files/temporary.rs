@@ -1,9 +1,9 @@
-//! Temporary files and folders (`.dino-XXXXXX.part` beside outputs, `dino-tmp-XXXXXX.part` in the system's folder), and removal
-//! of those that killed programs left.
+//! Temporary files and folders (`.dino-XXXXXX.part` beside outputs, `dino-tmp-XXXXXX.part` in the system's folder), and
+//! removal of those that killed programs left.
 //!
-//! Each is locked while its program lives. The system releases a lock however a program ends, so that an unlocked one is a
-//! leftover, on whichever machine or in whichever container it was begun. Where a file system has no locks, nothing is taken
-//! for a leftover.
+//! Each is locked while its program lives. The system releases a lock however a program ends, so that an unlocked one
+//! is a leftover, on whichever machine or in whichever container it was begun. Where a file system has no locks,
+//! nothing is taken for a leftover.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,8 +15,8 @@ use tempfile::{NamedTempFile, TempDir};
 /// Prefix of names in the folders of outputs, where they are hidden.
 const HIDDEN_PREFIX: &str = ".dino-";
 
-/// Prefix of names in the system's folder for temporary files, where sandboxed programs that are given them may not see hidden
-/// ones.
+/// Prefix of names in the system's folder for temporary files, where sandboxed programs that are given them may not see
+/// hidden ones.
 const VISIBLE_PREFIX: &str = "dino-tmp-";
 
 /// Suffix of all names.

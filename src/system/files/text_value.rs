@@ -1,5 +1,5 @@
-//! serde helpers for values that settings files hold as the text that command-line options take (`#[serde(with = "value")]`): they
-//! are written by [`Display`] and read by [`FromStr`]. Numbers need no quotes.
+//! serde helpers for values that settings files hold as the text that command-line options take (`#[serde(with =
+//! "value")]`): they are written by [`Display`] and read by [`FromStr`]. Numbers need no quotes.
 
 use std::fmt::Display;
 use std::str::FromStr;

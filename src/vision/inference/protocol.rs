@@ -1,5 +1,6 @@
 //! The published test-time protocols for segmentation: the sizes to which a photo is resized, whether it is also
-//! mirrored, and the windows that the backbone gets (mmsegmentation 0.27 with the configurations of the published heads).
+//! mirrored, and the windows that the backbone gets (mmsegmentation 0.27 with the configurations of the published
+//! heads).
 //!
 //! [`views`] lays out the views of a photo, [`score_views`] computes the scores of every window, and
 //! [`postprocess::views`](crate::vision::postprocess::views) turns them into labels. Only scores over patch grids are
@@ -34,7 +35,8 @@ pub struct ProtocolView {
     pub size: (u32, u32),
     /// Whether left and right are exchanged.
     pub mirrored: bool,
-    /// The windows, row by row; all are of one size, and the last of a row or column is pulled back to end with the view.
+    /// The windows, row by row; all are of one size, and the last of a row or column is pulled back to end with the
+    /// view.
     pub windows: Vec<PixelWindow>,
 }
 
@@ -149,8 +151,8 @@ fn view_windows((width, height): (u32, u32), rule: Option<(u32, u32)>) -> Vec<Pi
     all
 }
 
-/// Scores all windows of the `views` of `photo`. `scores` gets up to `batch` prepared windows of one size, for patches of
-/// `patch_size` pixels, and returns the scores of each.
+/// Scores all windows of the `views` of `photo`. `scores` gets up to `batch` prepared windows of one size, for patches
+/// of `patch_size` pixels, and returns the scores of each.
 ///
 /// # Errors
 /// What `scores` returns, and those of resizing.

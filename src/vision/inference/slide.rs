@@ -1,6 +1,6 @@
-//! Sliding-window inference for large photos, as in the notebooks of DINOv2: each window is scored by itself, at the size
-//! that the head was trained for, and scores are averaged where windows overlap. The result is [`Scores`] over the patch
-//! grid of the whole photo, so that everything after the head is the same as without windows.
+//! Sliding-window inference for large photos, as in the notebooks of DINOv2: each window is scored by itself, at the
+//! size that the head was trained for, and scores are averaged where windows overlap. The result is [`Scores`] over the
+//! patch grid of the whole photo, so that everything after the head is the same as without windows.
 //!
 //! Windows lie on whole patches; the last of a row or column is pulled back to end with the photo. Scores are averaged
 //! before any softmax or other non-linearity. Only the features of one batch of windows are in memory at a time.
@@ -200,8 +200,8 @@ impl WindowAverage {
 pub type ScoresWithMirror = (Scores, Option<Scores>);
 
 impl Slide {
-    /// The scores of a whole photo over its patch grid, from those of its `windows`. `scores` gets up to `batch` windows
-    /// at once and returns the scores of each.
+    /// The scores of a whole photo over its patch grid, from those of its `windows`. `scores` gets up to `batch`
+    /// windows at once and returns the scores of each.
     ///
     /// # Errors
     /// What `scores` returns.

@@ -49,8 +49,8 @@ impl LabelMap {
         areas
     }
 
-    /// Sets the pixels whose class has a probability below `least` (0..1) to [`NO_CLASS`], and returns how many they are.
-    /// Their confidence stays.
+    /// Sets the pixels whose class has a probability below `least` (0..1) to [`NO_CLASS`], and returns how many they
+    /// are. Their confidence stays.
     pub fn mask_unsure(&mut self, least: f32) -> u64 {
         let mut unsure = 0;
         for (id, &confidence) in self.ids.iter_mut().zip(&self.confidence) {

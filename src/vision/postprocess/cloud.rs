@@ -47,7 +47,8 @@ impl fmt::Display for Axes {
     }
 }
 
-/// Limits by which pixels are dropped, beside those without a depth (not finite, or not above 0). The default drops none.
+/// Limits by which pixels are dropped, beside those without a depth (not finite, or not above 0). The default drops
+/// none.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Thinning {
     /// Drops pixels beside a jump in depth larger than this share of the nearer depth; see [`PointCloud::new`].
@@ -88,16 +89,17 @@ pub struct PointCloud<'a> {
     pub counts: PointCounts,
 }
 
-/// Long side of a photo, in pixels, up to which depths of adjacent pixels are compared; in a larger one the distance grows
-/// in proportion, since upsampling spreads the same border over more pixels.
+/// Long side of a photo, in pixels, up to which depths of adjacent pixels are compared; in a larger one the distance
+/// grows in proportion, since upsampling spreads the same border over more pixels.
 const REFERENCE_SIDE: f32 = 640.0;
 
 impl<'a> PointCloud<'a> {
     /// The points of `photo` at `depth` `[height, width]` along the optical axis of `camera`.
     ///
-    /// A pixel lies at an edge where its depth and that of a neighbour to the left, right, above or below differ by more
-    /// than [`Thinning::max_jump`] times the smaller of the two: upsampled depths there lie in the air between an object and
-    /// what is behind it. Neighbours are one pixel away, in photos with a long side above 640 pixels proportionally more.
+    /// A pixel lies at an edge where its depth and that of a neighbour to the left, right, above or below differ by
+    /// more than [`Thinning::max_jump`] times the smaller of the two: upsampled depths there lie in the air between an
+    /// object and what is behind it. Neighbours are one pixel away, in photos with a long side above 640 pixels
+    /// proportionally more.
     pub fn new(
         photo: &'a RgbImage,
         depth: &'a [f32],

@@ -1,15 +1,17 @@
-//! Output of a depth head to a [`DepthMap`]: [`Scores`] over the patch grid become depths and their standard deviations,
-//! first over the padded input, then at the photo's pixels.
+//! Output of a depth head to a [`DepthMap`]: [`Scores`] over the patch grid become depths and their standard
+//! deviations, first over the padded input, then at the photo's pixels.
 //!
-//! With bins, as in DINOv2's linear head: the scores are upsampled, `p = relu(score) + 0.1` is normalised over the bins, and
-//! the depth is the expected bin centre. The standard deviation of the bin centres under `p` says how sure the head is, but
-//! by itself it is far too wide, since the 0.1 of every bin reaches from the nearest to the farthest. A factor fitted on
-//! photos kept out of training (standard deviation scaling; Levi et al., 2022) brings it to the size of the errors.
+//! With bins, as in DINOv2's linear head: the scores are upsampled, `p = relu(score) + 0.1` is normalised over the
+//! bins, and the depth is the expected bin centre. The standard deviation of the bin centres under `p` says how sure
+//! the head is, but by itself it is far too wide, since the 0.1 of every bin reaches from the nearest to the farthest.
+//! A factor fitted on photos kept out of training (standard deviation scaling; Levi et al., 2022) brings it to the size
+//! of the errors.
 //!
 //! # Units
 //! Depths are in the unit of the head: metres along the optical axis, or for heads of relative inverse depth (Depth
-//! Anything, MiDaS) a number without unit that is larger for nearer points, up to an unknown scale and shift. Deviations are
-//! in the same unit. [`metres`](crate::vision::postprocess::metres) converts the latter kind, once scale and shift are known.
+//! Anything, MiDaS) a number without unit that is larger for nearer points, up to an unknown scale and shift.
+//! Deviations are in the same unit. [`metres`](crate::vision::postprocess::metres) converts the latter kind, once scale
+//! and shift are known.
 
 use rayon::prelude::*;
 
@@ -85,8 +87,8 @@ impl DepthDecoder {
         }
     }
 
-    /// Decodes `scores` over the patch grid (with bins, `upsample` times as fine). Deviations are empty unless the head has
-    /// bins.
+    /// Decodes `scores` over the patch grid (with bins, `upsample` times as fine). Deviations are empty unless the head
+    /// has bins.
     pub fn decode(&self, scores: &Scores) -> DepthMap {
         let each = |depth: &dyn Fn(f32) -> f32| DepthMap {
             width: scores.grid.cols,
@@ -109,8 +111,8 @@ impl DepthDecoder {
 
 /// Depth at every pixel, and its standard deviation.
 ///
-/// The unit is the head's: metres along the optical axis, or relative inverse depth, which has no unit and is larger for
-/// nearer points. A map covers either the padded input, as [`decode_photo`] gives it, or the photo, as
+/// The unit is the head's: metres along the optical axis, or relative inverse depth, which has no unit and is larger
+/// for nearer points. A map covers either the padded input, as [`decode_photo`] gives it, or the photo, as
 /// [`DepthMap::to_photo`] does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DepthMap {
@@ -120,8 +122,8 @@ pub struct DepthMap {
     pub height: usize,
     /// `[height, width]`, in the head's unit (metres or relative inverse depth).
     pub depth: Vec<f32>,
-    /// Standard deviation of each depth, `[height, width]`, in the same unit; empty where it was not asked for, and where the
-    /// head has no bins.
+    /// Standard deviation of each depth, `[height, width]`, in the same unit; empty where it was not asked for, and
+    /// where the head has no bins.
     pub deviation: Vec<f32>,
 }
 
@@ -169,11 +171,11 @@ pub fn decode_bins(
     }
 }
 
-/// Decodes the scores of a photo's input to a map over the padded input; with those of the mirrored input, to the mean of
-/// both ([`DepthMap::mean_with_mirrored`]).
+/// Decodes the scores of a photo's input to a map over the padded input; with those of the mirrored input, to the mean
+/// of both ([`DepthMap::mean_with_mirrored`]).
 ///
-/// Patches that are partly padding come out too near or too far, and would show as stripes along the photo's edges; where
-/// the padding is cropped, they take the scores of their inner neighbours.
+/// Patches that are partly padding come out too near or too far, and would show as stripes along the photo's edges;
+/// where the padding is cropped, they take the scores of their inner neighbours.
 pub fn decode_photo(
     scores: &Scores,
     mirrored: Option<&Scores>,
@@ -192,8 +194,8 @@ pub fn decode_photo(
     }
 }
 
-/// Replaces the scores of patches at padded edges by those of their inner neighbours. Where an axis is padded, both of its
-/// ends are replaced, so that a mirrored input is treated alike.
+/// Replaces the scores of patches at padded edges by those of their inner neighbours. Where an axis is padded, both of
+/// its ends are replaced, so that a mirrored input is treated alike.
 fn replace_padded_scores(scores: &Scores, geometry: &Geometry) -> Scores {
     let mut scores = scores.clone();
     let (rows, cols, k) = (scores.grid.rows, scores.grid.cols, scores.k);
@@ -315,8 +317,8 @@ impl DepthMap {
         }
     }
 
-    /// The equal mixture of this map and of that of the mirrored photo, which is mirrored back: the mean of the depths, and
-    /// the standard deviation of the mixture.
+    /// The equal mixture of this map and of that of the mirrored photo, which is mirrored back: the mean of the depths,
+    /// and the standard deviation of the mixture.
     pub fn mean_with_mirrored(mut self, mirrored: &DepthMap) -> DepthMap {
         let width = self.width;
         for y in 0..self.height {

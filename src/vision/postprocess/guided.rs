@@ -1,9 +1,9 @@
-//! The guided filter in colour (He, Sun and Tang, 2013), which adds detail of a photo to a coarse map: within a window the
-//! map is modelled as linear in the photo's colour. In its fast form (He and Sun, 2015) the coefficients are fitted on a
-//! reduced grid of cells and applied to the photo at its full resolution.
+//! The guided filter in colour (He, Sun and Tang, 2013), which adds detail of a photo to a coarse map: within a window
+//! the map is modelled as linear in the photo's colour. In its fast form (He and Sun, 2015) the coefficients are fitted
+//! on a reduced grid of cells and applied to the photo at its full resolution.
 //!
-//! The filter also smooths whatever the photo does not explain, which thin objects do not survive. So what it would smooth
-//! away is added back: a map with detail is `map + filtered - smoothed`.
+//! The filter also smooths whatever the photo does not explain, which thin objects do not survive. So what it would
+//! smooth away is added back: a map with detail is `map + filtered - smoothed`.
 
 use image::RgbImage;
 use rayon::prelude::*;
@@ -38,7 +38,8 @@ pub struct Guide {
     pub(super) colors: [Vec<f32>; 3],
     /// Means of the colours over the window around each cell.
     means: [Vec<f32>; 3],
-    /// The inverse of the covariance matrix of colours in each window, with epsilon on its diagonal: rr, rg, rb, gg, gb, bb.
+    /// The inverse of the covariance matrix of colours in each window, with epsilon on its diagonal: rr, rg, rb, gg,
+    /// gb, bb.
     inverse: Vec<[f32; 6]>,
 }
 
@@ -86,8 +87,8 @@ impl Guide {
         })
     }
 
-    /// The coefficients at each cell by which `map` `[height, width]` gets the photo's detail: the mean over all windows that
-    /// hold the cell, plus what smoothing took from the map.
+    /// The coefficients at each cell by which `map` `[height, width]` gets the photo's detail: the mean over all
+    /// windows that hold the cell, plus what smoothing took from the map.
     pub fn coefficients(&self, map: &[f32]) -> Vec<LinearCoefficients> {
         let mean = |plane: &[f32]| box_mean(plane, self.width, self.radius);
         let smoothed = mean(&mean(map));
@@ -98,8 +99,8 @@ impl Guide {
         linear
     }
 
-    /// The coefficients at each cell of the filtered `map` `[height, width]`: [`Guide::coefficients`] without what the photo
-    /// does not explain, such as the steps from patch to patch.
+    /// The coefficients at each cell of the filtered `map` `[height, width]`: [`Guide::coefficients`] without what the
+    /// photo does not explain, such as the steps from patch to patch.
     pub fn filter(&self, map: &[f32]) -> Vec<LinearCoefficients> {
         let mean = |plane: &[f32]| box_mean(plane, self.width, self.radius);
         let map_mean = mean(map);

@@ -28,8 +28,8 @@ impl ScaleShift {
         }
     }
 
-    /// Fits scale and shift to `pairs` of (value, 1 / metres) by least squares of the inverse depth. The scale is 0 where all
-    /// values are equal; none without a pair.
+    /// Fits scale and shift to `pairs` of (value, 1 / metres) by least squares of the inverse depth. The scale is 0
+    /// where all values are equal; none without a pair.
     pub fn fit(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> Option<Self> {
         let n = pairs.clone().count() as f64;
         if n == 0.0 {
@@ -71,7 +71,8 @@ impl MetricConversion {
         }
     }
 
-    /// The largest depth that comes out, in metres, which stands for everything farther; none if there is no such limit.
+    /// The largest depth that comes out, in metres, which stands for everything farther; none if there is no such
+    /// limit.
     pub fn max_metres(self) -> Option<f32> {
         match self {
             MetricConversion::Inverse(_) => Some(MAX_METRES),

@@ -1,5 +1,6 @@
-//! Maps of one f32 a pixel whose rows are computed on demand, in bands: the full-size map of a large photo need not be in
-//! memory as a whole. [`BilinearRows`] and [`BicubicRows`] upsample a coarser map, [`InMemoryRows`] wraps a whole one.
+//! Maps of one f32 a pixel whose rows are computed on demand, in bands: the full-size map of a large photo need not be
+//! in memory as a whole. [`BilinearRows`] and [`BicubicRows`] upsample a coarser map, [`InMemoryRows`] wraps a whole
+//! one.
 
 use rayon::prelude::*;
 

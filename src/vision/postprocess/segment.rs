@@ -1,5 +1,6 @@
-//! Class scores to labels: the [`Scores`] over the patch grid are upsampled bilinearly to every pixel of the photo, and the
-//! best class there is the label, with its softmax probability ([`LabelMap`]). Labels themselves are never upsampled.
+//! Class scores to labels: the [`Scores`] over the patch grid are upsampled bilinearly to every pixel of the photo, and
+//! the best class there is the label, with its softmax probability ([`LabelMap`]). Labels themselves are never
+//! upsampled.
 
 use rayon::prelude::*;
 
@@ -110,8 +111,8 @@ pub(super) struct ClassCandidate {
 /// Classes whose scores are this far below the best are ignored: `e^-12` is six millionths.
 const MAX_SCORE_GAP: f32 = 12.0;
 
-/// Fills `candidates` with the allowed classes, by index, whose scores may come within `reach` of the best anywhere between
-/// two samples with the scores `left` and `right`.
+/// Fills `candidates` with the allowed classes, by index, whose scores may come within `reach` of the best anywhere
+/// between two samples with the scores `left` and `right`.
 pub(super) fn candidates_between(
     left: &[f32],
     right: &[f32],

@@ -1,8 +1,9 @@
-//! Merging of small regions of a label map into their neighbours: a region of fewer pixels than two patches cover gets a
-//! class of the regions that it touches.
+//! Merging of small regions of a label map into their neighbours: a region of fewer pixels than two patches cover gets
+//! a class of the regions that it touches.
 //!
-//! The backbone describes whole patches. A smaller region is more often noise along a border, or between classes of about
-//! equal probability, than an object of its own, and many of them make a map hard to read. Regions here are 4-connected.
+//! The backbone describes whole patches. A smaller region is more often noise along a border, or between classes of
+//! about equal probability, than an object of its own, and many of them make a map hard to read. Regions here are
+//! 4-connected.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;
@@ -16,8 +17,8 @@ use crate::vision::postprocess::LabelMap;
 use crate::vision::postprocess::segment::fast_exp;
 use crate::vision::postprocess::union_find::DisjointSets;
 
-/// Least area of a region, in patches. On photos of streets, rooms, animals and landscapes, two remove most of the noise
-/// without a loss of accuracy; four lose poles.
+/// Least area of a region, in patches. On photos of streets, rooms, animals and landscapes, two remove most of the
+/// noise without a loss of accuracy; four lose poles.
 const MIN_PATCHES: f64 = 2.0;
 
 /// The least area of a region in pixels of the photo: that of two patches.
@@ -39,9 +40,9 @@ struct LabelRun {
     region: u32,
 }
 
-/// Merges the regions of `map` (pixels of one class that touch by a side) of fewer than `least` pixels, the smallest first,
-/// into a neighbouring class: the one with the best `scores` over the region's pixels. The confidence there becomes the
-/// softmax probability of that class among all but the region's former one.
+/// Merges the regions of `map` (pixels of one class that touch by a side) of fewer than `least` pixels, the smallest
+/// first, into a neighbouring class: the one with the best `scores` over the region's pixels. The confidence there
+/// becomes the softmax probability of that class among all but the region's former one.
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory) if the tables do not fit.
@@ -71,8 +72,8 @@ pub fn merge_small_regions(
     Ok(())
 }
 
-/// The scores at the middle of `run`, as a function of the class. One sample is enough: patches are far wider than the runs
-/// of small regions.
+/// The scores at the middle of `run`, as a function of the class. One sample is enough: patches are far wider than the
+/// runs of small regions.
 fn scores_at_middle<'a>(
     scores: &'a Scores,
     (x_taps, y_taps): (&[LinearTaps], &[LinearTaps]),
@@ -227,7 +228,8 @@ impl RegionGraph {
         at
     }
 
-    /// Merges regions below `least` pixels, the smallest first; `choose` picks the new class of a region's runs from several.
+    /// Merges regions below `least` pixels, the smallest first; `choose` picks the new class of a region's runs from
+    /// several.
     fn merge_below(&mut self, least: u64, choose: impl Fn(&[LabelRun], &[u16]) -> u16) {
         let mut queue: BTreeSet<(u64, u32)> = (0..)
             .zip(&self.nodes)
@@ -297,8 +299,8 @@ impl RegionGraph {
         }
     }
 
-    /// Writes the new class of every merged region into `map`, with the confidence that `sure` gives for a run, its former
-    /// and its new class.
+    /// Writes the new class of every merged region into `map`, with the confidence that `sure` gives for a run, its
+    /// former and its new class.
     fn write_labels(&mut self, map: &mut LabelMap, sure: impl Fn(LabelRun, u16, u16) -> f32) {
         for index in 0..self.runs.len() {
             let run = self.runs[index];

@@ -1,6 +1,6 @@
-//! The scores of overlapping windows of several views of a photo become one [`LabelMap`], as in mmsegmentation: a window's
-//! scores are upsampled to its pixels, summed, divided by the number of windows there and resized to the photo; their
-//! softmax is averaged over all views.
+//! The scores of overlapping windows of several views of a photo become one [`LabelMap`], as in mmsegmentation: a
+//! window's scores are upsampled to its pixels, summed, divided by the number of windows there and resized to the
+//! photo; their softmax is averaged over all views.
 //!
 //! It is computed a row of the photo at a time, so that nothing of the size of a view times its classes is in memory.
 

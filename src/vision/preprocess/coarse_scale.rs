@@ -1,7 +1,7 @@
 //! The input of the coarse scale: the prepared input of a photo, made smaller.
 //!
-//! The normalised planes are resized, padding and all, by antialiased bicubic interpolation (A = -0.5), so that the patch
-//! grid of the coarse input covers that of the fine one.
+//! The normalised planes are resized, padding and all, by antialiased bicubic interpolation (A = -0.5), so that the
+//! patch grid of the coarse input covers that of the fine one.
 
 use bytemuck::cast_slice;
 use fast_image_resize as fir;

@@ -1,9 +1,10 @@
-//! A photo becomes the input of a backbone: resized, normalised with ImageNet's mean and standard deviation, and padded to
-//! whole patches ([`Preprocessor::prepare`]: 8-bit RGB to `[3, height, width]` of f32).
+//! A photo becomes the input of a backbone: resized, normalised with ImageNet's mean and standard deviation, and padded
+//! to whole patches ([`Preprocessor::prepare`]: 8-bit RGB to `[3, height, width]` of f32).
 //!
-//! [`Geometry`] describes how the photo lies in that input: its sizes in pixels before and after resizing and padding, and
-//! how a map over the patch grid is brought back to the photo's pixels. The bits follow the references: torchvision and
-//! Pillow for bicubic resizing, `cv2.resize` for bilinear, and `CenterPadding` of DINOv2's depth and segmentation code.
+//! [`Geometry`] describes how the photo lies in that input: its sizes in pixels before and after resizing and padding,
+//! and how a map over the patch grid is brought back to the photo's pixels. The bits follow the references: torchvision
+//! and Pillow for bicubic resizing, `cv2.resize` for bilinear, and `CenterPadding` of DINOv2's depth and segmentation
+//! code.
 
 pub mod coarse_scale;
 pub mod pillow;
@@ -120,9 +121,9 @@ impl Preprocessor {
 }
 
 impl PreparedImage {
-    /// The input of the mirrored photo (left and right exchanged). Where padding is cropped on the way back it is mirrored
-    /// too, so that every patch has its counterpart; where it is squeezed, the photo is mirrored before padding, as in the
-    /// published scripts.
+    /// The input of the mirrored photo (left and right exchanged). Where padding is cropped on the way back it is
+    /// mirrored too, so that every patch has its counterpart; where it is squeezed, the photo is mirrored before
+    /// padding, as in the published scripts.
     pub fn mirrored(&self) -> Self {
         let width = self.geometry.padded.0 as usize;
         let mirrored = match self.geometry.unpad {

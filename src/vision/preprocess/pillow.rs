@@ -1,9 +1,9 @@
-//! Bicubic resizing, bit for bit as Pillow's `Image.resize`, for classifiers whose published figures depend on it and for
-//! Depth Anything. It takes about four times as long as the bicubic kernel of
+//! Bicubic resizing, bit for bit as Pillow's `Image.resize`, for classifiers whose published figures depend on it and
+//! for Depth Anything. It takes about four times as long as the bicubic kernel of
 //! [`resize_rgb`](crate::vision::preprocess::resize::resize_rgb), which is within one level of it.
 //!
-//! The kernel has A = -0.5 and is widened when shrinking. It is applied along rows first, then down columns, each rounded
-//! to 8 bits from fixed-point weights of 22 fractional bits.
+//! The kernel has A = -0.5 and is widened when shrinking. It is applied along rows first, then down columns, each
+//! rounded to 8 bits from fixed-point weights of 22 fractional bits.
 
 use image::RgbImage;
 use rayon::prelude::*;

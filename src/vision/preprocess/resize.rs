@@ -14,14 +14,15 @@ use crate::vision::preprocess::pillow;
 pub enum Resample {
     /// Bicubic, A = -0.5, antialiased when shrinking; within one level of Pillow.
     Bicubic,
-    /// The same, bit for bit as Pillow computes it, which is slower: heads of Depth Anything agree with transformers by it.
+    /// The same, bit for bit as Pillow computes it, which is slower: heads of Depth Anything agree with transformers by
+    /// it.
     Pillow,
     /// Bilinear, never antialiased, bit for bit as `cv2.resize` computes it.
     Bilinear,
 }
 
-/// Bytes of memory that resizing an image from `from` to `to`, both (width, height), takes beside the two images: tables of
-/// weights, and the image between the two passes.
+/// Bytes of memory that resizing an image from `from` to `to`, both (width, height), takes beside the two images:
+/// tables of weights, and the image between the two passes.
 pub fn scratch_bytes(from: (u32, u32), to: (u32, u32)) -> u64 {
     let area = |width: u32, height: u32| u64::from(width) * u64::from(height);
     let tables = 44 * (u64::from(from.0) + u64::from(from.1) + u64::from(to.0) + u64::from(to.1));
@@ -76,8 +77,9 @@ struct FixedPointTaps {
     weights: (i32, i32),
 }
 
-/// The taps of `samples` samples along an axis of `cells` cells. Beyond the outermost centres both cells are the outermost
-/// one; there cv2 keeps the two weights of rows, but gives one cell of columns all the weight, which rounds differently.
+/// The taps of `samples` samples along an axis of `cells` cells. Beyond the outermost centres both cells are the
+/// outermost one; there cv2 keeps the two weights of rows, but gives one cell of columns all the weight, which rounds
+/// differently.
 fn fixed_point_taps(cells: u32, samples: u32, rows: bool) -> Vec<FixedPointTaps> {
     // cv2 divides twice in f64 before it rounds to f32.
     let scale = 1.0 / (f64::from(samples) / f64::from(cells));
@@ -136,9 +138,9 @@ fn bilinear(photo: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
     })
 }
 
-/// Resizes to `size` as torchvision's `Resize` does (the long side is truncated to whole pixels; bicubic bit for bit), and
-/// cuts a square of `side` pixels out of the middle as its `CenterCrop` does. An image smaller than that is centred on
-/// black.
+/// Resizes to `size` as torchvision's `Resize` does (the long side is truncated to whole pixels; bicubic bit for bit),
+/// and cuts a square of `side` pixels out of the middle as its `CenterCrop` does. An image smaller than that is centred
+/// on black.
 ///
 /// # Errors
 /// As [`resize_rgb`].

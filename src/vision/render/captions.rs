@@ -1,5 +1,5 @@
-//! The text that stands for each class in a picture: its name where the fonts can draw it, else "class" and its id. A picture
-//! never shows an empty label, or boxes in place of letters.
+//! The text that stands for each class in a picture: its name where the fonts can draw it, else "class" and its id. A
+//! picture never shows an empty label, or boxes in place of letters.
 
 use std::borrow::Cow;
 
@@ -23,8 +23,8 @@ pub struct Captions {
 }
 
 impl Captions {
-    /// The captions of classes with `names`, in the order of their ids. A name that `fonts` cannot draw, or in which nothing is
-    /// visible, is replaced by the id.
+    /// The captions of classes with `names`, in the order of their ids. A name that `fonts` cannot draw, or in which
+    /// nothing is visible, is replaced by the id.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>, fonts: Fonts) -> Self {
         let drawn = |name: &str| clean_name(name).filter(|name| fonts.missing(name).is_empty());
         Self {
@@ -72,7 +72,8 @@ impl Captions {
     }
 }
 
-/// A name as one line of composed characters (NFC), without characters that only control layout; none if nothing is visible.
+/// A name as one line of composed characters (NFC), without characters that only control layout; none if nothing is
+/// visible.
 pub fn clean_name(name: &str) -> Option<String> {
     let spaced = |c: char| match c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
         true => ' ',

@@ -1,8 +1,8 @@
 //! Colour maps: a number of 0..1 to an RGB colour, by a table of 1024 steps.
 //!
-//! To add one, add a row to `MAPS` (name and ramp; a ramp is a gradient of the crate `colorous`, forward or reversed, or a new
-//! arm of `Ramp` that `Colormap::new` samples), and its two end colours to the test below. Options, messages and recipe files
-//! take the names from `MAPS`.
+//! To add one, add a row to `MAPS` (name and ramp; a ramp is a gradient of the crate `colorous`, forward or reversed,
+//! or a new arm of `Ramp` that `Colormap::new` samples), and its two end colours to the test below. Options, messages
+//! and recipe files take the names from `MAPS`.
 
 use colorous::Gradient;
 use image::Rgb;
@@ -21,8 +21,8 @@ enum Ramp {
     Gray,
 }
 
-/// All maps, by the names of matplotlib. The first is the default: perceptually uniform, with neither end so dark or so light
-/// that shapes are lost in it.
+/// All maps, by the names of matplotlib. The first is the default: perceptually uniform, with neither end so dark or so
+/// light that shapes are lost in it.
 const MAPS: [(&str, Ramp); 8] = [
     ("plasma", Ramp::Forward(colorous::PLASMA)),
     ("turbo", Ramp::Forward(colorous::TURBO)),

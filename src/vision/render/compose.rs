@@ -6,8 +6,8 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::system::memory::try_vec;
 
-/// Pictures on a canvas of `size` (width, height) and `color`, each with its upper left corner at (left, top), later ones
-/// over earlier ones; what reaches beyond the canvas is cut off. Rows are written in parallel.
+/// Pictures on a canvas of `size` (width, height) and `color`, each with its upper left corner at (left, top), later
+/// ones over earlier ones; what reaches beyond the canvas is cut off. Rows are written in parallel.
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory) if the canvas does not fit.

@@ -1,4 +1,6 @@
 //! A confusion matrix as a picture: one coloured cell for each pair of classes, with the names of the rows.
+//!
+//! Shares of 0..1 take the colours of the default colour map.
 
 use image::{Rgb, RgbImage};
 
@@ -14,8 +16,8 @@ const GAP: u32 = 8;
 /// Colour of the labels.
 const INK: Rgb<u8> = Rgb([30, 30, 30]);
 
-/// Draws `shares` `[n, n]` of 0..1: a row for each of the `n` classes of `captions`, and columns in the same order, with the
-/// ids of the classes above them.
+/// Draws `shares` `[n, n]` of 0..1: a row for each of the `n` classes of `captions`, and columns in the same order,
+/// with the ids of the classes above them.
 pub fn draw_confusion_matrix(captions: &Captions, shares: &[f32]) -> RgbImage {
     let (n, fonts) = (captions.len() as u32, &captions.fonts);
     let cell = (900 / n.max(1)).clamp(18, 44);

@@ -1,5 +1,5 @@
-//! The photo cut out along its labels: pixels that are not kept are transparent black, so that nothing of them is left in the
-//! file.
+//! The photo cut out along its labels: pixels that are not kept are transparent black, so that nothing of them is left
+//! in the file.
 
 use image::{GrayImage, RgbImage, Rgba, RgbaImage};
 
@@ -22,8 +22,8 @@ pub fn kept_bounds(map: &LabelMap, kept: &[bool]) -> Option<PixelBox> {
     .reduce(PixelBox::union)
 }
 
-/// The part of the photo within `bounds`, as RGBA: pixels whose class is in `kept` (one flag a class) keep the photo's own
-/// opacity, all others are transparent black.
+/// The part of the photo within `bounds`, as RGBA: pixels whose class is in `kept` (one flag a class) keep the photo's
+/// own opacity, all others are transparent black.
 ///
 /// `opacity` is the photo's alpha channel, of its size, with the background colour that it was blended over when it was
 /// decoded; without it the photo is opaque.

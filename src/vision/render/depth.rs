@@ -10,7 +10,8 @@ use crate::vision::postprocess::rows::{InMemoryRows, RowSource};
 use crate::vision::render::colormap::Colormap;
 use crate::vision::render::compose;
 
-/// Percentiles at the ends of an automatic range, so that a patch of sky or one bad pixel does not use up all the colours.
+/// Percentiles at the ends of an automatic range, so that a patch of sky or one bad pixel does not use up all the
+/// colours.
 pub const RANGE_PERCENTILES: (f64, f64) = (2.0, 98.0);
 
 /// The values at the two ends of a colour map, in the map's unit.
@@ -23,7 +24,8 @@ pub struct ValueRange {
 }
 
 impl ValueRange {
-    /// From `low` to `high`; a range narrower than 1 % of `low`, or than 0.001, is widened to that, so that it can be drawn.
+    /// From `low` to `high`; a range narrower than 1 % of `low`, or than 0.001, is widened to that, so that it can be
+    /// drawn.
     pub fn new(low: f32, high: f32) -> Self {
         let least = (low.abs() * 0.01).max(1e-3);
         match high - low < least {
@@ -62,8 +64,8 @@ impl ValueRange {
         Self::new(percentile(&sorted, low), percentile(&sorted, high))
     }
 
-    /// From 0 to the 99th percentile of `values`, for shares of a whole: 0 keeps its meaning, and a few high values do not use
-    /// up all the colours.
+    /// From 0 to the 99th percentile of `values`, for shares of a whole: 0 keeps its meaning, and a few high values do
+    /// not use up all the colours.
     pub fn from_zero(values: &[f32]) -> Self {
         let [high] = percentiles(values, [99.0]);
         Self::new(0.0, high)
@@ -76,8 +78,8 @@ impl ValueRange {
     }
 }
 
-/// Paints the values of `rows` into `canvas`, with the upper left corner at (left, top): `range.low` gets the first colour of
-/// the colour map, `range.high` the last. With an `opacity` of 0..1 they are blended over what is there.
+/// Paints the values of `rows` into `canvas`, with the upper left corner at (left, top): `range.low` gets the first
+/// colour of the colour map, `range.high` the last. With an `opacity` of 0..1 they are blended over what is there.
 pub fn paint_rows(
     rows: &dyn RowSource,
     (range, colormap): (ValueRange, &Colormap),

@@ -1,5 +1,6 @@
-//! The fonts that draw text: the built-in one (Roboto Medium, see `font/`), faces that are preferred to it, and faces for the
-//! letters that it lacks. It parses bytes; [`system_fonts`](crate::vision::render::system_fonts) finds the files.
+//! The fonts that draw text: the built-in one (Roboto Medium, see `font/`), faces that are preferred to it, and faces
+//! for the letters that it lacks. It parses bytes; [`system_fonts`](crate::vision::render::system_fonts) finds the
+//! files.
 
 use std::sync::{Arc, LazyLock};
 
@@ -31,8 +32,8 @@ pub struct FontFace {
 }
 
 impl FontFace {
-    /// Parses the face at `index` of a TrueType, OpenType or collection file; none if it is broken or maps no letters to
-    /// outlines.
+    /// Parses the face at `index` of a TrueType, OpenType or collection file; none if it is broken or maps no letters
+    /// to outlines.
     pub fn parse(bytes: impl Into<Blob>, index: u32) -> Option<Self> {
         let font = Font::new(bytes.into(), index)?;
         let usable = font.units_per_em() > 0
@@ -59,7 +60,8 @@ impl FontFace {
     }
 }
 
-/// Faces in order of preference. The built-in one is always among them, so that Latin, Greek and Cyrillic text can be drawn.
+/// Faces in order of preference. The built-in one is always among them, so that Latin, Greek and Cyrillic text can be
+/// drawn.
 #[derive(Clone)]
 pub struct Fonts {
     pub(super) faces: Vec<FontFace>,
@@ -96,8 +98,8 @@ impl Fonts {
         self.faces.pop();
     }
 
-    /// Chooses the forms of Chinese characters by the script of `texts`: Japanese if there is kana among them, Korean if there
-    /// is hangul, else simplified Chinese. Returns the BCP 47 tag.
+    /// Chooses the forms of Chinese characters by the script of `texts`: Japanese if there is kana among them, Korean
+    /// if there is hangul, else simplified Chinese. Returns the BCP 47 tag.
     pub fn choose_han_language<'a>(
         &mut self,
         texts: impl IntoIterator<Item = &'a str>,

@@ -1,7 +1,7 @@
 //! A legend beside or below a picture: a line for each entry, with colour, name and share, in the order given.
 //!
-//! Its letters grow with the picture but never become too small to read; where the picture is smaller than its legend, the
-//! canvas grows. Entries that do not fit are summed up in the last line.
+//! Its letters grow with the picture but never become too small to read; where the picture is smaller than its legend,
+//! the canvas grows. Entries that do not fit are summed up in the last line.
 
 use image::{Rgb, RgbImage};
 use imageproc::drawing::{draw_filled_rect_mut, draw_hollow_rect_mut, draw_line_segment_mut};

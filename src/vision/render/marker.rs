@@ -7,8 +7,8 @@ const SHARE: f32 = 1.0 / 40.0;
 /// The least radius, in pixels.
 const SMALLEST: f32 = 5.0;
 
-/// Draws a white ring with black rims around the middle of the pixel `at` = (x, y); what lies outside of the picture is cut
-/// off.
+/// Draws a white ring with black rims around the middle of the pixel `at` = (x, y); what lies outside of the picture is
+/// cut off.
 pub fn draw_marker(picture: &mut RgbImage, at: (u32, u32)) {
     let (width, height) = picture.dimensions();
     let radius = (width.min(height) as f32 * SHARE).max(SMALLEST);

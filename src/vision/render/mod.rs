@@ -1,9 +1,9 @@
-//! Maps become RGB pictures: depth, label maps, principal components and patch maps as colours, with legends, scale bars,
-//! names and text in all scripts. It takes plain maps and returns [`image::RgbImage`]; it knows neither models nor output
-//! files (of files, only [`system_fonts`] reads fonts).
+//! Maps become RGB pictures: depth, label maps, principal components and patch maps as colours, with legends, scale
+//! bars, names and text in all scripts. It takes plain maps and returns [`image::RgbImage`]; it knows neither models
+//! nor output files (of files, only [`system_fonts`] reads fonts).
 //!
-//! [`colormap`] holds the table of colour maps, [`depth`] applies one to a map of numbers, [`segment`] draws label maps, and
-//! [`text`] writes words.
+//! [`colormap`] holds the table of colour maps, [`depth`] applies one to a map of numbers, [`segment`] draws label
+//! maps, and [`text`] writes words.
 
 pub mod captions;
 pub mod colormap;

@@ -1,5 +1,6 @@
-//! Placement of class names on the regions of a label map: one place for each connected region (4-connected) that is large
-//! enough, as far from the region's border as its name allows. Input is a [`LabelMap`] and the sizes of the names in pixels.
+//! Placement of class names on the regions of a label map: one place for each connected region (4-connected) that is
+//! large enough, as far from the region's border as its name allows. Input is a [`LabelMap`] and the sizes of the names
+//! in pixels.
 //!
 //! A reduced copy of the map is searched, with a summed-area table for each region.
 
@@ -238,8 +239,8 @@ impl SummedAreaTable {
         at(right, bottom) + at(left, top) - at(left, bottom) - at(right, top)
     }
 
-    /// The window of (width, height) cells, at least `margins` from the edges of the map, that holds the most of the region,
-    /// and on ties the one nearest to its centre; none if the region covers less than the share `least` of it.
+    /// The window of (width, height) cells, at least `margins` from the edges of the map, that holds the most of the
+    /// region, and on ties the one nearest to its centre; none if the region covers less than the share `least` of it.
     fn best_window(
         &self,
         map: &ReducedLabelMap,

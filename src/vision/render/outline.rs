@@ -1,12 +1,14 @@
 //! Lines along the borders between the classes of a label map, drawn into its picture.
+//!
+//! Each side of a border is drawn in a colour of its own; the photo's edges are no borders.
 
 use image::RgbImage;
 use rayon::prelude::*;
 
 use crate::vision::postprocess::{LabelMap, NO_CLASS};
 
-/// Draws a line of `2 * reach` pixels along all borders, `reach` on each side, in the colour that `color_of` gives for the
-/// class on that side. Pixels of [`NO_CLASS`] keep their colour.
+/// Draws a line of `2 * reach` pixels along all borders, `reach` on each side, in the colour that `color_of` gives for
+/// the class on that side. Pixels of [`NO_CLASS`] keep their colour.
 pub fn draw_outlines(
     picture: &mut RgbImage,
     map: &LabelMap,

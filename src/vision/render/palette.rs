@@ -1,7 +1,7 @@
 //! Distinct colours for classes that have none of their own, such as clusters.
 //!
-//! The first ten are those of Tableau; each further one is the colour of a coarse grid that is farthest from all before it
-//! in Oklab (the greedy method of Glasbey et al., 2007), where distances follow perception.
+//! The first ten are those of Tableau; each further one is the colour of a coarse grid that is farthest from all before
+//! it in Oklab (the greedy method of Glasbey et al., 2007), where distances follow perception.
 
 /// `count` distinct sRGB colours, the same in every run; beyond about thirty they become hard to tell apart.
 pub fn distinct_colors(count: usize) -> Vec<[u8; 3]> {

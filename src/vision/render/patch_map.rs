@@ -1,4 +1,6 @@
 //! One number a patch (similarity, attention) as colours at the photo's size.
+//!
+//! A map `[rows * cols]` is upsampled ([`upscale_rows`]) and coloured by a value range and a colour map.
 
 use image::RgbImage;
 

@@ -1,4 +1,5 @@
-//! Projected patches as a picture at the photo's size: three principal components as red, green and blue, or one as grey.
+//! Projected patches as a picture at the photo's size: three principal components as red, green and blue, or one as
+//! grey.
 
 use image::RgbImage;
 
@@ -10,8 +11,9 @@ use crate::vision::render::upscale::{Upscale, upscale_rows};
 
 /// Draws `projected` (`k` = `ranges.len()` scores a patch) at the photo's size; background patches are black.
 ///
-/// `ranges` are the scores of each component that become black and full colour. The first three components are drawn, or the
-/// first alone as grey where there are fewer than three. With the photo as `guide`, they are refined to its edges.
+/// `ranges` are the scores of each component that become black and full colour. The first three components are drawn,
+/// or the first alone as grey where there are fewer than three. With the photo as `guide`, they are refined to its
+/// edges.
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory) if the picture does not fit; if the photo cannot be resized.

@@ -1,8 +1,8 @@
-//! A scale bar at the right of a picture: the colours of its colour map with the values that they stand for, labelled at round
-//! numbers.
+//! A scale bar at the right of a picture: the colours of its colour map with the values that they stand for, labelled
+//! at round numbers.
 //!
-//! The bar is added to the picture, never drawn over it. Its text grows with the picture, and is at least [`SMALLEST_LINE`]
-//! pixels high.
+//! The bar is added to the picture, never drawn over it. Its text grows with the picture, and is at least
+//! [`SMALLEST_LINE`] pixels high.
 
 use image::{Rgb, RgbImage};
 use imageproc::drawing::draw_filled_rect_mut;

@@ -1,6 +1,6 @@
-//! A label map as a picture: the classes' colours over the photo or alone, outlines, names on large regions, and a legend.
-//! Input is a photo, a [`LabelMap`] and the [`Class`]es with their colours; output an RGB picture of the photo's size, or
-//! larger with a legend or the photo beside it.
+//! A label map as a picture: the classes' colours over the photo or alone, outlines, names on large regions, and a
+//! legend. Input is a photo, a [`LabelMap`] and the [`Class`]es with their colours; output an RGB picture of the
+//! photo's size, or larger with a legend or the photo beside it.
 
 use image::{Rgb, RgbImage};
 use rayon::prelude::*;

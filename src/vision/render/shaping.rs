@@ -1,8 +1,8 @@
 //! Shaping of a line of text: from characters to outlines of glyphs with their positions, in ems.
 //!
-//! The line is split into runs of one direction (Unicode's bidirectional algorithm, UAX 9), script and face, which HarfBuzz's
-//! port `harfrust` shapes one by one, so that Arabic letters join, marks stand on their letters, and Hebrew runs from right
-//! to left.
+//! The line is split into runs of one direction (Unicode's bidirectional algorithm, UAX 9), script and face, which
+//! HarfBuzz's port `harfrust` shapes one by one, so that Arabic letters join, marks stand on their letters, and Hebrew
+//! runs from right to left.
 
 use std::ops::Range;
 use std::str::FromStr;

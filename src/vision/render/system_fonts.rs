@@ -30,8 +30,8 @@ const DISSIMILAR_WORDS: [&str; 6] = ["serif", "mono", "ming", "mincho", "song", 
 /// Most names that a warning lists.
 const MAX_LISTED: usize = 3;
 
-/// The captions of classes with `names`, drawn in the font of `file` where it has the letters. Names that no font can draw
-/// are replaced by the ids of their classes, with one warning.
+/// The captions of classes with `names`, drawn in the font of `file` where it has the letters. Names that no font can
+/// draw are replaced by the ids of their classes, with one warning.
 ///
 /// # Errors
 /// [`Error::File`] if `file` cannot be read or is no font, or if `$DINO_FONTS` is no folder.

@@ -1,7 +1,7 @@
 //! Text on pictures: measuring and drawing a line in any script.
 //!
-//! Sizes are line heights in pixels. Text is placed by its line box, whose height is that of the built-in font for every
-//! text, so that texts of one size line up, whatever their script.
+//! Sizes are line heights in pixels. Text is placed by its line box, whose height is that of the built-in font for
+//! every text, so that texts of one size line up, whatever their script.
 
 use ab_glyph::PxScale;
 use image::{GrayImage, ImageBuffer, Luma, Pixel, Rgb, RgbImage};

@@ -1,5 +1,5 @@
-//! Layout of a shaped line of text in pixels, and the coverage of its glyphs. All faces share the baseline and the line box of
-//! the built-in font.
+//! Layout of a shaped line of text in pixels, and the coverage of its glyphs. All faces share the baseline and the line
+//! box of the built-in font.
 
 use std::ops::Range;
 

@@ -1,4 +1,6 @@
 //! Training curves as a picture: one panel for each figure, epochs from left to right, with the best epoch marked.
+//!
+//! Input are values by epoch; output is a picture 900 pixels wide, with 260 rows for each figure.
 
 use image::{Rgb, RgbImage};
 use imageproc::drawing::{draw_filled_circle_mut, draw_line_segment_mut};

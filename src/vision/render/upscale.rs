@@ -1,5 +1,5 @@
-//! Upsampling of a map over the patch grid to every pixel of the photo, row by row, into the bytes of a picture: the upsampled
-//! map itself is never in memory.
+//! Upsampling of a map over the patch grid to every pixel of the photo, row by row, into the bytes of a picture: the
+//! upsampled map itself is never in memory.
 
 use rayon::prelude::*;
 
@@ -18,8 +18,8 @@ pub enum Upscale {
     Bilinear,
 }
 
-/// Samples `map` `[rows * cols, k]` at every pixel of the photo of `geometry`. `paint` gets the samples of a row of pixels,
-/// channel by channel (`[k, width]`), and the row's bytes (`[width, 3]`); the result is `[height, width, 3]`.
+/// Samples `map` `[rows * cols, k]` at every pixel of the photo of `geometry`. `paint` gets the samples of a row of
+/// pixels, channel by channel (`[k, width]`), and the row's bytes (`[width, 3]`); the result is `[height, width, 3]`.
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory) if the result does not fit.

@@ -1,6 +1,7 @@
 //! Ids of images and annotations that follow from the photos' paths and are distinct within a run.
 //!
-//! JSON readers keep whole numbers below 2^53 exactly: an annotation's id has 36 bits of its image and 17 of its number.
+//! JSON readers keep whole numbers below 2^53 exactly: an annotation's id has 36 bits of its image and 17 of its
+//! number.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
-//! Label maps in COCO's JSON, as pycocotools and datumaro read it: one annotation for each class or connected region, as
-//! run-length encoded mask or as polygons ([`trace_contours`]).
+//! Label maps in COCO's JSON, as pycocotools and datumaro read it: one annotation for each class or connected region,
+//! as run-length encoded mask or as polygons ([`trace_contours`]).
 //!
-//! A document is about one photo, or about all photos of a run ([`RunDocument`]). Image and annotation ids follow from the
-//! photo's path ([`ImageIds`]), so that a photo has the same ids in both, and lists of many documents can be joined. Category
-//! ids are the classes' indices plus one, since some readers take 0 for "none".
+//! A document is about one photo, or about all photos of a run ([`RunDocument`]). Image and annotation ids follow from
+//! the photo's path ([`ImageIds`]), so that a photo has the same ids in both, and lists of many documents can be
+//! joined. Category ids are the classes' indices plus one, since some readers take 0 for "none".
 
 mod ids;
 mod rle;

@@ -1,5 +1,5 @@
-//! Masks as COCO's run lengths: pixels are counted down the columns, column after column, and the counts are packed into a
-//! printable string, as in pycocotools' `maskApi.c`.
+//! Masks as COCO's run lengths: pixels are counted down the columns, column after column, and the counts are packed
+//! into a printable string, as in pycocotools' `maskApi.c`.
 
 use crate::vision::postprocess::contours::NO_LABEL;
 
@@ -45,8 +45,8 @@ pub(super) fn counts(runs: &[(usize, usize)], total: usize) -> Vec<i64> {
     counts
 }
 
-/// COCO's string: each count, from the fourth on as the difference to the one two before it, in groups of five bits, the
-/// lowest first; a sixth bit says that another group follows.
+/// COCO's string: each count, from the fourth on as the difference to the one two before it, in groups of five bits,
+/// the lowest first; a sixth bit says that another group follows.
 pub(super) fn encode_counts(counts: &[i64]) -> String {
     let mut text = String::with_capacity(2 * counts.len());
     for (i, &count) in counts.iter().enumerate() {

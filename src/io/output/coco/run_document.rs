@@ -1,4 +1,7 @@
 //! The COCO document of all photos of a run: annotations are spooled to a temporary file until the document is written.
+//!
+//! Photos come in the order of the run; [`RunDocument::write`] writes everything at its end, and [`file_names`] reads
+//! which photos an existing document holds.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};

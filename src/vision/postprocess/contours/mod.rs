@@ -1,12 +1,12 @@
-//! Contours of labelled pixels as exact polygons: they run along the edges of pixels, so that their area is the number of
-//! pixels within, and filling them gives the same pixels again.
+//! Contours of labelled pixels as exact polygons: they run along the edges of pixels, so that their area is the number
+//! of pixels within, and filling them gives the same pixels again.
 //!
 //! A polygon encloses pixels that touch by their sides. It cannot have holes, so each hole is joined to what encloses
 //! it by a cut of no width: the polygon goes along the cut, around the hole, and back, which leaves its area as it is
 //! and every pixel on its side under the even-odd and the non-zero rule.
 //!
-//! The edges between pixels of different labels form a planar map whose faces are the polygons: a face is traced with its
-//! pixels on the right by taking, at each corner of pixels, the edge most to the right.
+//! The edges between pixels of different labels form a planar map whose faces are the polygons: a face is traced with
+//! its pixels on the right by taking, at each corner of pixels, the edge most to the right.
 
 /// The label of pixels without a region, and of those outside of the map.
 pub const NO_LABEL: u32 = u32::MAX;

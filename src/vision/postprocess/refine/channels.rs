@@ -1,4 +1,6 @@
 //! Channels of numbers over the patch grid, such as principal components, refined to the edges of the photo.
+//!
+//! Input is a map `[rows * cols, k]`, output the bytes of an RGB picture, painted row by row from `k` samples a pixel.
 
 use image::RgbImage;
 use rayon::prelude::*;

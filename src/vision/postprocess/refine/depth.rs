@@ -22,8 +22,9 @@ pub const DEPTH_FILTER: GuidedFilterConfig = GuidedFilterConfig {
     epsilon: 1e-3,
 };
 
-/// Resamples a map over the padded input to the photo as [`DepthMap::to_photo`] does, with the depths refined to `photo`
-/// by [`DEPTH_FILTER`]. They stay within the depths that the map has nearby; deviations are resampled bilinearly.
+/// Resamples a map over the padded input to the photo as [`DepthMap::to_photo`] does, with the depths refined to
+/// `photo` by [`DEPTH_FILTER`]. They stay within the depths that the map has nearby; deviations are resampled
+/// bilinearly.
 ///
 /// # Errors
 /// If the photo cannot be resized; [`Error::Memory`](crate::Error::Memory) if the map does not fit.

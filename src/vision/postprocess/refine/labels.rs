@@ -30,7 +30,8 @@ const MIN_PROBABILITY: f32 = 0.02;
 
 /// Labels every pixel of `photo` as [`segment::label`](crate::vision::postprocess::segment::label) does, refined to its
 /// edges by [`LABEL_FILTER`]; then regions below
-/// [`min_region_pixels`](crate::vision::postprocess::small_regions::min_region_pixels) are merged into their neighbours.
+/// [`min_region_pixels`](crate::vision::postprocess::small_regions::min_region_pixels) are merged into their
+/// neighbours.
 ///
 /// # Errors
 /// If the photo cannot be resized; [`Error::Memory`](crate::Error::Memory) if the map does not fit.

@@ -1,4 +1,6 @@
 //! Linear coefficients at the cells, mixed between them and applied to the photo's colours, a row of pixels at a time.
+//!
+//! These are the inner loops of all three refinements.
 
 use std::ops::Range;
 
@@ -20,8 +22,8 @@ pub(super) struct PhotoColors {
 }
 
 impl PhotoColors {
-    /// Loads the row of pixels `rgb`, which lies at `y` of the cells: its own colours, or up to [`SOFT_PIXELS`] pixels a
-    /// cell those of the cells, mixed bilinearly.
+    /// Loads the row of pixels `rgb`, which lies at `y` of the cells: its own colours, or up to [`SOFT_PIXELS`] pixels
+    /// a cell those of the cells, mixed bilinearly.
     pub fn load(&mut self, guide: &Guide, x_taps: &[LinearTaps], y: &LinearTaps, rgb: &[u8]) {
         if x_taps.len() > SOFT_PIXELS * guide.width {
             for (channel, plane) in self.channels.iter_mut().enumerate() {

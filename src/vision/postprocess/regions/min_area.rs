@@ -1,4 +1,6 @@
 //! The value of `--min-region`: the area below which a region is not listed, in pixels or percent of the photo.
+//!
+//! It is parsed from and written as text such as `200` or `0.1%`, also in recipe files.
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;

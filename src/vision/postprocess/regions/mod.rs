@@ -1,5 +1,5 @@
-//! Connected regions of a label map: pixels of one class that touch by a side or a corner (8-connectivity, the default of
-//! OpenCV and scikit-image). A [`LabelMap`] gives [`Regions`]: a list by size, and the region of each pixel.
+//! Connected regions of a label map: pixels of one class that touch by a side or a corner (8-connectivity, the default
+//! of OpenCV and scikit-image). A [`LabelMap`] gives [`Regions`]: a list by size, and the region of each pixel.
 //!
 //! A region is not an instance: two dogs that touch are one region, and a dog behind a lamp post is two.
 
