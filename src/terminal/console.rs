@@ -16,14 +16,12 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::system::closed_stdout;
 use crate::system::files::FileStamp;
+use crate::system::files::stream::BROKEN_PIPE_EXIT_CODE;
 use crate::system::interrupt::{self, WaitGuard};
 use crate::terminal::printable::printable;
 pub use crate::terminal::progress::{PhotoProgress, Progress};
 use crate::terminal::progress::{ProgressUnit, REPORT_INTERVAL};
 use crate::terminal::warnings::Warnings;
-
-/// What a shell reports for a program whose reader went away: 128 + SIGPIPE.
-pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
 
 /// Why a picture is not printed.
 pub const BINARY_TO_TERMINAL: &str =

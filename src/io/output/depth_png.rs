@@ -1,5 +1,5 @@
-//! Depth as 16-bit PNG in steps of a part of the unit, as depth cameras and data sets store it: thousandths
-//! (millimetres for metres), 256ths (KITTI), 5000ths (TUM).
+//! Depth as 16-bit PNG in whole steps of a fraction of the unit, as depth cameras and data sets store it: 1/1000
+//! (millimetres for metres), 1/256 (KITTI), 1/5000 (TUM).
 
 use std::io::{self, Write};
 use std::num::NonZeroU32;
@@ -7,17 +7,17 @@ use std::num::NonZeroU32;
 use crate::io::output::png::{PngPixels, write_png};
 use crate::vision::postprocess::rows::RowSource;
 
-/// A map as whole steps of 16 bits.
+/// A map quantised to 16 bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuantisedDepth {
-    /// Rounded; values below 0 are 0, values above 65535 steps are 65535.
+    /// Steps of each pixel, `[height, width]`, rounded and clipped to 0..=65535.
     pub values: Vec<u16>,
-    /// How many values had to be clipped.
+    /// Number of values that were clipped.
     pub saturated: usize,
 }
 
 impl QuantisedDepth {
-    /// Rounds and clips the values of `rows`, with `scale` steps a unit.
+    /// Quantises the values of `rows`, with `scale` steps to the unit.
     pub fn quantise(rows: &dyn RowSource, scale: NonZeroU32) -> Self {
         let (width, height) = rows.size();
         let (mut saturated, mut values) = (0, Vec::with_capacity(width * height));
@@ -31,7 +31,7 @@ impl QuantisedDepth {
     }
 }
 
-/// Writes `map` `[height, width]` with `text` as keyword and value pairs.
+/// Writes `map` `[height, width]` as PNG, with `text` as pairs of keyword and value.
 ///
 /// # Errors
 /// If writing fails, or the map does not fill the size.

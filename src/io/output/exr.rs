@@ -1,14 +1,15 @@
-//! OpenEXR with the same floats as two channels: `Z` is what renderers and compositors call depth, and `Y` (brightness)
-//! is what viewers show and OpenCV reads, which takes a file with `Z` alone for zeros.
+//! OpenEXR with the same 32-bit floats in two channels: `Z` is the depth of renderers and compositors, and `Y`
+//! (luminance) is what viewers show and OpenCV reads, which takes a file with `Z` alone for zeros.
 
 use std::io::{self, Cursor, Write};
 
 use exr::prelude::*;
 
+use crate::io::output::map_size::check_size;
 use crate::system::files::signature::PROGRAM;
 
-/// Writes `values` `[height, width]`, losslessly compressed. `text` goes to the layer's attributes as keyword and
-/// value pairs.
+/// Writes `values` `[height, width]`, losslessly compressed. The pairs of keyword and value of `text` become attributes
+/// of the layer.
 ///
 /// # Errors
 /// If writing fails, or `values` does not fill the size.
@@ -18,7 +19,7 @@ pub fn write_exr(
     values: Vec<f32>,
     text: &[(&str, String)],
 ) -> io::Result<()> {
-    super::check_size((width, height), values.len())?;
+    check_size((width, height), values.len())?;
     let mut attributes = LayerAttributes::named("depth");
     attributes.software_name = Some(Text::from(PROGRAM));
     for (keyword, value) in text {
@@ -35,7 +36,7 @@ pub fn write_exr(
         Encoding::SMALL_LOSSLESS,
         AnyChannels::sort(SmallVec::from_iter(channels)),
     );
-    // The format's table of offsets comes before what it points to.
+    // The table of offsets comes before the chunks that it points to, so the file is built in memory.
     let mut file = Cursor::new(Vec::new());
     Image::from_layer(layer)
         .write()
@@ -49,8 +50,8 @@ pub fn write_exr(
     writer.write_all(&bytes)
 }
 
-/// Brings the header's attributes, which the encoder writes in an order of chance, into that of their names: the same map
-/// is the same bytes. Nothing else moves.
+/// Sorts the attributes of the header, which the encoder writes in random order, by their names, so that the same map
+/// gives the same bytes. Nothing else moves.
 fn sort_attributes(file: &mut [u8]) {
     // Magic number and version.
     const START: usize = 8;

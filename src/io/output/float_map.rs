@@ -1,4 +1,5 @@
-//! A map of one number a pixel, in any of the formats that keep the numbers.
+//! A map of one f32 a pixel in the formats that keep numbers: the enum [`FloatFormat`] dispatches to their encoders,
+//! and the keywords say in the file what the numbers are.
 
 use std::io::{self, Write};
 use std::num::NonZeroU32;
@@ -8,12 +9,12 @@ use crate::io::output::{
 };
 use crate::vision::postprocess::rows::RowSource;
 
-/// The formats.
+/// The formats of maps of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FloatFormat {
     /// NumPy array, float32.
     Npy,
-    /// 16-bit PNG with so many steps a unit.
+    /// 16-bit PNG with this many steps to the unit.
     Png16(NonZeroU32),
     /// Portable float map.
     Pfm,
@@ -23,17 +24,17 @@ pub enum FloatFormat {
     Tiff,
 }
 
-/// A map and what is known of it.
+/// A map and the text that describes it.
 #[derive(Clone, Copy)]
 pub struct FloatMap<'a> {
-    /// The numbers. NPY and PFM take them a few rows at a time, the other formats as a whole.
+    /// The map `[height, width]`. NPY and PFM take it a few rows at a time, the other formats as a whole.
     pub rows: &'a dyn RowSource,
-    /// Keyword and value pairs, for formats that have room for words.
+    /// Pairs of keyword and value, for formats that have room for text.
     pub text: &'a [(&'a str, String)],
 }
 
 impl FloatFormat {
-    /// The ending of such a file. PNG names its unit, or its width, for it lies beside a picture.
+    /// The extension of such a file. That of PNG names its step or its depth in bits, since it lies beside a picture.
     pub fn extension(self) -> &'static str {
         match self {
             FloatFormat::Npy => "npy",
@@ -45,7 +46,7 @@ impl FloatFormat {
         }
     }
 
-    /// Writes `map`; returns how many values the format could not hold and clipped.
+    /// Writes `map`, and returns the number of values that the format could not hold and clipped.
     ///
     /// # Errors
     /// If writing fails, the map is empty, or it does not fit into memory where a format wants it whole.
@@ -80,22 +81,22 @@ impl FloatFormat {
     }
 }
 
-/// Steps of the unit that have a name of their own: thousandths.
+/// Steps to the unit of thousandths, which have a name of their own: `m` before the unit.
 const MILLI: u32 = 1000;
 
-/// The keyword of a map's unit.
+/// The keyword of the unit of the map's numbers, such as `m`.
 pub const UNIT_KEY: &str = "dino:unit";
 
-/// The keyword of the steps a unit in a map of whole numbers.
+/// The keyword of the number of steps to the unit, in a map of whole numbers.
 pub const DEPTH_SCALE_KEY: &str = "dino:depth-scale";
 
-/// The keyword of what a map holds.
+/// The keyword of the quantity that a map holds.
 pub const CONTENT_KEY: &str = "dino:content";
 
-/// What a map of depth says that it holds.
+/// The value of [`CONTENT_KEY`] in a map of depth.
 pub const DEPTH_CONTENT: &str = "depth along the viewing axis";
 
-/// What a map of relative inverse depth says that it holds.
+/// The value of [`CONTENT_KEY`] in a map of relative inverse depth.
 pub const INVERSE_CONTENT: &str =
     "inverse depth along the viewing axis up to an unknown scale and shift; larger is nearer";
 

@@ -1,4 +1,4 @@
-//! A cloud of coloured points as binary glTF 2.0 (GLB), which browsers, Blender and viewers of every system show.
+//! A cloud of coloured points as binary glTF 2.0 (GLB), which browsers, Blender and the viewers of all systems show.
 //!
 //! glTF fixes the axes (y up, a camera looks along -z), the unit (metres) and the colours (linear light, not sRGB);
 //! <https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html>. Points have no normals, so they are drawn unlit.
@@ -7,14 +7,16 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use crate::io::output::map_size::check_size;
+use crate::io::output::points::write_points;
 use crate::system::files::signature::PROGRAM;
 use crate::vision::postprocess::cloud::{Axes, PointCloud};
 
-/// Bytes of a point: its place and its colour, three floats each. Of the types that glTF allows for colours, floats are
-/// the one that every reader tried takes; eight bits of linear light would show bands in the dark.
+/// Bytes of a point: position and colour, three f32 each. Of the types that glTF allows for colours, floats are the one
+/// that all readers tried accept, and eight bits of linear light would show bands in dark areas.
 const STRIDE: usize = 24;
 
-/// `comments` go to the file's `asset.extras`.
+/// Writes `cloud`, whose axes must be [`Axes::OpenGl`], with `comments` in the file's `asset.extras`.
 ///
 /// # Errors
 /// If writing fails, the cloud is empty or has other axes than glTF, or it needs more than the 4 GiB of a GLB.
@@ -23,7 +25,7 @@ pub fn write_glb(
     cloud: &PointCloud<'_>,
     comments: &[String],
 ) -> io::Result<()> {
-    super::check_size(cloud.size(), cloud.counts.pixels)?;
+    check_size(cloud.size(), cloud.counts.pixels)?;
     let count = cloud.counts.points();
     if cloud.axes() != Axes::OpenGl || count == 0 {
         return Err(io::Error::other("a GLB has y up and one point at least"));
@@ -77,14 +79,14 @@ pub fn write_glb(
     writer.write_all(&length(buffer)?.to_le_bytes())?;
     writer.write_all(b"BIN\0")?;
     let linear: Vec<f32> = (0..=255).map(srgb_to_linear).collect();
-    super::write_points(writer, cloud.points(), |bytes, point, color| {
+    write_points(writer, cloud.points(), |bytes, point, color| {
         let light = color.map(|level| linear[usize::from(level)]);
         let values = point.into_iter().chain(light);
         bytes.extend(values.flat_map(f32::to_le_bytes));
     })
 }
 
-/// The light of an sRGB level, from 0 to 1 (IEC 61966-2-1).
+/// The linear light, 0..1, of an sRGB level (IEC 61966-2-1).
 fn srgb_to_linear(level: u8) -> f32 {
     let value = f64::from(level) / 255.0;
     let light = match value <= 0.04045 {

@@ -1,4 +1,5 @@
-//! JSON lines about photos: one a photo and task, in the order of the inputs, also of those that were skipped or failed.
+//! JSON lines about photos: one for each photo and task, in the order of the inputs, also for photos that were skipped
+//! or failed.
 //!
 //! | key | in all lines |
 //! |---|---|
@@ -17,35 +18,35 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::io::inputs::{InputFailure, Source};
+use crate::io::output::job::{Destination, OutputJob, PICTURE_EXTENSION};
 use crate::io::output::path_json::{put_path, put_source};
-use crate::io::output::plan::{Destination, OutputJob, PICTURE_EXTENSION};
 use crate::terminal::console::Console;
 
-/// Version of the lines.
+/// Version of the lines' keys.
 const SCHEMA: u32 = 1;
 
-/// How a photo ended.
+/// The outcome of a photo, the key `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineStatus {
-    /// What was asked for was made.
+    /// Its outputs were made.
     Done,
-    /// It was there.
+    /// Its outputs exist already.
     Skipped,
-    /// It could not be made.
+    /// It could not be processed.
     Failed,
 }
 
-/// What lines are about.
+/// The task that lines are about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineSubject {
-    /// The task.
+    /// The name of the task, the key `task`.
     pub task: &'static str,
-    /// What tells it apart from others of its kind.
+    /// The key `label`, which tells several tasks of one kind apart.
     pub label: Option<String>,
 }
 
 impl LineSubject {
-    /// Begins a line about an input.
+    /// A line with the keys that do not depend on the input.
     fn start_line(&self, status: LineStatus) -> Map<String, Value> {
         let mut object = Map::new();
         let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
@@ -63,7 +64,7 @@ impl LineSubject {
         object
     }
 
-    /// The line about an input that led to no photo.
+    /// Prints the line about an input that yielded no photo, with the reason `why`.
     ///
     /// # Errors
     /// As [`Console::out`].
@@ -74,21 +75,21 @@ impl LineSubject {
         console.out(&Value::Object(line).to_string())
     }
 
-    /// Begins a line about `source`.
+    /// A line about `source`, to which a task adds its results.
     pub fn line(&self, status: LineStatus, source: &Source) -> Map<String, Value> {
         let mut object = self.start_line(status);
         put_source(&mut object, "input", source);
         object
     }
 
-    /// Begins a line about a photo and its files.
+    /// A line about a photo and its files.
     pub fn job_line(&self, status: LineStatus, job: &OutputJob) -> Map<String, Value> {
         let mut object = self.line(status, &job.source);
         let picture = job
             .outputs()
             .find(|(extension, _)| *extension == PICTURE_EXTENSION);
         let Some((_, picture)) = picture else {
-            // It has a row in a dataset.
+            // It goes into a dataset and has no files.
             return object;
         };
         put_path(&mut object, "picture", picture.path());
@@ -104,7 +105,8 @@ impl LineSubject {
     }
 }
 
-/// The lines about inputs that end a run before it begins: those that `error` names, for each of `subjects`.
+/// Prints the lines about inputs whose errors end a run before it begins: those that `error` names, for each of
+/// `subjects`.
 ///
 /// # Errors
 /// As [`Console::out`].
@@ -128,25 +130,28 @@ pub fn print_input_errors(
     Ok(())
 }
 
-/// What is not said yet of a photo.
+/// A line that is not printed yet.
 #[derive(Debug)]
 enum PendingLine {
     Skipped,
     Failed(String),
 }
 
-/// The lines of a task that no results are in.
+/// The lines of a task without results: about photos that were skipped or failed, and about inputs without a photo.
+/// They are kept until it is their turn in the order of the inputs.
 #[derive(Debug)]
 pub struct JsonLines {
     subject: LineSubject,
     is_on: bool,
-    /// Inputs that led to no photo: before which photo, what it is called and why, the last first.
+    /// Inputs without a photo, the last first: the index of the photo before which they are printed, the path and the
+    /// reason.
     lost_inputs: Vec<(usize, PathBuf, String)>,
+    /// Lines by index of the photo.
     pending: BTreeMap<usize, PendingLine>,
 }
 
 impl JsonLines {
-    /// About `subject`, if there are to be any; `failures` led to no photo.
+    /// The lines about `subject`; without `is_on` none is kept or printed. `failures` are inputs without a photo.
     pub fn new(subject: LineSubject, is_on: bool, failures: &[InputFailure]) -> Self {
         let lost = failures.iter().rev().filter(|_| is_on);
         let lost = lost.map(|failure| {
@@ -161,21 +166,22 @@ impl JsonLines {
         }
     }
 
-    /// Notes that the files of a photo are there.
+    /// Notes that the photo of this index was skipped.
     pub fn record_skipped(&mut self, photo: usize) {
         if self.is_on {
             self.pending.insert(photo, PendingLine::Skipped);
         }
     }
 
-    /// Notes why a photo failed.
+    /// Notes that the photo of this index failed, and why.
     pub fn record_failed(&mut self, photo: usize, why: String) {
         if self.is_on {
             self.pending.insert(photo, PendingLine::Failed(why));
         }
     }
 
-    /// Says what is to be said before the line of `photo`, of which there are as many as `describe` knows.
+    /// Prints the kept lines that come before that of `photo`; with the number of all photos, the rest. `describe`
+    /// gives the source and the job of a photo.
     ///
     /// # Errors
     /// As [`Console::out`].

@@ -1,8 +1,8 @@
-//! A label map as exact ids: an indexed PNG that shows its classes' colours, or a NumPy array; and as one black and
-//! white mask a class.
+//! A [`LabelMap`] as exact ids (an indexed PNG in its classes' colours, or a NumPy array), and as one black and white
+//! mask for each class.
 //!
-//! Ids are bytes where a head has at most 255 classes, else 16 bits wide; the largest number (255 or 65535) means no
-//! class, as data sets have it.
+//! Ids have 8 bits where a head has at most 255 classes, else 16; the largest number (255 or 65535) means no class, as
+//! in common data sets.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -17,16 +17,16 @@ use crate::model::head::Class;
 use crate::vision::postprocess::{LabelMap, NO_CLASS};
 use crate::vision::render::fonts::is_ignorable;
 
-/// Colour of no class in the palette: the grey of VOC's void, which is no class's colour.
+/// Colour of no class in the palette: that of `void` in PASCAL VOC, which no class has.
 const NONE_COLOR: [u8; 3] = [224, 224, 192];
 
-/// The keyword of the names of the classes of a file of ids, as a JSON list.
+/// The PNG keyword of the class names of a file of ids, as a JSON list.
 pub const MASK_CLASSES_KEY: &str = "dino:classes";
 
-/// The keyword of the name of the class that is white in a mask of it alone.
+/// The PNG keyword of the name of the class that is white in a mask.
 pub const MASK_CLASS_KEY: &str = "dino:class";
 
-/// Ids as narrow as the number of classes allows.
+/// The ids in as few bits as the number of classes allows.
 enum NarrowIds<'a> {
     Bytes(Vec<u8>),
     Words(&'a [u16]),
@@ -35,15 +35,18 @@ enum NarrowIds<'a> {
 impl<'a> NarrowIds<'a> {
     fn new(map: &'a LabelMap, classes: usize) -> Self {
         match classes <= usize::from(u8::MAX) {
-            // No class is the largest number of either width.
+            // No class (65535) becomes 255.
             true => NarrowIds::Bytes(map.ids.iter().map(|&id| id.min(255) as u8).collect()),
             false => NarrowIds::Words(&map.ids),
         }
     }
 }
 
-/// Writes the ids as a PNG: indexed with the colours of `classes`, or 16-bit grey where they are too many. The names
-/// stand in its text under `dino:classes`, as a JSON list.
+/// Writes the ids as a PNG: indexed with the colours of `classes`, or 16-bit grey for more than 255 classes, with the
+/// names under [`MASK_CLASSES_KEY`].
+///
+/// # Errors
+/// If writing fails.
 pub fn write_ids_png(writer: impl Write, map: &LabelMap, classes: &[Class]) -> io::Result<()> {
     let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
     let text = [(MASK_CLASSES_KEY, serde_json::to_string(&names)?)];
@@ -59,7 +62,10 @@ pub fn write_ids_png(writer: impl Write, map: &LabelMap, classes: &[Class]) -> i
     }
 }
 
-/// Writes the ids as an array `[height, width]` of uint8 or uint16.
+/// Writes the ids as a NumPy array `[height, width]` of uint8, or of uint16 for more than 255 classes.
+///
+/// # Errors
+/// If writing fails.
 pub fn write_ids_npy(writer: impl Write, map: &LabelMap, classes: usize) -> io::Result<()> {
     let shape = [map.height, map.width];
     match NarrowIds::new(map, classes) {
@@ -68,7 +74,10 @@ pub fn write_ids_npy(writer: impl Write, map: &LabelMap, classes: usize) -> io::
     }
 }
 
-/// Writes the pixels of one of `classes` as white on black. Its name stands in the text under `dino:class`.
+/// Writes the pixels of the class `id` as white on black, with its name under [`MASK_CLASS_KEY`].
+///
+/// # Errors
+/// If writing fails.
 pub fn write_mask(
     writer: impl Write,
     map: &LabelMap,
@@ -92,13 +101,15 @@ pub fn write_mask(
     write_png(writer, size, PngPixels::Gray8(&bytes), text.as_slice())
 }
 
-/// Characters of a class's name in the name of its file. Most file systems take 255 bytes, and a letter may need four.
+/// Most characters of a class's name in the name of its file: file systems take 255 bytes, and a character may need
+/// four.
 const STEM_CHARS: usize = 48;
-/// Names of devices, which Windows does not take for files whatever their ending.
+/// Names of devices, which on Windows cannot be files, whatever their extension.
 const RESERVED_NAMES: [&str; 4] = ["con", "prn", "aux", "nul"];
 
-/// A file name without an ending for each class: its name, with whatever a file system may mind replaced by `-`, and
-/// with its id where two would be the same. Letters of all scripts stay, in their composed form, with their marks.
+/// A distinct file name without extension for each class: its name, with characters that a file system may refuse
+/// replaced by `-`, and its id appended where two would be equal. Letters of all scripts stay, composed (NFC) and with
+/// their marks.
 pub fn file_stems(classes: &[Class]) -> Vec<String> {
     let ports = (0..10).flat_map(|n| [format!("com{n}"), format!("lpt{n}")]);
     let mut taken: HashSet<String> = RESERVED_NAMES
@@ -111,7 +122,7 @@ pub fn file_stems(classes: &[Class]) -> Vec<String> {
         .enumerate()
         .map(|(id, class)| {
             let name = plain_stem(&class.name);
-            // Two names that differ by case alone are one file on some systems.
+            // Some file systems ignore case.
             match !name.is_empty() && taken.insert(name.to_lowercase()) {
                 true => name,
                 false => {
@@ -130,7 +141,7 @@ pub fn file_stems(classes: &[Class]) -> Vec<String> {
 fn plain_stem(name: &str) -> String {
     let composed: String = name.trim().nfc().filter(|&c| !is_ignorable(c)).collect();
     let (mut stem, mut count) = (String::new(), 0);
-    // A letter is not parted from its marks.
+    // Grapheme clusters, so that a letter keeps its marks.
     for cluster in composed.graphemes(true) {
         count += cluster.chars().count();
         if count > STEM_CHARS {

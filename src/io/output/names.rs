@@ -1,4 +1,7 @@
-//! Distinct names for the outputs of inputs that may well be called the same.
+//! Distinct names for the outputs of inputs, of which several may have the same name.
+//!
+//! From [`Source`]s to relative paths: names are lengthened, by the extension and then folder by folder, until all are
+//! distinct.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -6,18 +9,18 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::io::inputs::Source;
-use crate::io::output::registry::nearest_existing;
+use crate::io::output::folder::nearest_existing;
 use crate::system::files::temporary;
 
 /// A relative path without extension for each source, all distinct.
 ///
-/// Where `a.jpg` and `a.png` would both be `a`, both keep their full names; where that is not enough, as for
-/// `x/a.jpg` and `y/a.jpg`, as many of the folders they lie in as it takes.
+/// Where `a.jpg` and `a.png` would both be `a`, both keep their extensions; where that is not enough, as for `x/a.jpg`
+/// and `y/a.jpg`, as many of the folders that they lie in as it takes.
 ///
-/// Names that differ by case alone are the same where the file system of the output `folder` takes them for the same.
+/// Names that differ by case alone count as equal if the file system of the output `folder` ignores case.
 ///
 /// # Errors
-/// [`Error::Usage`] if one file is there twice.
+/// [`Error::Usage`] if one file is given twice.
 pub(super) fn distinct(sources: &[Source], folder: &Path) -> Result<Vec<PathBuf>> {
     let names = distinct_by(sources, Path::to_owned)?;
     let lower: HashSet<PathBuf> = names.iter().map(|name| lowercase(name)).collect();
@@ -27,11 +30,10 @@ pub(super) fn distinct(sources: &[Source], folder: &Path) -> Result<Vec<PathBuf>
     }
 }
 
-/// The same with extensions: the relative path of each source, and as many more of the folders that it lies in as it
-/// takes where two are the same.
+/// The relative path of each source with its extension, all distinct: with as many of the folders above as it takes.
 ///
 /// # Errors
-/// [`Error::Usage`] if one file is there twice.
+/// [`Error::Usage`] if one file is given twice.
 pub(super) fn distinct_with_extensions(sources: &[Source]) -> Result<Vec<PathBuf>> {
     let full = |source| NameCandidate {
         level: 1,
@@ -40,6 +42,7 @@ pub(super) fn distinct_with_extensions(sources: &[Source]) -> Result<Vec<PathBuf
     lengthen_until_distinct(sources.iter().map(full).collect(), Path::to_owned)
 }
 
+/// The name in lower case; one that is no text stays.
 fn lowercase(name: &Path) -> PathBuf {
     match name.to_str() {
         Some(text) => text.to_lowercase().into(),
@@ -58,12 +61,15 @@ fn ignores_case(folder: &Path) -> bool {
     probe().unwrap_or(false)
 }
 
-/// Names that are distinct by their `key`.
+/// Names without extension that are distinct by their `key`.
 fn distinct_by(sources: &[Source], key: fn(&Path) -> PathBuf) -> Result<Vec<PathBuf>> {
     lengthen_until_distinct(sources.iter().map(NameCandidate::new).collect(), key)
 }
 
 /// Lengthens names until they are distinct by their `key`.
+///
+/// # Errors
+/// [`Error::Usage`] if two that are equal cannot be lengthened.
 fn lengthen_until_distinct(
     mut candidates: Vec<NameCandidate>,
     key: fn(&Path) -> PathBuf,
@@ -82,7 +88,7 @@ fn lengthen_until_distinct(
             if count[&key(&candidate.name())] > 1 {
                 match candidate.lengthen() {
                     true => is_longer = true,
-                    // Perhaps the other has more names.
+                    // The other one may have longer names.
                     false => stuck = Some(candidate.full.display().to_string()),
                 }
             }
@@ -93,15 +99,16 @@ fn lengthen_until_distinct(
     }
 }
 
-/// A source's possible names, from short to long.
+/// The possible names of a source, from short to long; `level` says which is taken.
 struct NameCandidate {
     /// Below the output folder, with extension.
     full: PathBuf,
-    /// What tells the pages of one file, and addresses with one path, apart, behind the name.
+    /// The suffix that tells apart pages of one file, and addresses with one path.
     page: String,
     /// The folders above it that the short names leave out, outermost first; `None` until they are needed.
     folders: Option<Vec<PathBuf>>,
     source: Source,
+    /// 0 is without extension, 1 with it, and each further level has one folder more.
     level: usize,
 }
 
@@ -125,6 +132,7 @@ impl NameCandidate {
         }
     }
 
+    /// The name at the current level, with the suffix.
     fn name(&self) -> PathBuf {
         let mut name = self.name_of_file().into_os_string();
         name.push(&self.page);
@@ -142,7 +150,7 @@ impl NameCandidate {
         }
     }
 
-    /// Goes to the next longer name, if there is one.
+    /// Moves to the next longer name; false if there is none.
     fn lengthen(&mut self) -> bool {
         let folders = self
             .folders
@@ -152,7 +160,7 @@ impl NameCandidate {
             return true;
         }
         match &self.source {
-            // Beside a folder of the same name.
+            // An archive beside a folder of the same name.
             Source::TarMember { member, .. } if self.level == folders.len() + 2 => {
                 let file = member.archive.path.file_name().unwrap_or_default();
                 self.full = member
@@ -162,7 +170,7 @@ impl NameCandidate {
                     .join(member.path_in_tar());
                 true
             }
-            // What differs is no part of the path.
+            // Addresses that differ outside of their paths.
             Source::Url(remote) if self.level == folders.len() + 2 => {
                 self.page = format!("-{}{}", remote.short_digest(), self.page);
                 true
@@ -172,7 +180,7 @@ impl NameCandidate {
     }
 }
 
-/// The folders from the root to where a source's relative path starts.
+/// The names of the folders from the root to where a source's relative path starts.
 fn folders_above(source: &Source) -> Vec<PathBuf> {
     let (path, relative) = match source {
         Source::File { path, relative, .. } => (path, relative),
@@ -199,7 +207,7 @@ fn folders_above(source: &Source) -> Vec<PathBuf> {
     normal_components(&base).iter().map(PathBuf::from).collect()
 }
 
-/// A path that cannot lead out of the folder it is joined to.
+/// The normal components of a path, which cannot lead out of the folder that they are joined to.
 fn normal_components(path: &Path) -> PathBuf {
     path.components()
         .filter(|part| matches!(part, Component::Normal(_)))

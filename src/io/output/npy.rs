@@ -1,4 +1,6 @@
-//! NumPy's array format (NEP 1), for exact numbers.
+//! NumPy's array format (NEP 1), which keeps exact numbers with their type and shape.
+//!
+//! Label ids are written by [`write_npy`], maps of f32 by [`write_npy_rows`] without being in memory as a whole.
 
 use std::io::{self, Write};
 
@@ -6,7 +8,7 @@ use npyz::{AutoSerialize, WriterBuilder};
 
 use crate::vision::postprocess::rows::RowSource;
 
-/// Writes `values` in C order as an array of `shape`, of the NumPy type that is theirs (float32, uint8, …).
+/// Writes `values` in C order as an array of `shape`, of the NumPy type of `T` (float32, uint8, …).
 ///
 /// # Errors
 /// If writing fails, or `values` does not fill `shape`.

@@ -1,5 +1,5 @@
-//! Paths in JSON, by one rule for all commands: the text that people read, and beside it, only where that text cannot
-//! name the file because its name is no Unicode, the exact bytes.
+//! Paths in JSON, by one rule for all commands: the text for readers, and beside it, only where the name is no Unicode
+//! and the text cannot name the file, its exact bytes.
 
 use std::path::Path;
 
@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::io::inputs::Source;
 
-/// Puts `path` under `key`, and its bytes under `<key>_bytes` if they are no UTF-8; no path is null.
+/// Inserts `path` under `key` (null for none), and if it is not valid UTF-8 its bytes under `<key>_bytes`.
 ///
-/// The bytes are percent-encoded as in a URL, which every language can undo (Python: `urllib.parse.unquote_to_bytes`).
+/// The bytes are percent-encoded as in a URL, which every language can decode (Python:
+/// `urllib.parse.unquote_to_bytes`).
 pub fn put_path(object: &mut Map<String, Value>, key: &str, path: Option<&Path>) {
     let text = path.map(|path| path.to_string_lossy().into_owned());
     object.insert(key.to_owned(), text.into());
@@ -18,7 +19,7 @@ pub fn put_path(object: &mut Map<String, Value>, key: &str, path: Option<&Path>)
     }
 }
 
-/// Puts the path of `source` under `key`, and under `page` which page of it is meant, where it has several.
+/// Inserts the path of `source` under `key`, and under `page` the number of the page, where the file has several.
 pub fn put_source(object: &mut Map<String, Value>, key: &str, source: &Source) {
     put_path(object, key, Some(source.path()));
     if let Some(page) = source.page() {
@@ -26,14 +27,14 @@ pub fn put_source(object: &mut Map<String, Value>, key: &str, source: &Source) {
     }
 }
 
-/// Adds all of `facts`, which are an object.
+/// Inserts all entries of `facts`, which must be an object.
 pub fn put_all(object: &mut Map<String, Value>, facts: Value) {
     if let Value::Object(facts) = facts {
         object.extend(facts);
     }
 }
 
-/// The bytes of a path that is no UTF-8, percent-encoded; `None` of one that is.
+/// The bytes of a path that is not valid UTF-8, percent-encoded; none for one that is.
 pub fn path_bytes(path: &Path) -> Option<String> {
     if path.to_str().is_some() {
         return None;

@@ -1,21 +1,22 @@
-//! Portable float map: the plainest file of floats that stereo and depth tools read
+//! Portable float map, a plain format of 32-bit floats that stereo and depth tools read
 //! (<https://www.pauldebevec.com/Research/HDR/PFM/>).
 
 use std::io::{self, Write};
 
+use crate::io::output::map_size::check_size;
 use crate::vision::postprocess::rows::RowSource;
 
-/// Rows that are asked for at once.
+/// Rows that are computed at once.
 const ROWS: usize = 64;
 
-/// Writes a map as a one-channel PFM. The format counts its rows from the bottom, and a negative scale says that bytes are
+/// Writes a map `[height, width]` as a one-channel PFM: rows from the bottom up, and a negative scale, which stands for
 /// little endian.
 ///
 /// # Errors
 /// If writing fails, or the map is empty.
 pub fn write_pfm(mut writer: impl Write, rows: &dyn RowSource) -> io::Result<()> {
     let (width, height) = rows.size();
-    super::check_size((width, height), width * height)?;
+    check_size((width, height), width * height)?;
     write!(writer, "Pf\n{width} {height}\n-1.0\n")?;
     let mut band = vec![0f32; ROWS.min(height) * width];
     let mut end = height;

@@ -1,4 +1,6 @@
-//! RGB pictures in the format that a file name asks for.
+//! RGB pictures in the format that the extension of a file name stands for.
+//!
+//! To add a format, add an arm to [`PictureFormat`] with its extensions, and its encoder to [`write_picture`].
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,25 +11,25 @@ use image::{ExtendedColorType, ImageEncoder, ImageError, RgbImage};
 
 use crate::io::output::png::{PngPixels, write_png};
 
-/// High enough that blocks don't show on flat colours.
+/// JPEG quality, 1..=100: high enough that blocks do not show on flat colours.
 const JPEG_QUALITY: u8 = 92;
 
-/// The formats a picture can be written in.
+/// The formats of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PictureFormat {
-    /// Lossless, carries text.
+    /// PNG: lossless, with text.
     Png,
-    /// Small, lossy.
+    /// JPEG: small, lossy.
     Jpeg,
-    /// Lossless.
+    /// WebP: lossless.
     WebP,
 }
 
 impl PictureFormat {
-    /// The endings that [`PictureFormat::of`] knows, for messages.
+    /// The extensions that [`PictureFormat::of`] knows, for messages.
     pub const ENDINGS: &str = ".png, .jpg, .jpeg or .webp";
 
-    /// The format that the ending of a file's name stands for.
+    /// The format of the extension of `path`, in any case; none if it is no picture's.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "png" => Some(PictureFormat::Png),
@@ -38,7 +40,7 @@ impl PictureFormat {
     }
 }
 
-/// Writes `picture`; only PNG keeps `text` (keyword and value pairs).
+/// Writes `picture`; only PNG keeps `text` (pairs of keyword and value).
 ///
 /// # Errors
 /// If writing fails, or the format cannot hold a picture of this size.

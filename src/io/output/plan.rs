@@ -1,222 +1,58 @@
-//! What every output of a run will be called, decided before any work is done.
+//! The plan of all outputs of a run, made before any work is done: [`Source`]s and [`OutputOptions`] give an
+//! [`OutputJob`] for each photo.
 //!
-//! Outputs mirror the input tree below the output folder as `<stem>.<kind>.<extension>`. Inputs that would collide
-//! keep their full names, and if that is not enough the folders they lie in; names that are too long are cut. Nothing is
-//! ever written over an input, and what exists is kept unless the user forces it.
+//! Outputs mirror the input tree below the output folder as `<stem>.<kind>.<extension>`. Inputs that would collide keep
+//! their extensions, and if that is not enough the folders that they lie in; names that are too long are cut. An input
+//! is never replaced, and existing outputs are kept unless `force` replaces them.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::io::inputs::{Shard, Source, has_video_extension};
+use crate::io::inputs::{Shard, Source};
+use crate::io::output::job::{Destination, MASKS_EXTENSION, OutputJob, PICTURE_EXTENSION};
 use crate::io::output::names;
 use crate::io::output::picture::PictureFormat;
 use crate::io::output::registry::{OutputKind, OutputRegistry};
 use crate::io::output::shorten::shorten_name;
-use crate::system::files::resolved_path::ResolvedPath;
-use crate::system::files::stream::OutputStream;
+use crate::io::output::target::OutputTarget;
 use crate::terminal::console::Console;
 
-/// Where the outputs go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OutputTarget {
-    /// A folder that mirrors the inputs.
-    Folder(PathBuf),
-    /// One picture; other files of the same result lie beside it.
-    File(PathBuf, PictureFormat),
-    /// One picture, as PNG.
-    Stdout,
-}
-
-impl Default for OutputTarget {
-    fn default() -> Self {
-        OutputTarget::Folder("dino-out".into())
-    }
-}
-
-impl OutputTarget {
-    /// Reads the value of `-o`: `-`, a file with the ending of a picture, a pipe or device, or else a folder.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for an ending that cannot be written, and for a file where a folder is meant; as [`ResolvedPath::resolve`].
-    pub fn parse(text: &OsStr) -> Result<Self> {
-        let path = Path::new(text);
-        if text.is_empty() {
-            return Err(Error::Usage(
-                "-o: the name is empty; give a folder, a file, or '-' for stdout".into(),
-            ));
-        }
-        if text == "-" {
-            return Ok(OutputTarget::Stdout);
-        }
-        let slash = text
-            .as_encoded_bytes()
-            .last()
-            .is_some_and(|&c| std::path::is_separator(c.into()));
-        if slash || path.is_dir() {
-            return Ok(OutputTarget::Folder(path.into()));
-        }
-        // Whoever makes films takes it for one; a picture of a photo is none.
-        if has_video_extension(path) {
-            return Ok(OutputTarget::Folder(path.into()));
-        }
-        let format = PictureFormat::of(path);
-        match ResolvedPath::resolve(path)? {
-            ResolvedPath::Stream(OutputStream::Stdout) => return Ok(OutputTarget::Stdout),
-            ResolvedPath::Stream(_) => {
-                return Ok(OutputTarget::File(
-                    path.into(),
-                    format.unwrap_or(PictureFormat::Png),
-                ));
-            }
-            _ => {}
-        }
-        if let Some(format) = format {
-            return Ok(OutputTarget::File(path.into(), format));
-        }
-        let name = path.display();
-        if path.exists() || image::ImageFormat::from_path(path).is_ok() {
-            let endings = PictureFormat::ENDINGS;
-            return Err(Error::Usage(format!(
-                "-o {name}: pictures are written as {endings}; anything else must be a folder, or '-' for stdout"
-            )));
-        }
-        Ok(OutputTarget::Folder(path.into()))
-    }
-}
-
-/// Where the outputs go, and whether they may replace what is there.
+/// The options about outputs, as the command line gives them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputOptions {
-    /// Where they go.
+    /// Where the outputs go.
     pub target: OutputTarget,
-    /// Replace existing outputs instead of skipping their inputs.
+    /// Whether existing outputs are replaced, instead of their inputs being skipped.
     pub force: bool,
-    /// Neither read nor write the folder's record.
+    /// Whether the manifest of the output folder is neither read nor written.
     pub no_manifest: bool,
-    /// Try photos again that failed for their own sake.
+    /// Whether photos are tried again that the manifest records as failed.
     pub retry_failed: bool,
-    /// The part of the photos that the run is about.
+    /// The part of the photos that this run processes; all if none.
     pub shard: Option<Shard>,
-    /// Keep the endings of inputs in the names of outputs, since nobody knows yet which inputs there will be.
+    /// Whether names of outputs always keep the extensions of inputs, for runs whose later inputs are not known yet.
     pub full_names: bool,
 }
 
-/// One output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// To be written here.
-    File(PathBuf),
-    /// To be written to standard output.
-    Stdout,
-    /// There already, and to be kept.
-    Existing(PathBuf),
-}
-
-impl Destination {
-    /// Where the output that a flag names goes, which is `-` for stdout; [`OutputRegistry::add_flag`] has said beforehand whether
-    /// it can.
-    ///
-    /// # Errors
-    /// As [`ResolvedPath::resolve`].
-    pub fn of_flag(path: &Path) -> Result<Self> {
-        Ok(match ResolvedPath::resolve_flag(path)? {
-            ResolvedPath::Stream(OutputStream::Stdout) => Destination::Stdout,
-            _ => Destination::File(path.into()),
-        })
-    }
-
-    /// The file, if it is one.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Destination::File(path) | Destination::Existing(path) => Some(path),
-            Destination::Stdout => None,
-        }
-    }
-}
-
-/// One input and where its results go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputJob {
-    /// The photo.
-    pub source: Source,
-    /// What the photo is called in lists: its path below the folder that was searched, with more of the folders above
-    /// where two of a run would be the same.
-    pub name: PathBuf,
-    /// What it is called in a dataset, where it goes into one: the path of outputs, without the word of the task and what
-    /// follows it.
-    pub key: PathBuf,
-    /// The format of its picture.
-    pub format: PictureFormat,
-    /// The outputs by extension, the picture (`png`, whatever its format) among them.
-    outputs: Vec<(&'static str, Destination)>,
-}
-
-impl OutputJob {
-    /// Where the output with this extension goes; it must be one of those that were planned.
-    pub fn output(&self, extension: &str) -> &Destination {
-        let place = self.outputs.iter().find(|(own, _)| *own == extension);
-        // A fault of the program, as of any index.
-        #[allow(clippy::expect_used)]
-        &place.expect("an output that was planned").1
-    }
-
-    /// The outputs by extension.
-    pub fn outputs(&self) -> impl Iterator<Item = (&'static str, &Destination)> {
-        self.outputs
-            .iter()
-            .map(|(extension, output)| (*extension, output))
-    }
-
-    /// The outputs that are there and kept, by extension.
-    pub fn existing_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        self.outputs()
-            .filter_map(|(extension, output)| match output {
-                Destination::Existing(path) => Some((extension, path.as_path())),
-                _ => None,
-            })
-    }
-
-    /// The outputs that are to be written to files, by extension.
-    pub fn pending_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        self.outputs()
-            .filter_map(|(extension, output)| match output {
-                Destination::File(path) => Some((extension, path.as_path())),
-                _ => None,
-            })
-    }
-
-    /// Whether all outputs are there already.
-    pub fn is_done(&self) -> bool {
-        let mut outputs = self.outputs.iter();
-        outputs.all(|(_, output)| matches!(output, Destination::Existing(_)))
-    }
-}
-
-/// What a run will do.
+/// The outputs of a run.
 #[derive(Debug, Clone)]
 pub struct OutputPlan {
-    /// One a photo, in the order of the inputs.
+    /// One job for each photo, in the order of the inputs.
     pub jobs: Vec<OutputJob>,
-    /// Everything that is written, and what must not be.
+    /// All planned outputs, and the files that must not be replaced.
     pub outputs: OutputRegistry,
-    /// What is said about the first name that was cut, and how many there were.
+    /// The note about the first name that was cut, and the number of such names.
     shortened: Option<(String, usize)>,
-    /// The flag by which an output goes to stdout.
+    /// The flag, with its value, by which an output goes to stdout.
     to_stdout: Option<String>,
 }
 
-/// The extension under which a job's picture is planned.
-pub const PICTURE_EXTENSION: &str = "png";
-
-/// The extension of an output that is a folder.
-pub const MASKS_EXTENSION: &str = "masks";
-
-/// Bytes that are left for the extension of any output, so that a photo has one name whatever is asked for.
+/// Bytes of a name that are reserved for an extension, so that a photo has one stem whatever outputs are asked for.
 const ROOM_FOR_EXTENSION: usize = 24;
 
 impl OutputPlan {
-    /// Plans the outputs of `sources`: for each, files of `kind` (such as `pca`) with these `extensions`.
+    /// Plans the outputs of `sources`: for each photo, files of `kind` (such as `pca`) with these `extensions`.
     ///
     /// # Errors
     /// [`Error::Usage`] if several inputs would go to one file, an output would replace an input, or stdout cannot
@@ -280,7 +116,7 @@ impl OutputPlan {
                 vec![PathBuf::new()]
             }
         };
-        // Photos of one tar follow each other.
+        // Photos of one tar archive are adjacent.
         let mut files: Vec<&Path> = sources.iter().filter_map(Source::file).collect();
         files.dedup();
         let mut outputs = OutputRegistry::new(files);
@@ -301,7 +137,7 @@ impl OutputPlan {
             _ => PictureFormat::Png,
         };
         let listed = names::distinct_with_extensions(&sources)?;
-        // Who makes files of its own needs none.
+        // Keys are for datasets; jobs with files need none.
         let keys = match keys.filter(|_| extensions.is_empty()) {
             Some(keys) => keys,
             None => vec![PathBuf::new(); sources.len()],
@@ -332,8 +168,8 @@ impl OutputPlan {
         })
     }
 
-    /// Adds an output with this extension to the only job, which goes to `path`, or to stdout for `-`, and is none of those
-    /// that the plan was made for. A file that is there is kept unless `force` replaces it.
+    /// Sends the output with this extension of the only job to `path`, or to stdout for `-`; it need not be one of
+    /// those that were planned. An existing file is kept unless `force` replaces it.
     ///
     /// # Errors
     /// As [`OutputRegistry::add`]; [`Error::Usage`] if there are several jobs.
@@ -363,10 +199,10 @@ impl OutputPlan {
         Ok(())
     }
 
-    /// Has an output of the job `index` made again that was to be kept.
+    /// Has an output of the job `index` written again although it exists.
     ///
     /// # Errors
-    /// Names it if it cannot be replaced.
+    /// [`Error::File`] names it if it cannot be replaced.
     pub fn replace_existing(&mut self, index: usize, extension: &'static str) -> Result<()> {
         let mut outputs = self.jobs[index].outputs.iter_mut();
         let output = outputs.find(|(own, _)| *own == extension);
@@ -379,7 +215,7 @@ impl OutputPlan {
         Ok(())
     }
 
-    /// Plans the file that a flag names beside those of the photos.
+    /// Plans the output that a flag names, beside those of the photos.
     ///
     /// # Errors
     /// As [`OutputRegistry::add_flag`].
@@ -390,10 +226,11 @@ impl OutputPlan {
         Ok(())
     }
 
-    /// Keeps stdout for the output that goes there, and says which names were cut.
+    /// Ends the planning: reserves stdout for the output that goes there, notes names that were cut, and forgets the
+    /// paths that were only needed for checks.
     ///
     /// # Errors
-    /// [`Error::Usage`] if stdout is wanted for something else.
+    /// [`Error::Usage`] if stdout is claimed by another output.
     pub fn finalise(&mut self, console: &Console) -> Result<()> {
         self.outputs.forget_paths();
         if let Some(flag) = &self.to_stdout {
@@ -410,6 +247,7 @@ impl OutputPlan {
     }
 }
 
+/// The error of `flag` whose destination takes a single picture.
 fn one_picture_error(flag: &str, what: &str) -> Error {
     Error::Usage(format!(
         "{flag}: {what} takes one picture and nothing else; give a folder (-o DIR) for more"
@@ -426,7 +264,7 @@ fn check_single_input(sources: &[Source], flag: &str) -> Result<()> {
     }
 }
 
-/// Adds to a file's name without taking anything for an extension.
+/// Appends `tail` to a file's name, which keeps its own extension.
 fn append_to_name(path: PathBuf, tail: &str) -> PathBuf {
     let mut text = OsString::from(path);
     text.push(tail);
@@ -548,31 +386,5 @@ mod tests {
             Destination::File("out/x.npy".into())
         );
         assert_eq!(plan.jobs[0].format, PictureFormat::WebP);
-    }
-
-    #[test]
-    fn the_value_of_o_says_what_is_meant() {
-        let folder = tempfile::tempdir().unwrap();
-        let parse = |text: &str| OutputTarget::parse(OsStr::new(text));
-        assert_eq!(parse("-").unwrap(), OutputTarget::Stdout);
-        assert_eq!(
-            parse("x.JPG").unwrap(),
-            OutputTarget::File("x.JPG".into(), PictureFormat::Jpeg)
-        );
-        for text in ["results", "results.v2", "odd.png/"] {
-            assert_eq!(parse(text).unwrap(), OutputTarget::Folder(text.into()));
-        }
-        let dotted = folder.path().join("folder.png");
-        fs::create_dir(&dotted).unwrap();
-        assert_eq!(
-            OutputTarget::parse(dotted.as_os_str()).unwrap(),
-            OutputTarget::Folder(dotted)
-        );
-        let file = folder.path().join("notes");
-        fs::write(&file, "").unwrap();
-        for text in ["x.gif", "x.tiff", "", file.to_str().unwrap()] {
-            let error = parse(text).unwrap_err().to_string();
-            assert!(error.starts_with("-o"), "{error}");
-        }
     }
 }

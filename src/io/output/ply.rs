@@ -1,19 +1,23 @@
-//! A cloud of coloured points as binary PLY, which mesh and point cloud programs read.
+//! A cloud of coloured points as binary PLY (little endian), which programs for meshes and point clouds read.
+//!
+//! Coordinates are in the axes and the unit of the [`PointCloud`], colours in 8-bit sRGB.
 
 use std::io::{self, Write};
 
+use crate::io::output::map_size::check_size;
+use crate::io::output::points::write_points;
 use crate::vision::postprocess::cloud::PointCloud;
 
-/// Writes one vertex a point, with its colour; `comments` go to the header.
+/// Writes one vertex for each point (x, y, z as float and red, green, blue as uchar), with `comments` in the header.
 ///
 /// # Errors
-/// If writing fails.
+/// If writing fails, or the map of the cloud is empty.
 pub fn write_ply(
     mut writer: impl Write,
     cloud: &PointCloud<'_>,
     comments: &[String],
 ) -> io::Result<()> {
-    super::check_size(cloud.size(), cloud.counts.pixels)?;
+    check_size(cloud.size(), cloud.counts.pixels)?;
     write!(writer, "ply\nformat binary_little_endian 1.0\n")?;
     for comment in comments {
         writeln!(writer, "comment {}", comment.replace(['\n', '\r'], " "))?;
@@ -26,7 +30,7 @@ pub fn write_ply(
         writeln!(writer, "property uchar {channel}")?;
     }
     writeln!(writer, "end_header")?;
-    super::write_points(writer, cloud.points(), |bytes, point, color| {
+    write_points(writer, cloud.points(), |bytes, point, color| {
         bytes.extend(point.iter().flat_map(|value| value.to_le_bytes()));
         bytes.extend(color);
     })

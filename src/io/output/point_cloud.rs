@@ -1,4 +1,6 @@
-//! A point cloud in the format that was asked for.
+//! The formats of point clouds: the enum [`CloudFormat`] dispatches to their encoders.
+//!
+//! To add a format, add an arm to [`CloudFormat`] with its extension and its encoder.
 
 use std::io::{self, Write};
 
@@ -16,7 +18,7 @@ pub enum CloudFormat {
 }
 
 impl CloudFormat {
-    /// The ending of the files' names.
+    /// The extension of such a file.
     pub fn extension(self) -> &'static str {
         match self {
             CloudFormat::Ply => "ply",
@@ -24,7 +26,7 @@ impl CloudFormat {
         }
     }
 
-    /// Writes `cloud`, and in its header `comments`.
+    /// Writes `cloud` with `comments` in its header.
     ///
     /// # Errors
     /// As [`write_ply`] and [`write_glb`].

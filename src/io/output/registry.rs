@@ -1,42 +1,44 @@
-//! All outputs of a run, looked at before any work is done: whether they can be written, and whether one of them would
-//! replace an input or another output.
+//! The registry of all outputs of a run, checked before any work is done: whether each can be written, and whether it
+//! would replace an input or another output, under whatever name. Each path becomes a [`Destination`].
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::io::output::plan::Destination;
-use crate::system::files::resolved_path::{
-    FileIdentity, ResolvedPath, TOO_LONG, forbids_files, make_folder, parent_folder,
-};
+use crate::io::output::folder::{check_folder, is_mount_point, refuses_new_files};
+use crate::io::output::job::Destination;
+use crate::system::files::file_identity::FileIdentity;
+use crate::system::files::parent_folder::parent_folder;
+use crate::system::files::resolved_path::ResolvedPath;
 use crate::system::files::stream::OutputStream;
 use crate::system::files::temporary;
 
-/// What an output is.
+/// Whether an output is a file or a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputKind {
     /// One file.
     File,
-    /// A folder that is filled.
+    /// A folder, which is replaced as a whole.
     Folder,
 }
 
-/// The outputs of a run so far, and the inputs that they must not replace.
+/// The outputs of a run so far, and the files that they must not replace.
 #[derive(Debug, Clone, Default)]
 pub struct OutputRegistry {
+    /// Files that are read, with the paths by which they were named.
     inputs: HashMap<FileIdentity, PathBuf>,
+    /// Outputs that are planned, with their paths.
     taken: HashMap<FileIdentity, PathBuf>,
-    /// Folders that can be written, with their paths without links.
+    /// Folders in which files can be made, with their paths without links.
     folders: HashMap<PathBuf, PathBuf>,
-    /// Folders in which what killed runs left was looked for.
+    /// Folders that were searched for leftovers of killed runs.
     swept: HashSet<PathBuf>,
 }
 
 impl OutputRegistry {
-    /// None yet, of a run that reads `inputs`; those that are no regular files cannot be replaced.
+    /// An empty registry for a run that reads `inputs`; only regular files among them need protection.
     pub fn new<'p>(inputs: impl IntoIterator<Item = &'p Path>) -> Self {
         let inputs = inputs
             .into_iter()
@@ -47,13 +49,13 @@ impl OutputRegistry {
         }
     }
 
-    /// Forgets which files are read and which are written, once all outputs are known: a path each is much for a million.
+    /// Forgets the files that are read and written, once all outputs are known: a million paths take much memory.
     pub fn forget_paths(&mut self) {
         self.inputs = HashMap::new();
         self.taken = HashMap::new();
     }
 
-    /// Protects more files than the inputs: what a run reads beside them.
+    /// Protects further files that the run reads, beside its inputs.
     pub fn protect<'p>(&mut self, paths: impl IntoIterator<Item = &'p Path>) {
         let read = paths
             .into_iter()
@@ -61,10 +63,10 @@ impl OutputRegistry {
         self.inputs.extend(read);
     }
 
-    /// Where the output that `flag` names goes, which is `-` for stdout.
+    /// Adds the output that `flag` names, `-` for stdout, and returns its destination.
     ///
     /// # Errors
-    /// As [`OutputRegistry::add`]; [`Error::Usage`] if there is a file already that `force` does not replace.
+    /// As [`OutputRegistry::add`]; [`Error::Usage`] if the file exists and `force` does not replace it.
     pub fn add_flag(&mut self, flag: &str, path: &Path, force: bool) -> Result<Destination> {
         if path.as_os_str() == "-" {
             return self
@@ -80,11 +82,12 @@ impl OutputRegistry {
         }
     }
 
-    /// Where an output goes: to `path`, unless it is there already and `force` does not replace it. What is no regular
-    /// file is never "there already": it is written into.
+    /// Adds the output at `path` and returns its destination: [`Destination::Existing`] if it exists and `force` does
+    /// not replace it. Pipes, devices and the like never count as existing: they are written into.
     ///
     /// # Errors
-    /// Names the output if it is an input, goes where another one goes, is of the wrong kind, or cannot be written.
+    /// [`Error::Usage`] if it is an input, another output, or of the wrong kind; [`Error::File`] if it cannot be
+    /// written.
     pub fn add(&mut self, path: &Path, kind: OutputKind, force: bool) -> Result<Destination> {
         let place = ResolvedPath::resolve(path)?;
         if is_folder_name(path)
@@ -140,16 +143,16 @@ impl OutputRegistry {
         }
     }
 
-    /// Whether the file or folder that is at `path` can be replaced.
+    /// Checks that the file or folder at `path` can be replaced, or at least written over.
     ///
     /// # Errors
-    /// Names it if it cannot.
+    /// [`Error::File`] names it if it cannot.
     pub fn check_replaceable(&mut self, path: &Path) -> Result<()> {
         match ResolvedPath::resolve(path)? {
             ResolvedPath::File(target) => {
                 check_permission(path, &target)?;
                 match self.resolve_folder(parent_folder(&target), path) {
-                    // It cannot be replaced, but written.
+                    // It cannot be replaced, but written over.
                     Err(_) if refuses_new_files(parent_folder(&target)) => Ok(()),
                     folder => folder.map(|_| ()),
                 }
@@ -165,7 +168,10 @@ impl OutputRegistry {
         }
     }
 
-    /// Takes the place for the output at `path`.
+    /// Registers the output at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is an input or another output.
     fn claim(&mut self, identity: FileIdentity, path: &Path) -> Result<()> {
         if let Some(input) = self.inputs.get(&identity) {
             let name = path.display();
@@ -193,7 +199,7 @@ impl OutputRegistry {
         }
     }
 
-    /// Removes once what killed runs left in `folder`.
+    /// Removes, once for each folder, unfinished files that killed runs left in `folder`.
     fn sweep(&mut self, folder: &Path) {
         if self.swept.insert(folder.to_owned()) {
             let is_input = |path: &Path| {
@@ -203,7 +209,10 @@ impl OutputRegistry {
         }
     }
 
-    /// The path without links of the folder in which the output `of` is to be made, which can be written.
+    /// The path without links of `folder`, checked once for whether the output `of` can be made there.
+    ///
+    /// # Errors
+    /// As [`check_folder`].
     fn resolve_folder(&mut self, folder: &Path, of: &Path) -> Result<PathBuf> {
         if let Some(known) = self.folders.get(folder) {
             return Ok(known.clone());
@@ -215,91 +224,8 @@ impl OutputRegistry {
     }
 }
 
-/// Finds out before hours of work whether anything can be written in `folder`, which need not exist yet. Returns its path
-/// without links.
-///
-/// # Errors
-/// Names the folder, or the nearest one above it that is there; `of` where the path of its temporary file is too long.
-pub fn check_folder(folder: &Path, of: &Path) -> Result<PathBuf> {
-    let (nearest, missing) = nearest_existing(folder)?;
-    tempfile::tempfile_in(&nearest).map_err(|error| Error::io(&nearest, &error))?;
-    let temporary = folder.join(temporary::SAMPLE_NAME);
-    let too_long = |path: &Path| {
-        fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::InvalidFilename)
-    };
-    if too_long(&temporary) || missing.iter().any(|part| too_long(&nearest.join(part))) {
-        return Err(Error::file(of, TOO_LONG));
-    }
-    let real = fs::canonicalize(&nearest).unwrap_or(nearest);
-    Ok(missing.iter().fold(real, |path, part| path.join(part)))
-}
-
-/// The nearest folder at or above `folder` that is there, and the names of those below it that are to be made.
-pub(super) fn nearest_existing(folder: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
-    let mut missing = Vec::new();
-    let mut current = match folder.as_os_str().is_empty() {
-        true => PathBuf::from("."),
-        false => folder.to_owned(),
-    };
-    loop {
-        match ResolvedPath::resolve(&current) {
-            Ok(ResolvedPath::Folder(folder)) => {
-                missing.reverse();
-                return Ok((folder, missing));
-            }
-            Ok(ResolvedPath::Vacant(target)) => {
-                missing.push(PathBuf::from(target.file_name().unwrap_or_default()));
-                current = parent_folder(&target).to_owned();
-            }
-            Ok(_) => {
-                let why = "not a directory, so that nothing can be put below it";
-                return Err(Error::file(current, why));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Whether no file can be made in `folder`, so that those that are there can only be written into.
-pub(super) fn refuses_new_files(folder: &Path) -> bool {
-    tempfile::tempfile_in(folder).is_err_and(|error| forbids_files(&error))
-}
-
-/// Whether the file at `path`, if one is there, cannot be replaced by another, so that it is written over.
-pub fn is_written_in_place(path: &Path) -> bool {
-    if !path.is_file() {
-        return false;
-    }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    is_mount_point(path) || refuses_new_files(folder.unwrap_or(Path::new(".")))
-}
-
-/// Whether another file system, or another part of one, is mounted at `folder`, which cannot be renamed then.
-#[cfg(target_os = "linux")]
-fn is_mount_point(folder: &Path) -> bool {
-    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
-    statx(CWD, folder, AtFlags::empty(), StatxFlags::empty())
-        .is_ok_and(|met| met.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-}
-
-/// Whether another file system is mounted at `folder`; found out when it is renamed.
-#[cfg(not(target_os = "linux"))]
-fn is_mount_point(_: &Path) -> bool {
-    false
-}
-
-/// Makes the folder of outputs `folder`, following links.
-///
-/// # Errors
-/// Names it, with the system's reason.
-pub fn create_folder(folder: &Path) -> Result<()> {
-    make_folder(folder).map_err(|error| Error::io(folder, &error))
-}
-
-/// Whether what is at `target`, for the output `path`, may be written: a file that is marked as read-only stays, though
-/// its folder would let it be replaced.
+/// Checks that what is at `target`, for the output `path`, may be written: a read-only file is kept, although its
+/// folder would let it be replaced.
 fn check_permission(path: &Path, target: &Path) -> Result<()> {
     let refused = |why: &str| {
         Err(Error::file(
@@ -307,8 +233,8 @@ fn check_permission(path: &Path, target: &Path) -> Result<()> {
             format!("{why}; allow it (chmod u+w) or choose another name"),
         ))
     };
-    let met = fs::metadata(target).map_err(|error| Error::io(path, &error))?;
-    if met.permissions().readonly() {
+    let metadata = fs::metadata(target).map_err(|error| Error::io(path, &error))?;
+    if metadata.permissions().readonly() {
         return refused("is read-only");
     }
     #[cfg(unix)]
@@ -329,6 +255,7 @@ fn is_folder_name(path: &Path) -> bool {
     }
 }
 
+/// The error of an output that exists but is not of the kind `wanted`.
 fn wrong_kind_error(path: &Path, wanted: OutputKind) -> Error {
     let why = match wanted {
         OutputKind::File => "is a folder, where a file is meant; add the name of the file",
@@ -339,5 +266,5 @@ fn wrong_kind_error(path: &Path, wanted: OutputKind) -> Error {
 
 #[cfg(all(test, unix))]
 #[allow(clippy::unwrap_used)]
-#[path = "tests/outputs.rs"]
+#[path = "tests/registry.rs"]
 mod tests;

@@ -1,4 +1,5 @@
-//! Names that leave no room for what is appended to them: cut, with a hash of the whole in place of what is lost.
+//! Names that are too long for a file system once something is appended: they are cut, and a hash of the whole path
+//! takes the place of the rest.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -8,15 +9,15 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
-use crate::io::output::registry::nearest_existing;
+use crate::io::output::folder::nearest_existing;
 
-/// Bytes that every file system takes; eCryptfs takes 143, most 255.
+/// Length of a name, in bytes, that every file system takes; eCryptfs takes 143, most take 255.
 const ALWAYS_FITS: usize = 100;
 
-/// `name`, a relative path, as the file system of `folder` takes it with `tail` more bytes at its end; `None` where it
-/// does as it is.
+/// The relative path `name`, shortened so that the file system of `folder` takes it with `tail` more bytes at its end;
+/// none if it fits as it is.
 ///
-/// The same name is cut in the same way in every run, and two names in two ways.
+/// The result is the same in every run, and different names stay different.
 ///
 /// # Errors
 /// If `folder` lies below something that is no folder.
@@ -45,13 +46,13 @@ pub fn shorten_name(folder: &Path, name: &Path, tail: usize) -> Result<Option<Pa
     Ok((short != name).then_some(short))
 }
 
-/// Whether the file system of `folder` takes `name` as that of a file.
+/// Whether the file system of `folder` takes a file name as long as `name`.
 fn accepts_name(folder: &Path, name: &OsStr) -> bool {
     !fs::symlink_metadata(folder.join(name))
         .is_err_and(|error| error.kind() == ErrorKind::InvalidFilename)
 }
 
-/// As much of the start of `part` as fits with a hash of `whole` behind it.
+/// As much of the start of `part` as fits, then `~` and ten hex digits of the SHA-256 of `whole`.
 fn cut_with_hash(part: &OsStr, whole: &Path, fits: impl Fn(&OsStr) -> bool) -> OsString {
     let digest = Sha256::digest(whole.as_os_str().as_encoded_bytes());
     let hash: String = digest
@@ -75,18 +76,18 @@ fn cut_with_hash(part: &OsStr, whole: &Path, fits: impl Fn(&OsStr) -> bool) -> O
     shortened(most)
 }
 
-/// The first `length` bytes of `name`, or a few less: no letter is cut in two.
+/// The first `length` bytes of `name`, or a few less, so that no UTF-8 sequence is cut in two.
 #[cfg(unix)]
 fn char_prefix(name: &OsStr, length: usize) -> OsString {
     use std::os::unix::ffi::OsStrExt;
     let bytes = name.as_bytes();
     let goes_on = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
-    // A letter has at most three bytes after its first; more of them are no text.
+    // A UTF-8 sequence has at most three continuation bytes; more of them are no text.
     let back = (0..4).find(|&back| back > length || !goes_on(length - back));
     OsStr::from_bytes(&bytes[..length - back.unwrap_or(0).min(length)]).to_owned()
 }
 
-/// The first `length` bytes of `name` as text, or a few less: no letter is cut in two.
+/// The first `length` bytes of `name` as text, or a few less, so that no character is cut in two.
 #[cfg(not(unix))]
 fn char_prefix(name: &OsStr, length: usize) -> OsString {
     let text = name.to_string_lossy();

@@ -1,4 +1,6 @@
-//! TIFF with one 32-bit float a pixel, as geographic and scientific programs like it.
+//! TIFF with one 32-bit float a pixel, which geographic and scientific programs read.
+//!
+//! The tags Software and ImageDescription say which program wrote it and what the values are.
 
 use std::io::{self, Cursor, Write};
 
@@ -7,9 +9,10 @@ use tiff::encoder::TiffEncoder;
 use tiff::encoder::colortype::Gray32Float;
 use tiff::tags::Tag;
 
+use crate::io::output::map_size::check_size;
 use crate::system::files::signature::PROGRAM;
 
-/// Writes `values` `[height, width]`, not compressed; `description` says what they are.
+/// Writes `values` `[height, width]`, uncompressed, with `description` as the tag ImageDescription.
 ///
 /// # Errors
 /// If writing fails, or `values` does not fill the size.
@@ -19,8 +22,8 @@ pub fn write_tiff(
     values: &[f32],
     description: &str,
 ) -> io::Result<()> {
-    super::check_size((width, height), values.len())?;
-    // The format's directory comes after what it points to, and its place before.
+    check_size((width, height), values.len())?;
+    // The header holds the position of the directory, which follows the pixels: the file is built in memory.
     let mut file = Cursor::new(Vec::with_capacity(values.len() * 4 + 1024));
     encode(
         &mut file,
@@ -35,6 +38,7 @@ pub fn write_tiff(
     writer.write_all(&file.into_inner())
 }
 
+/// Encodes the image into `file`.
 fn encode(
     file: &mut Cursor<Vec<u8>>,
     (width, height): (u32, u32),

@@ -1,16 +1,21 @@
-//! One output on its way out: to its file, to what is no regular file, or to standard output.
+//! Writing of one output to its [`Destination`]: a file (atomically), what is no regular file, or standard output.
+//!
+//! It takes an encoder as a closure, and notes the stamp of a written file with the [`Console`], for the manifest.
 
 use std::io::{self, Write};
 
 use crate::error::Result;
-use crate::io::output::plan::Destination;
+use crate::io::output::job::Destination;
 use crate::system::files::atomic::write_stamped;
 use crate::terminal::console::Console;
 
-/// Writes an output through `write`, unless it is there already, and with `announce` prints the path of its file.
+/// Writes an output by the encoder `write`, unless it exists already, and with `announce` prints the path of its file.
+///
+/// A file appears complete or not at all ([`write_stamped`]); output to stdout is encoded in memory first.
 ///
 /// # Errors
-/// Names the file, or stdout, with the system's reason; a failure leaves nothing behind.
+/// [`Error::File`](crate::Error::File) names the file, or stdout, with the system's reason; a failure leaves nothing
+/// behind.
 pub fn write_output(
     console: &Console,
     destination: &Destination,

@@ -1,4 +1,5 @@
-//! BLAKE3 of bytes, files and settings.
+//! BLAKE3 digests of bytes, files and settings, by which inputs, outputs and configurations are recognised in later
+//! runs.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -25,11 +26,11 @@ impl Digest {
     /// Digests the content of a regular file, 64 KiB at a time.
     ///
     /// # Errors
-    /// Names the file, with the system's reason, or if it is a folder, a pipe or a device.
+    /// [`Error::File`] names the file, with the system's reason, or if it is a folder, a pipe or a device.
     pub fn of_file(path: &Path) -> Result<Self> {
-        // Asked before it is opened, since opening a pipe waits for its writer.
-        let met = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
-        if !met.is_file() {
+        // Checked before it is opened, since opening a pipe waits for its writer.
+        let metadata = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
+        if !metadata.is_file() {
             return Err(Error::file(path, "is no regular file, where one is meant"));
         }
         let digest = File::open(path).and_then(|file| Self::of_open_file(&file));
@@ -38,23 +39,23 @@ impl Digest {
             .map_err(|error| Error::io(path, &error))
     }
 
-    /// Digests a setting, however the keys of its objects are ordered: its compact JSON with all keys sorted.
+    /// Digests a setting as its compact JSON with all keys sorted, so that the order of keys does not matter.
     ///
-    /// Numbers are digested as they are written, so that 1 and 1.0 are two settings.
+    /// Numbers are digested as they are written, so that 1 and 1.0 are different settings.
     pub fn of_json(value: &Value) -> Self {
         let mut value = value.clone();
         value.sort_all_objects();
         Self::of_bytes(value.to_string().as_bytes())
     }
 
-    /// Digests what is left to read of `file`; with how many bytes that was.
+    /// Digests the rest of `file` from its current position, and returns the number of bytes with it.
     pub(crate) fn of_open_file(file: &File) -> io::Result<(Self, u64)> {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(file)?;
         Ok((hasher.finalize().into(), hasher.count()))
     }
 
-    /// The 32 bytes.
+    /// The 32 bytes of the digest.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -95,7 +96,7 @@ impl From<Digest> for String {
     }
 }
 
-/// From its hex digits, of which no copy is made: records have millions.
+/// From its hex digits, without copying them: manifests hold millions.
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct DigestVisitor;

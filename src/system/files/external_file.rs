@@ -1,32 +1,34 @@
-//! Outputs that another program writes: beside the destination, and in its place when they are whole.
+//! Outputs that another program writes, such as a video encoder: into a temporary folder beside the destination, from
+//! which they are moved into place when they are complete.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::atomic::{copy_into, inherit_owner_and_mode, may_fail_late};
-use super::resolved_path::{ResolvedPath, make_folder, parent_folder};
-use super::temporary::{self, TemporaryFolder};
 use crate::error::{Error, Result};
 use crate::system::files::FileStamp;
-use crate::system::files::resolved_path::forbids_files;
+use crate::system::files::parent_folder::parent_folder;
+use crate::system::files::replacement::{copy_into, inherit_owner_and_mode, may_fail_late};
+use crate::system::files::resolved_path::{ResolvedPath, forbids_files, make_folder};
+use crate::system::files::temporary::{self, TemporaryFolder};
 use crate::system::interrupt::UnfinishedPath;
 
-/// A file that another program writes, and that appears when it is finished; what is dropped before leaves nothing behind.
+/// A file that another program writes and that appears when it is finished; dropped before, it leaves nothing behind.
 #[derive(Debug)]
 pub struct ExternalFile {
     path: PathBuf,
     target: PathBuf,
-    /// Of its own, for locks on files may keep other programs from writing them.
+    /// A temporary folder of its own, since a lock on the file might keep the other program from writing it.
     folder: TemporaryFolder,
     _unfinished: UnfinishedPath,
 }
 
 impl ExternalFile {
-    /// Begins a file that is to appear at `path`, whose folder is made if need be.
+    /// Begins a file that will appear at `path`, whose folder is made if need be.
     ///
     /// # Errors
-    /// Names the path, if it leads to anything but a regular file or nothing, or its folder takes no new files.
+    /// [`Error::File`] if the path leads to something other than a regular file or a free name, or its folder takes no
+    /// new files.
     pub fn begin(path: &Path) -> Result<Self> {
         let (ResolvedPath::File(target) | ResolvedPath::Vacant(target)) =
             ResolvedPath::resolve(path)?
@@ -45,21 +47,21 @@ impl ExternalFile {
         })
     }
 
-    /// Where the program is to write.
+    /// The path that the other program must write.
     pub fn unfinished_path(&self) -> PathBuf {
         self.folder.join("whole")
     }
 
-    /// A place for what is on the way there, and goes with it.
+    /// A path for an intermediate file, which is removed with the temporary folder.
     pub fn draft_path(&self) -> PathBuf {
         self.folder.join("draft")
     }
 
-    /// Puts the file in its place, whatever is there by now. Returns its stamp; none where it was written into something
-    /// that could not be replaced.
+    /// Moves the file into its place, whatever is there by now, and returns its stamp; none if it had to be copied into
+    /// an existing file that could not be replaced.
     ///
     /// # Errors
-    /// Names the path, with the system's reason.
+    /// [`Error::File`] names the path, with the system's reason.
     pub fn finish(self) -> Result<Option<FileStamp>> {
         let path = self.path.clone();
         self.move_into_place()
@@ -82,7 +84,7 @@ impl ExternalFile {
         drop(written);
         match fs::rename(&file, target) {
             Ok(()) => Ok(Some(stamp)),
-            // As for every output: a mount point cannot be replaced, nor can others' files in a shared folder.
+            // As for every output: a mount point cannot be replaced, nor can other users' files in a shared folder.
             Err(refused)
                 if refused.kind() == ErrorKind::ResourceBusy
                     || forbids_files(&refused) && target.is_file() =>

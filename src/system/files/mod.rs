@@ -1,22 +1,29 @@
-//! Files on disk: each appears whole or not at all, and is known again by its stamp.
+//! Files on disk: what an output's path leads to ([`ResolvedPath`]), outputs that appear whole or not at all, digests
+//! and stamps of contents, pipes, and temporary files.
 //!
-//! [`atomic`] writes a temporary file or folder beside the destination and renames it; [`external_file`] does so for files that another
-//! program writes; [`temporary`] names, locks and sweeps them. [`resolved_path`] follows links and tells files from pipes and
-//! devices ([`stream`]). [`stamp`] is size, time and [`digest`] (BLAKE3) of a file; [`signature`] marks this program's own
-//! pictures. [`pipe`] reads files that may be pipes, and [`spool`] keeps records of many photos in memory, then on disk.
+//! Every output of the program is written by this module: [`write_atomic`] and [`AtomicFile`] write one file,
+//! [`write_folder_atomic`] and [`UnfinishedFolder`] a folder, and [`ExternalFile`] one that another program writes.
+//! Each is begun under a temporary name beside its destination and renamed when it is complete.
 
 pub mod atomic;
+pub mod atomic_folder;
 pub mod digest;
 pub mod external_file;
+pub(crate) mod file_identity;
+mod hashing_writer;
+pub(crate) mod parent_folder;
 pub mod pipe;
+mod replacement;
 pub mod resolved_path;
 pub mod signature;
 pub mod spool;
 pub mod stamp;
 pub mod stream;
 pub mod temporary;
+pub mod text_value;
 
-pub use atomic::{AtomicFile, UnfinishedFolder, write_atomic, write_folder_atomic, write_stamped};
+pub use atomic::{AtomicFile, write_atomic, write_stamped};
+pub use atomic_folder::{UnfinishedFolder, write_folder_atomic};
 pub use digest::Digest;
 pub use external_file::ExternalFile;
 pub use resolved_path::ResolvedPath;

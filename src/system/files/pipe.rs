@@ -1,4 +1,7 @@
-//! Files that a user names, which may be pipes: whoever waits for what comes out of one can be told to stop.
+//! Reading of files that a user names and that may be pipes, such as `<(program)`: waiting for a pipe can be
+//! interrupted.
+//!
+//! A pipe can be read only once and gives no length, so that its content is limited, or copied to a temporary file.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,13 +11,14 @@ use crate::error::{Error, Result};
 use crate::system::files::temporary::scratch_file;
 use crate::system::interrupt;
 
-/// More than this comes out of no sensible pipe; one that never ends must not fill the memory.
+/// Most bytes that are read from a pipe, so that one that never ends does not fill the memory.
 pub const MAX_PIPE_BYTES: u64 = 2 << 30;
 
-/// Reads all of a file that is no photo: a head, a basis, a list, a font.
+/// Reads all of a file other than a photo: a head, a basis, a list, a font.
 ///
 /// # Errors
-/// Names it, with the system's reason, or that more came out of a pipe than can be meant; [`Error::Interrupted`].
+/// [`Error::File`] names it, with the system's reason, or if more than [`MAX_PIPE_BYTES`] come out of a pipe;
+/// [`Error::Interrupted`].
 pub fn read_whole(path: &Path) -> Result<Vec<u8>> {
     let read = match path.is_file() {
         true => std::fs::read(path),
@@ -26,7 +30,7 @@ pub fn read_whole(path: &Path) -> Result<Vec<u8>> {
     read.map_err(|error| Error::io(path, &error))
 }
 
-/// What is at the other end of the pipe at `path`; none where it is no pipe, but a file, a folder or nothing.
+/// Opens the pipe at `path`, waiting for its writer; none if there is a file, a folder or nothing.
 ///
 /// # Errors
 /// As [`read_whole`].
@@ -39,11 +43,11 @@ pub fn open(path: &Path) -> Result<Option<File>> {
     opened.map(Some).map_err(|error| Error::io(path, &error))
 }
 
-/// Reads the file at `path` with `read`, which gets a copy of what comes out where it is a pipe, since that can be read
-/// but once.
+/// Reads the file at `path` by `read`. A pipe, which can be read only once, is copied to a temporary file first, whose
+/// path `read` gets.
 ///
 /// # Errors
-/// As [`read_whole`], and those of `read`, which name `path`; and if there is no room for the copy.
+/// As [`read_whole`], and those of `read`, which then name `path`; and if the copy does not fit on the disk.
 pub fn with_file<T>(path: &Path, read: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     let Some(mut pipe) = open(path)? else {
         return read(path);
@@ -64,10 +68,10 @@ pub fn with_file<T>(path: &Path, read: impl FnOnce(&Path) -> Result<T>) -> Resul
     })
 }
 
-/// Reads `from` to its end, behind what was read of it before.
+/// Reads `from` to its end and appends it to `bytes`, which were read from it before.
 ///
 /// # Errors
-/// The system's reason, or that it is more than `most` bytes.
+/// The system's, or if it is more than `most` bytes altogether.
 pub(crate) fn read_to(from: impl Read, mut bytes: Vec<u8>, most: u64) -> io::Result<Vec<u8>> {
     let before = bytes.len() as u64;
     from.take((most + 1).saturating_sub(before))

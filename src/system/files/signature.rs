@@ -1,9 +1,10 @@
-//! The marks by which the files that this program wrote are known.
+//! The marks in files that this program wrote, by which it recognises them: so that it does not take its own pictures
+//! for inputs or labels, and replaces only folders of its own.
 
-/// The name and version that are written into files.
+/// Name and version of the program, as files hold them.
 pub const PROGRAM: &str = concat!("dino ", env!("CARGO_PKG_VERSION"));
 
-/// The first text chunk of every PNG written here; it comes before the pixels.
+/// Keyword of the first text chunk of every PNG of the program, whose value is [`PROGRAM`]; it comes before the pixels.
 pub const SOFTWARE: &str = "Software";
 
 /// Whether a PNG that starts with `head` was written by this program.

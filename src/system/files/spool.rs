@@ -1,7 +1,7 @@
-//! Numbers of many photos between the pass that computes them and the pass that draws them.
+//! Spools: records of many photos between the pass that computes them and the pass that uses them.
 //!
-//! They are kept in memory up to a limit and in one unnamed temporary file beyond it, so a folder of any length needs
-//! no more memory than a few photos. The file has no name, so it is gone whichever way the program ends.
+//! They are kept in memory up to a limit and in one unnamed temporary file beyond it, so that a folder of any length
+//! needs no more memory than a few photos. The file has no name, so that it is gone however the program ends.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -9,19 +9,19 @@ use tempfile::{SpooledTempFile, spooled_tempfile};
 
 use crate::error::{Error, Result};
 
-/// Bytes kept in memory before the temporary file is begun: about 120 photos' tokens of ViT-S/14 at 518 pixels.
+/// Bytes kept in memory before the temporary file is begun: the tokens of about 120 photos of ViT-S/14 at 518 pixels.
 const IN_MEMORY: usize = 256 << 20;
 
-/// A sequence of records of floats.
+/// A sequence of records of f32, each of its own length.
 #[derive(Debug)]
 pub struct FloatSpool {
     bytes: ByteSpool,
-    /// Start in bytes and length in numbers.
+    /// Start in bytes, and length in numbers, of each record.
     records: Vec<(u64, usize)>,
 }
 
 impl FloatSpool {
-    /// Empty. Errors will say that `what` (a plural) could not be kept, and to use `instead`.
+    /// An empty spool. Errors say that `what` (a plural) could not be written or read, and to use `instead`.
     pub fn new(what: &'static str, instead: &'static str) -> Self {
         Self {
             bytes: ByteSpool::new(what, instead),
@@ -29,20 +29,20 @@ impl FloatSpool {
         }
     }
 
-    /// Records kept.
+    /// Number of records.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether nothing is kept.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// Keeps a record.
+    /// Appends a record.
     ///
     /// # Errors
-    /// If the temporary file cannot be written.
+    /// [`Error::File`] if the temporary file cannot be written.
     pub fn push(&mut self, values: &[f32]) -> Result<()> {
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let start = self.bytes.push(&bytes)?;
@@ -50,10 +50,10 @@ impl FloatSpool {
         Ok(())
     }
 
-    /// Record `index`, in the order they were pushed.
+    /// Reads record `index`, counted in the order of [`FloatSpool::push`].
     ///
     /// # Errors
-    /// If the temporary file cannot be read.
+    /// [`Error::File`] if the temporary file cannot be read.
     pub fn read(&mut self, index: usize) -> Result<Vec<f32>> {
         let (start, len) = self.records[index];
         let mut bytes = vec![0u8; len * 4];
@@ -65,30 +65,30 @@ impl FloatSpool {
     }
 }
 
-/// Text that grows piece by piece and is read as a whole.
+/// Text that is appended piece by piece and read as a whole.
 #[derive(Debug)]
 pub struct TextSpool(ByteSpool);
 
 impl TextSpool {
-    /// Empty. Errors will say that `what` (a plural) could not be kept, and to use `instead`.
+    /// An empty spool. Errors say that `what` (a plural) could not be written or read, and to use `instead`.
     pub fn new(what: &'static str, instead: &'static str) -> Self {
         TextSpool(ByteSpool::new(what, instead))
     }
 
-    /// Whether nothing is kept.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.end == 0
     }
 
-    /// Adds a piece whole, or nothing of it.
+    /// Appends a piece as a whole, or on failure nothing of it.
     ///
     /// # Errors
-    /// If the temporary file cannot be written.
+    /// [`Error::File`] if the temporary file cannot be written.
     pub fn push(&mut self, text: &[u8]) -> Result<()> {
         self.0.push(text).map(|_| ())
     }
 
-    /// Copies everything to `writer`.
+    /// Copies the whole text to `writer`.
     ///
     /// # Errors
     /// If writing fails, or reading the temporary file does.
@@ -103,14 +103,15 @@ impl TextSpool {
     }
 }
 
-/// What both are kept in.
+/// The bytes of a spool.
 #[derive(Debug)]
 struct ByteSpool {
     file: SpooledTempFile,
-    /// Where the next bytes go; what a failed write left behind it is written over.
+    /// Position of the next bytes; what a failed write left behind it is overwritten.
     end: u64,
-    /// What the records hold and how to do without them, for messages.
+    /// What the records are (a plural), for messages.
     contents: &'static str,
+    /// An option that does without them, for messages.
     alternative: &'static str,
 }
 
@@ -124,7 +125,7 @@ impl ByteSpool {
         }
     }
 
-    /// Keeps bytes and says where they start.
+    /// Appends bytes and returns their start.
     fn push(&mut self, bytes: &[u8]) -> Result<u64> {
         let start = self.end;
         let written = self

@@ -1,4 +1,4 @@
-//! What tells whether a file is still the one that it was.
+//! Stamps of files: size, time of modification and digest, by which a later run tells whether a file is unchanged.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
@@ -13,21 +13,21 @@ use crate::error::{Error, Result};
 /// The size, time and content of a file, of bytes in memory, or of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStamp {
-    /// Size in bytes; of a folder, that of its files together.
+    /// Size in bytes; of a folder, the sum of its files' sizes.
     pub bytes: u64,
-    /// When a file was last modified, in nanoseconds since 1970; none of a folder, of bytes in memory, and where the file
-    /// system keeps no such time or one before 1970.
+    /// Time of the last modification in nanoseconds since 1970 (Unix epoch); none for a folder, for bytes in memory,
+    /// and where the file system keeps no such time or one before 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<u64>,
-    /// Size of the tar that a photo is a member of, in bytes; the time is that of the tar then.
+    /// Size in bytes of the tar archive that a photo is a member of; the time is then that of the archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tar_bytes: Option<u64>,
-    /// Digest of a file's content; of a folder, that of the sorted names and the contents of its files.
+    /// Digest of a file's content; of a folder, of the sorted names and contents of its files.
     pub digest: Digest,
 }
 
 impl FileStamp {
-    /// Takes the stamp of bytes in memory, such as a photo from standard input.
+    /// The stamp of bytes in memory, such as a photo from standard input.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         FileStamp {
             bytes: bytes.len() as u64,
@@ -37,7 +37,7 @@ impl FileStamp {
         }
     }
 
-    /// Of what only the digest is known.
+    /// The stamp of content of which only the digest is known; the size is 0.
     pub fn of_digest(digest: Digest) -> Self {
         FileStamp {
             bytes: 0,
@@ -47,26 +47,28 @@ impl FileStamp {
         }
     }
 
-    /// Takes the stamp of a file that was written, with the digest of its `bytes`; `met` is asked afterwards.
-    pub fn of_written_file(digest: Digest, bytes: u64, met: &Metadata) -> Self {
+    /// The stamp of a file that was written: the digest and the number of its `bytes`, and the metadata read
+    /// afterwards.
+    pub fn of_written_file(digest: Digest, bytes: u64, metadata: &Metadata) -> Self {
         FileStamp {
             bytes,
-            modified: modified_nanos(met),
+            modified: modified_nanos(metadata),
             tar_bytes: None,
             digest,
         }
     }
 
-    /// Takes the stamp of `bytes` that were read from a file, of which `met` was asked before.
-    pub fn of_read_file(bytes: &[u8], met: Option<&Metadata>) -> Self {
-        let file = met.filter(|met| met.is_file() && met.len() == bytes.len() as u64);
+    /// The stamp of `bytes` that were read from a file whose metadata was read before.
+    pub fn of_read_file(bytes: &[u8], metadata: Option<&Metadata>) -> Self {
+        let file =
+            metadata.filter(|metadata| metadata.is_file() && metadata.len() == bytes.len() as u64);
         FileStamp {
             modified: file.and_then(modified_nanos),
             ..Self::of_bytes(bytes)
         }
     }
 
-    /// Takes the stamp of the `bytes` of a member of a tar of `tar_bytes`, which was last modified at `tar_modified`.
+    /// The stamp of the `bytes` of a member of a tar archive of `tar_bytes`, which was last modified at `tar_modified`.
     pub fn of_tar_member(bytes: &[u8], tar_bytes: u64, tar_modified: Option<u64>) -> Self {
         FileStamp {
             modified: tar_modified,
@@ -75,14 +77,15 @@ impl FileStamp {
         }
     }
 
-    /// Takes the stamp of a regular file or a folder, whose content is read. Of folders within a folder, the names alone
-    /// count, and what file managers leave in it does not.
+    /// Reads a regular file or a folder for its stamp. Of folders within a folder only the names count; the files of
+    /// file managers (`.DS_Store`, `Thumbs.db`) are ignored.
     ///
     /// # Errors
-    /// Names the file, or the one within the folder, with the system's reason; or if it is a pipe or a device.
+    /// [`Error::File`] names the file, or the one within the folder, with the system's reason, or if it is a pipe or a
+    /// device.
     pub fn of_file(path: &Path) -> Result<Self> {
-        let met = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
-        match (met.is_dir(), met.is_file()) {
+        let metadata = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
+        match (metadata.is_dir(), metadata.is_file()) {
             (true, _) => Self::of_folder(path),
             (_, true) => Self::of_regular(path).map_err(|error| Error::io(path, &error)),
             _ => Err(Error::file(
@@ -94,7 +97,7 @@ impl FileStamp {
 
     fn of_regular(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        // Before the content: what is written meanwhile has a later time, and the stamp no longer holds.
+        // Before the content: a write meanwhile gives the file a later time, and the stamp no longer matches.
         let modified = modified_nanos(&file.metadata()?);
         let (digest, bytes) = Digest::of_open_file(&file)?;
         Ok(FileStamp {
@@ -120,7 +123,7 @@ impl FileStamp {
             let name = name.as_encoded_bytes();
             content.update(&(name.len() as u64).to_le_bytes());
             content.update(name);
-            if fs::metadata(&path).is_ok_and(|met| met.is_file()) {
+            if fs::metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
                 let file = Self::of_regular(&path).map_err(|error| Error::io(&path, &error))?;
                 content.update(file.digest.as_bytes());
                 bytes += file.bytes;
@@ -136,37 +139,37 @@ impl FileStamp {
         })
     }
 
-    /// Whether what is at `path` has this content still. A file of the same size and the same time of modification is not
-    /// read, as `make` and `rsync` do it.
+    /// Whether the file or folder at `path` still has this content. A file of the same size and time of modification is
+    /// not read, as in `rsync`.
     ///
     /// # Errors
-    /// As [`FileStamp::of_file`]; what is not there, or is neither a file nor a folder, is merely another.
+    /// As [`FileStamp::of_file`]; false without an error if nothing is there, or neither a file nor a folder.
     pub fn matches_file(&self, path: &Path) -> Result<bool> {
         match fs::metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(Error::io(path, &error)),
-            Ok(met) if met.is_file() && met.len() != self.bytes => Ok(false),
-            Ok(met) if self.matches_metadata(&met) => Ok(true),
-            Ok(met) if met.is_file() || met.is_dir() => {
+            Ok(metadata) if metadata.is_file() && metadata.len() != self.bytes => Ok(false),
+            Ok(metadata) if self.matches_metadata(&metadata) => Ok(true),
+            Ok(metadata) if metadata.is_file() || metadata.is_dir() => {
                 Ok(Self::of_file(path)?.digest == self.digest)
             }
             Ok(_) => Ok(false),
         }
     }
 
-    /// Whether the regular file of `met` has the size and the time of this stamp, and need not be read.
-    pub fn matches_metadata(&self, met: &Metadata) -> bool {
-        met.is_file()
-            && met.len() == self.bytes
+    /// Whether a regular file with `metadata` has the size and the time of this stamp, so that it need not be read.
+    pub fn matches_metadata(&self, metadata: &Metadata) -> bool {
+        metadata.is_file()
+            && metadata.len() == self.bytes
             && self.tar_bytes.is_none()
             && self.modified.is_some()
-            && self.modified == modified_nanos(met)
+            && self.modified == modified_nanos(metadata)
     }
 }
 
-/// When a file was last modified, in nanoseconds since 1970.
-pub(crate) fn modified_nanos(met: &Metadata) -> Option<u64> {
-    let since = met.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+/// The time of the last modification of a file, in nanoseconds since 1970; none if it is unknown or earlier.
+pub(crate) fn modified_nanos(metadata: &Metadata) -> Option<u64> {
+    let since = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     u64::try_from(since.as_nanos()).ok()
 }
 

@@ -1,34 +1,43 @@
-//! Outputs that are no regular files: pipes, devices, sockets, and whatever the shell has opened for us.
+//! Outputs that are no regular files: pipes, devices, sockets, and descriptors that the shell opened for the program.
+//! They are written into, never replaced, and only once the whole output is in memory.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Something that is written into.
+use crate::error::{Error, Result};
+use crate::system::closed_stdout;
+use crate::system::files::parent_folder::parent_folder;
+use crate::system::interrupt::{self, WaitGuard};
+
+/// The exit code that a shell reports for a program whose reader went away: 128 + SIGPIPE.
+pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
+
+/// An output that is written into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutputStream {
-    /// Standard output, by whatever name.
+    /// Standard output, under whatever name.
     Stdout,
-    /// Another descriptor that this program was started with, and the path that it has among its own: `2>`, `3>`,
-    /// `>(program)`. It is written where it stands, as the shell left it.
+    /// Another descriptor that the program was started with (`2>`, `3>`, `>(program)`), and its path, such as
+    /// `/dev/fd/3`. It is written from its current position on.
     Descriptor(i32, PathBuf),
     /// A named pipe.
     Pipe(PathBuf),
     /// A character device, such as `/dev/null`.
     Device(PathBuf),
-    /// A socket that somebody listens at.
+    /// A Unix socket that a program listens at.
     Socket(PathBuf),
 }
 
 impl OutputStream {
-    /// What `met` at `path`, which is neither a file nor a folder, is.
+    /// The stream at `path`, which is neither a file nor a folder, by its `metadata`.
     ///
     /// # Errors
-    /// For disks, which nobody means, and whatever else there may be.
+    /// For disks (block devices), and whatever else there may be.
     #[cfg(unix)]
-    pub(crate) fn from_metadata(path: PathBuf, met: &Metadata) -> io::Result<Self> {
+    pub(crate) fn from_metadata(path: PathBuf, metadata: &Metadata) -> io::Result<Self> {
         use std::os::unix::fs::FileTypeExt;
-        let kind = met.file_type();
+        let kind = metadata.file_type();
         match () {
             () if kind.is_fifo() => Ok(OutputStream::Pipe(path)),
             () if kind.is_char_device() => Ok(OutputStream::Device(path)),
@@ -40,16 +49,16 @@ impl OutputStream {
         }
     }
 
-    /// What `met` at `path`, which is neither a file nor a folder, is.
+    /// The stream at `path`, which is neither a file nor a folder: a device.
     ///
     /// # Errors
-    /// None.
+    /// None on this system.
     #[cfg(not(unix))]
     pub(crate) fn from_metadata(path: PathBuf, _: &Metadata) -> io::Result<Self> {
         Ok(OutputStream::Device(path))
     }
 
-    /// The path by which its permissions can be asked for; none where it is open already.
+    /// The path whose permissions can be checked; none for what is open already.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             OutputStream::Stdout | OutputStream::Descriptor(..) => None,
@@ -77,10 +86,39 @@ impl OutputStream {
     }
 }
 
-/// The descriptor that `path` itself (not what it links to) stands for, as `/dev/fd/3` and `/proc/self/fd/3` do.
+/// Writes all of `bytes` to `stream`. If the reader of standard output went away, the program ends without a message,
+/// as everywhere.
 ///
 /// # Errors
-/// If it is not open, or not for writing.
+/// [`Error::File`] names `path`, with the system's reason; [`Error::Interrupted`](crate::Error::Interrupted) before a
+/// pipe is opened.
+pub(crate) fn write_stream(stream: &OutputStream, path: &Path, bytes: &[u8]) -> Result<()> {
+    if *stream == OutputStream::Stdout {
+        closed_stdout::check_stdout()?;
+    }
+    // A pipe waits for its reader.
+    let _waiting = WaitGuard::begin();
+    if matches!(stream, OutputStream::Pipe(_)) {
+        interrupt::check()?;
+    }
+    let write = || {
+        let mut writer = stream.open()?;
+        writer.write_all(bytes)?;
+        writer.flush()
+    };
+    match write() {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe && *stream == OutputStream::Stdout => {
+            interrupt::end_now(BROKEN_PIPE_EXIT_CODE)
+        }
+        written => written.map_err(|error| Error::io(path, &error)),
+    }
+}
+
+/// The descriptor that `path` itself (not what it links to) names, as `/dev/fd/3` and `/proc/self/fd/3` do; none if it
+/// names none.
+///
+/// # Errors
+/// If the descriptor is not open, or not for writing.
 pub(crate) fn find_descriptor(path: &Path) -> io::Result<Option<OutputStream>> {
     let digits = |name: &str| !name.is_empty() && name.bytes().all(|c| c.is_ascii_digit());
     let name = path.file_name().and_then(|name| name.to_str());
@@ -90,13 +128,13 @@ pub(crate) fn find_descriptor(path: &Path) -> io::Result<Option<OutputStream>> {
     else {
         return Ok(None);
     };
-    match is_folder_of_descriptors(super::resolved_path::parent_folder(path)) {
+    match is_folder_of_descriptors(parent_folder(path)) {
         true => own_descriptor(number, path).map(Some),
         false => Ok(None),
     }
 }
 
-/// Whether `folder` is the one with this program's open descriptors.
+/// Whether `folder` lists the open descriptors of this program.
 fn is_folder_of_descriptors(folder: &Path) -> bool {
     let Ok(folder) = std::fs::canonicalize(folder) else {
         return false;
@@ -117,17 +155,18 @@ fn is_folder_of_descriptors(folder: &Path) -> bool {
     }
 }
 
+/// The stream of the descriptor `number`.
 fn own_descriptor(number: i32, path: &Path) -> io::Result<OutputStream> {
     check_open(number)?;
-    let met = std::fs::metadata(path)
+    let metadata = std::fs::metadata(path)
         .map_err(|_| io::Error::other("no such descriptor was opened for this program"))?;
-    Ok(match number == 1 || is_stdout(&met) {
+    Ok(match number == 1 || is_stdout(&metadata) {
         true => OutputStream::Stdout,
         false => OutputStream::Descriptor(number, path.to_owned()),
     })
 }
 
-/// Whether the descriptor was there before this program started and is open for writing.
+/// Checks that the descriptor was opened before the program started, and for writing.
 #[cfg(target_os = "linux")]
 fn check_open(number: i32) -> io::Result<()> {
     const ACCESS_MODE: u32 = 0o3;
@@ -137,7 +176,7 @@ fn check_open(number: i32) -> io::Result<()> {
         .lines()
         .find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
     match flags {
-        // What the program has opened by itself is marked so; what it was started with cannot be.
+        // The program marks all that it opens itself as close-on-exec; what it was started with cannot be marked so.
         Some(flags) if number > 2 && flags & CLOSE_ON_EXEC != 0 => Err(io::Error::other(
             "no such descriptor was opened for this program",
         )),
@@ -151,12 +190,13 @@ fn check_open(number: i32) -> io::Result<()> {
     }
 }
 
+/// Not asked on this system.
 #[cfg(not(target_os = "linux"))]
 fn check_open(_: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// A second handle of an open descriptor: both write where the other stopped.
+/// A second handle of an open descriptor, which shares its position.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)] // Its number is all that a program has of a descriptor that the shell opened.
 fn duplicate(number: i32, _: &Path) -> io::Result<File> {
@@ -167,38 +207,42 @@ fn duplicate(number: i32, _: &Path) -> io::Result<File> {
     Ok(borrowed.try_clone_to_owned()?.into())
 }
 
-/// Elsewhere opening the path is a second handle by itself.
+/// A second handle of an open descriptor: on this system, opening its path gives one.
 #[cfg(not(target_os = "linux"))]
 fn duplicate(_: i32, path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).open(path)
 }
 
-/// Whether `met` is what standard output goes to. Of devices nothing is said: `/dev/null` is nobody's own.
+/// Whether standard output goes to the file of `metadata`; always false for devices such as `/dev/null`, which several
+/// outputs may share.
 #[cfg(unix)]
-pub(crate) fn is_stdout(met: &Metadata) -> bool {
+pub(crate) fn is_stdout(metadata: &Metadata) -> bool {
     use std::os::fd::AsFd;
     use std::os::unix::fs::MetadataExt;
     use std::sync::OnceLock;
     static STDOUT: OnceLock<Option<(u64, u64)>> = OnceLock::new();
     let stdout = STDOUT.get_or_init(|| {
         let handle = File::from(io::stdout().as_fd().try_clone_to_owned().ok()?);
-        let met = handle.metadata().ok()?;
-        Some((met.dev(), met.ino()))
+        let metadata = handle.metadata().ok()?;
+        Some((metadata.dev(), metadata.ino()))
     });
-    !is_device(met) && *stdout == Some((met.dev(), met.ino()))
+    !is_device(metadata) && *stdout == Some((metadata.dev(), metadata.ino()))
 }
 
+/// Not asked on this system.
 #[cfg(not(unix))]
 pub(crate) fn is_stdout(_: &Metadata) -> bool {
     false
 }
 
+/// Whether it is a character device.
 #[cfg(unix)]
-pub(crate) fn is_device(met: &Metadata) -> bool {
+pub(crate) fn is_device(metadata: &Metadata) -> bool {
     use std::os::unix::fs::FileTypeExt;
-    met.file_type().is_char_device()
+    metadata.file_type().is_char_device()
 }
 
+/// Not asked on this system.
 #[cfg(not(unix))]
 pub(crate) fn is_device(_: &Metadata) -> bool {
     false

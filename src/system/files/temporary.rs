@@ -1,8 +1,9 @@
-//! Files and folders that are not finished yet, and what is left of those whose program was killed.
+//! Temporary files and folders (`.dino-XXXXXX.part` beside outputs, `dino-tmp-XXXXXX.part` in the system's folder), and
+//! removal of those that killed programs left.
 //!
-//! Each is locked while its program lives: the system lets go of a lock however a program ends, so an unlocked one is
-//! nobody's, on whichever machine or in whichever container it was begun. Where a file system has no locks, nothing is
-//! taken for a leftover.
+//! Each is locked while its program lives. The system releases a lock however a program ends, so that an unlocked one
+//! is a leftover, on whichever machine or in whichever container it was begun. Where a file system has no locks,
+//! nothing is taken for a leftover.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,32 +12,33 @@ use std::path::Path;
 
 use tempfile::{NamedTempFile, TempDir};
 
-/// Their names begin so in the folders of outputs, where nobody should see them.
+/// Prefix of names in the folders of outputs, where they are hidden.
 const HIDDEN_PREFIX: &str = ".dino-";
 
-/// And so in the folder for temporary files; programs that run shut off from hidden files get them handed over.
+/// Prefix of names in the system's folder for temporary files, where sandboxed programs that are given them may not see
+/// hidden ones.
 const VISIBLE_PREFIX: &str = "dino-tmp-";
 
-/// And end so.
+/// Suffix of all names.
 const SUFFIX: &str = ".part";
 
-/// Random letters between.
+/// Number of random letters between prefix and suffix.
 const LETTERS: usize = 6;
 
-/// As long as their names are.
+/// A name as long as those beside outputs.
 pub(crate) const SAMPLE_NAME: &str = ".dino-123456.part";
 
-/// Somebody may take a new one for a leftover before it is locked, and another is made; more often than that is no chance.
+/// Most attempts: another program may take a new file for a leftover before it is locked, and then another is made.
 const ATTEMPTS: usize = 8;
 
-/// An unfinished file in `folder`, which others may read once it is finished.
+/// Makes a temporary file in `folder`, with the permissions of an ordinary new file.
 ///
 /// # Errors
-/// The system's reason.
+/// The system's.
 pub(crate) fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
     retry(|| {
         let mut builder = builder(HIDDEN_PREFIX);
-        // A temporary file is private by default; the finished one follows the umask as any other does.
+        // `tempfile` makes private files by default; an output follows the umask.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = builder.tempfile_in(folder)?;
@@ -44,10 +46,10 @@ pub(crate) fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
     })
 }
 
-/// A file in the folder for temporary files, for its owner alone.
+/// Makes a file in the system's folder for temporary files, readable by its owner alone.
 ///
 /// # Errors
-/// The system's reason.
+/// The system's.
 pub fn scratch_file() -> io::Result<NamedTempFile> {
     let folder = std::env::temp_dir();
     sweep(&folder);
@@ -57,20 +59,20 @@ pub fn scratch_file() -> io::Result<NamedTempFile> {
     })
 }
 
-/// A folder in the folder for temporary files, for its owner alone.
+/// Makes a folder in the system's folder for temporary files, readable by its owner alone.
 ///
 /// # Errors
-/// The system's reason.
+/// The system's.
 pub fn scratch_folder() -> io::Result<TemporaryFolder> {
     let parent = std::env::temp_dir();
     sweep(&parent);
     retry(|| TemporaryFolder::new(builder(VISIBLE_PREFIX).tempdir_in(&parent)?))
 }
 
-/// An unfinished folder in `parent`, which others may read once it is finished.
+/// Makes a temporary folder in `parent`, with the permissions of an ordinary new folder.
 ///
 /// # Errors
-/// The system's reason.
+/// The system's.
 pub(crate) fn folder_in(parent: &Path) -> io::Result<TemporaryFolder> {
     retry(|| {
         let mut builder = builder(HIDDEN_PREFIX);
@@ -80,18 +82,18 @@ pub(crate) fn folder_in(parent: &Path) -> io::Result<TemporaryFolder> {
     })
 }
 
-/// A folder that goes with its owner.
+/// A folder that is removed when this is dropped.
 #[derive(Debug)]
 pub struct TemporaryFolder {
     folder: TempDir,
-    /// Let go of when it is dropped.
+    /// Held until this is dropped.
     _lock: Option<File>,
 }
 
 impl TemporaryFolder {
-    /// None where somebody took it for a leftover.
+    /// Locks the folder; none if another program has taken it for a leftover.
     fn new(folder: TempDir) -> io::Result<Option<Self>> {
-        // Some systems open no folders; there, it is not locked, and left if its program is killed.
+        // Some systems cannot open folders; there it is not locked, and stays if its program is killed.
         let lock = File::open(folder.path()).ok();
         let is_held = lock
             .as_ref()
@@ -102,7 +104,7 @@ impl TemporaryFolder {
         }))
     }
 
-    /// Leaves it where it is.
+    /// Keeps the folder, which is then no longer removed.
     pub(crate) fn keep(self) {
         let _ = self.folder.keep();
     }
@@ -116,12 +118,14 @@ impl Deref for TemporaryFolder {
     }
 }
 
+/// A builder of names with `prefix`.
 fn builder(prefix: &'static str) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(prefix).suffix(SUFFIX).rand_bytes(LETTERS);
     builder
 }
 
+/// Calls `one` until it gives something that is still there after locking.
 fn retry<T>(one: impl Fn() -> io::Result<Option<T>>) -> io::Result<T> {
     for _ in 0..ATTEMPTS {
         if let Some(made) = one()? {
@@ -133,21 +137,21 @@ fn retry<T>(one: impl Fn() -> io::Result<Option<T>>) -> io::Result<T> {
     ))
 }
 
-/// Locks a new file; whether it is still there then.
+/// Locks a new file, and returns whether it is still at `path`.
 fn lock_new(file: &File, path: &Path) -> bool {
     match file.lock() {
         Ok(()) => is_same_file(file, path),
-        // No locks here: nobody takes it for a leftover.
+        // Without locks, no program takes it for a leftover.
         Err(_) => true,
     }
 }
 
-/// Removes what programs that live no more left unfinished in `folder`. What cannot be removed is left.
+/// Removes the temporary files and folders in `folder` whose programs have ended. What cannot be removed is left.
 pub fn sweep(folder: &Path) {
     sweep_except(folder, |_| false);
 }
 
-/// As [`sweep`], but files that are wanted stay, whatever they are called.
+/// As [`sweep`], but keeps the paths for which `is_wanted` is true.
 pub(crate) fn sweep_except(folder: &Path, is_wanted: impl Fn(&Path) -> bool) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -166,14 +170,14 @@ pub(crate) fn sweep_except(folder: &Path, is_wanted: impl Fn(&Path) -> bool) {
         if file.try_lock().is_err() || !is_same_file(&file, &path) {
             continue;
         }
-        let _ = match file.metadata().is_ok_and(|met| met.is_dir()) {
+        let _ = match file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             true => fs::remove_dir_all(&path),
             false => fs::remove_file(&path),
         };
     }
 }
 
-/// Whether a name is one of those that are given here.
+/// Whether `name` has the form of a temporary name of this program.
 fn is_temporary_name(name: &str) -> bool {
     let letters = name
         .strip_prefix(HIDDEN_PREFIX)
@@ -184,18 +188,18 @@ fn is_temporary_name(name: &str) -> bool {
     })
 }
 
-/// Whether `file` is what is at `path`.
+/// Whether `file` is the one at `path`.
 #[cfg(unix)]
 fn is_same_file(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let id = |met: fs::Metadata| (met.dev(), met.ino());
+    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(own), Ok(there)) => id(own) == id(there),
         _ => false,
     }
 }
 
-/// Open files cannot be removed there.
+/// Whether there is a file at `path`: on this system, open files cannot be removed.
 #[cfg(not(unix))]
 fn is_same_file(_: &File, path: &Path) -> bool {
     path.exists()

@@ -1,7 +1,6 @@
-//! Inference modes beside the whole photo at once, in mmsegmentation's words `slide` and the published test protocols.
-//!
-//! [`slide`] averages a head's scores over overlapping windows of a large photo; [`protocol`] resizes, crops, flips and averages as the
-//! publishers of a head measured it.
+//! Inference modes for whole photos: overlapping windows of one size ([`slide`]), and the published test-time protocols
+//! with several sizes, mirrored views and windows ([`protocol`]). Both take a photo and a closure that scores a batch
+//! of prepared inputs, and return scores over patch grids.
 
 pub mod protocol;
 pub mod slide;

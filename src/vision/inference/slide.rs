@@ -1,30 +1,30 @@
-//! Large photos in overlapping windows, as the official notebooks' slide inference: the head sees each window by
-//! itself, at the size it was trained for, and where windows overlap their scores are averaged. What comes out are the
-//! scores of the whole photo over its whole patch grid, so that everything after the head stays as it is.
+//! Sliding-window inference for large photos, as in the notebooks of DINOv2: each window is scored by itself, at the
+//! size that the head was trained for, and scores are averaged where windows overlap. The result is [`Scores`] over the
+//! patch grid of the whole photo, so that everything after the head is the same as without windows.
 //!
 //! Windows lie on whole patches; the last of a row or column is pulled back to end with the photo. Scores are averaged
-//! before any softmax or other non-linearity. Only one window's features are in memory at a time.
+//! before any softmax or other non-linearity. Only the features of one batch of windows are in memory at a time.
 
 use crate::error::Result;
 use crate::model::head::Scores;
 use crate::model::input::{Geometry, Grid, SizeRule};
 use crate::vision::preprocess::{PreparedImage, Preprocessor};
 
-/// Patches that a photo may be cut into; it is made smaller beyond. 12.8 megapixels of patches of 14: 150 MB of
-/// pixels, and 67 MB of scores for 256 bins.
+/// Most patches of a photo under [`Slide`]; a larger one is resized down to it. With patches of 14 pixels that is 12.8
+/// megapixels: 150 MB of input, and 67 MB of scores for 256 bins.
 pub const MAX_PATCHES: usize = 1 << 16;
 
-/// Which windows a photo is seen in.
+/// Size and overlap of the windows that a photo is cut into.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slide {
-    /// What the head was trained for: a window has this size.
+    /// Size of a window: that of the inputs that the head was trained with.
     pub window_size: SizeRule,
-    /// How large the whole photo is seen; its own size, but no less than a window, if nothing is given.
+    /// Size to which the whole photo is resized first; none keeps its own, but no smaller than a window.
     pub size: Option<SizeRule>,
-    /// How far a window moves, as a share of its side; above 0, at most 1.
+    /// Distance between neighbouring windows as a share of a window's side; above 0, at most 1.
     pub stride: f64,
-    /// Whether a window counts less towards its edges, instead of the same everywhere as in the notebooks. Depths need
-    /// it: windows judge the scale of things each by itself, and steps between them would show as seams.
+    /// Whether the weight of a window falls linearly towards its edges, instead of being the same everywhere as in the
+    /// notebooks. Depth needs it: each window has a scale of its own, and steps between them would show as seams.
     pub fade: bool,
 }
 
@@ -35,12 +35,12 @@ pub struct PatchWindow {
     pub top: usize,
     /// First column.
     pub left: usize,
-    /// Its size.
+    /// Number of rows and columns.
     pub size: Grid,
 }
 
 impl Slide {
-    /// How a photo of `photo` = (width, height) is laid out, windows aside.
+    /// The geometry of the whole input for a photo of `photo` = (width, height), before it is cut into windows.
     pub fn layout(&self, photo: (u32, u32), preprocessor: &Preprocessor) -> Geometry {
         let Preprocessor {
             patch_size,
@@ -63,7 +63,7 @@ impl Slide {
         }
     }
 
-    /// The windows over `grid`, row by row.
+    /// The windows over the patch grid `grid`, row by row.
     pub fn windows(&self, grid: Grid, patch_size: usize) -> Vec<PatchWindow> {
         let patches = |side: u32| (side as usize).div_ceil(patch_size);
         let most = match self.window_size {
@@ -91,14 +91,14 @@ impl Slide {
             .collect()
     }
 
-    /// Where windows of `window` cells begin on an axis of `cells`.
+    /// The starts of windows of `window` patches on an axis of `cells` patches.
     fn window_starts(&self, cells: usize, window: usize) -> Vec<usize> {
         let stride = ((self.stride * window as f64).round() as usize).clamp(1, window);
         window_starts(cells, window, stride)
     }
 }
 
-/// Where windows of `window` begin every `stride` on an axis of `length`; the last is pulled back to end with it.
+/// The starts of windows of length `window`, `stride` apart, on an axis of `length`; the last ends with the axis.
 pub(crate) fn window_starts(length: usize, window: usize, stride: usize) -> Vec<usize> {
     let last = length.saturating_sub(window);
     (0..=last.div_ceil(stride))
@@ -107,7 +107,7 @@ pub(crate) fn window_starts(length: usize, window: usize, stride: usize) -> Vec<
 }
 
 impl PatchWindow {
-    /// The pixels of this window of a photo, as a photo of its own.
+    /// Crops the window out of the prepared photo, as an input without padding.
     pub fn crop(&self, photo: &PreparedImage) -> PreparedImage {
         let p = photo.geometry.patch_size;
         let (photo_width, photo_height) = photo.geometry.padded;
@@ -129,7 +129,7 @@ impl PatchWindow {
         }
     }
 
-    /// The same window of the mirrored photo.
+    /// The same window of the mirrored photo, whose patch grid is `grid`.
     pub fn mirrored(&self, grid: Grid) -> Self {
         Self {
             left: grid.cols - self.left - self.size.cols,
@@ -138,15 +138,15 @@ impl PatchWindow {
     }
 }
 
-/// The mean of overlapping windows' scores, as they come.
+/// The weighted mean of overlapping windows' scores, accumulated window by window.
 #[derive(Debug, Clone)]
 struct WindowAverage {
     grid: Grid,
     k: usize,
     fade: bool,
-    /// `[rows * cols, k]`.
+    /// Weighted sums of scores, `[rows * cols, k]`.
     sums: Vec<f32>,
-    /// `[rows * cols]`.
+    /// Sums of weights, `[rows * cols]`.
     weights: Vec<f32>,
 }
 
@@ -162,11 +162,11 @@ impl WindowAverage {
         }
     }
 
-    /// Adds a window's scores.
+    /// Adds the scores of `window`.
     fn add(&mut self, window: &PatchWindow, scores: &Scores) {
         assert_eq!((scores.k, scores.grid), (self.k, window.size));
         let Grid { rows, cols } = window.size;
-        // Rises from the edges to the middle.
+        // The weight along one axis, which rises from the edges to the middle.
         let along = |i: usize, n: usize| match self.fade {
             true => (i + 1).min(n - i) as f32,
             false => 1.0,
@@ -183,7 +183,7 @@ impl WindowAverage {
         }
     }
 
-    /// The mean.
+    /// The mean, once every patch is covered by a window.
     fn into_mean(mut self) -> Scores {
         for (sums, &weight) in self.sums.chunks_exact_mut(self.k).zip(&self.weights) {
             sums.iter_mut().for_each(|sum| *sum /= weight);
@@ -196,12 +196,12 @@ impl WindowAverage {
     }
 }
 
-/// Scores, and those of the mirror image where they are wanted.
+/// The scores of an input, and those of its mirror image where it was scored too (not mirrored back).
 pub type ScoresWithMirror = (Scores, Option<Scores>);
 
 impl Slide {
-    /// The scores of a whole photo from those of its `windows`. `scores` gets the pixels of up to `batch` windows at
-    /// once and gives the scores of each.
+    /// The scores of a whole photo over its patch grid, from those of its `windows`. `scores` gets up to `batch`
+    /// windows at once and returns the scores of each.
     ///
     /// # Errors
     /// What `scores` returns.

@@ -1,25 +1,26 @@
-//! What a label map holds: how much of each class, and how sure.
+//! The classes of a label map: how many pixels each covers, and with which mean probability; and masking of pixels by
+//! probability or class ([`NO_CLASS`]).
 
 use crate::vision::postprocess::LabelMap;
 
-/// The id of a pixel that is of no class, in maps of which only some classes were kept.
+/// The id of a pixel without a class: one below the probability that was asked for, or of a class that was left out.
 pub const NO_CLASS: u16 = u16::MAX;
 
-/// One class of a map.
+/// The area of one class of a label map.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassArea {
     /// Index of the class.
     pub id: u16,
-    /// How many pixels it has.
+    /// Number of its pixels.
     pub pixels: u64,
-    /// Its part of all pixels, kept or not, from 0 to 1.
+    /// Its share of all pixels of the map, those without a class included; 0..1.
     pub share: f64,
-    /// Mean probability of the class over its pixels.
+    /// Mean softmax probability of the class over its pixels, 0..1.
     pub confidence: f64,
 }
 
 impl LabelMap {
-    /// The classes that are there, the largest first; [`NONE`] is none.
+    /// The classes of the map, the largest first; pixels of [`NO_CLASS`] count in no class.
     pub fn areas(&self) -> Vec<ClassArea> {
         let mut sums: Vec<(u64, f64)> = Vec::new();
         for (&id, &confidence) in self.ids.iter().zip(&self.confidence) {
@@ -48,7 +49,8 @@ impl LabelMap {
         areas
     }
 
-    /// Sets the pixels to [`NONE`] whose class has a probability below `least`, and counts them. Their confidence stays.
+    /// Sets the pixels whose class has a probability below `least` (0..1) to [`NO_CLASS`], and returns how many they
+    /// are. Their confidence stays.
     pub fn mask_unsure(&mut self, least: f32) -> u64 {
         let mut unsure = 0;
         for (id, &confidence) in self.ids.iter_mut().zip(&self.confidence) {
@@ -60,7 +62,7 @@ impl LabelMap {
         unsure
     }
 
-    /// Sets all pixels to [`NONE`] whose class is not in `kept` (one flag a class).
+    /// Sets the pixels whose class is not in `kept` (one flag a class) to [`NO_CLASS`], and their confidence to 0.
     pub fn retain_classes(&mut self, kept: &[bool]) {
         for (id, confidence) in self.ids.iter_mut().zip(&mut self.confidence) {
             if !kept.get(usize::from(*id)).is_some_and(|kept| *kept) {

@@ -1,11 +1,13 @@
-//! The camera that depth is seen through: from pixels and depths to points in space.
+//! The pinhole camera model: from pixels and depths along the optical axis to points in space, with the focal length in
+//! pixels from a field of view or a 35 mm equivalent.
 
 /// A pinhole camera with square pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pinhole {
     /// Focal length in pixels.
     pub focal: f32,
-    /// Where the optical axis meets the photo, in pixels from its top left corner.
+    /// Where the optical axis crosses the photo, (x, y) in pixels from its top left corner; the middle for both
+    /// constructors.
     pub principal_point: (f32, f32),
 }
 
@@ -13,13 +15,13 @@ pub struct Pinhole {
 const FRAME_DIAGONAL: f64 = 43.266_615;
 
 impl Pinhole {
-    /// From the horizontal field of view in degrees, between 0 and 180.
+    /// From the horizontal field of view in degrees, between 0 and 180, of a photo of (width, height).
     pub fn from_fov(degrees: f64, (width, height): (u32, u32)) -> Self {
         let focal = 0.5 * f64::from(width) / (0.5 * degrees.to_radians()).tan();
         Self::centred(focal, (width, height))
     }
 
-    /// From the 35 mm equivalent focal length in mm, which has the same field of view along the diagonal.
+    /// From the 35 mm equivalent focal length in mm, which stands for the same field of view along the diagonal.
     pub fn from_focal_35mm(mm: f64, (width, height): (u32, u32)) -> Self {
         let diagonal = f64::from(width).hypot(f64::from(height));
         Self::centred(mm / FRAME_DIAGONAL * diagonal, (width, height))
@@ -39,7 +41,8 @@ impl Pinhole {
             .to_degrees()
     }
 
-    /// The point at `depth` along the optical axis that is seen at `(x, y)`: right, down, forward.
+    /// The point at `depth` along the optical axis that projects to the pixel position `(x, y)`: its coordinates to the
+    /// right, down and forward, in the unit of `depth`.
     pub fn unproject(&self, (x, y): (f32, f32), depth: f32) -> [f32; 3] {
         let scale = depth / self.focal;
         [

@@ -1,4 +1,5 @@
-//! A depth map as a cloud of coloured points: which pixels become points, and where those lie.
+//! A depth map as a cloud of coloured points: which pixels become points, and their coordinates in the unit of the map
+//! (metres, for the formats that have a unit).
 
 use std::fmt;
 
@@ -7,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::vision::postprocess::camera::Pinhole;
 
-/// Directions of a cloud's axes, as seen by the camera; its unit is the map's.
+/// Directions of a cloud's axes, relative to the camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Axes {
@@ -19,7 +20,7 @@ pub enum Axes {
 }
 
 impl Axes {
-    /// As `--axes` has it.
+    /// The value of `--axes`.
     pub fn name(self) -> &'static str {
         match self {
             Axes::OpenCv => "opencv",
@@ -27,7 +28,7 @@ impl Axes {
         }
     }
 
-    /// Brings a point that the camera sees (right, down, forward) to these axes.
+    /// Converts a point from camera coordinates (right, down, forward) to these axes.
     #[inline]
     pub fn orient(self, [x, y, z]: [f32; 3]) -> [f32; 3] {
         match self {
@@ -46,36 +47,37 @@ impl fmt::Display for Axes {
     }
 }
 
-/// Which pixels become no points, beside those without a depth (not finite, or not above 0).
+/// Limits by which pixels are dropped, beside those without a depth (not finite, or not above 0). The default drops
+/// none.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Thinning {
-    /// Those beside a jump in depth larger than this share of the nearer depth; see [`PointCloud::new`].
+    /// Drops pixels beside a jump in depth larger than this share of the nearer depth; see [`PointCloud::new`].
     pub max_jump: Option<f32>,
-    /// All but this many, spread evenly over the photo.
+    /// Keeps at most this many pixels, spread evenly over the photo.
     pub max_points: Option<usize>,
 }
 
-/// What became of the pixels of a photo.
+/// How many pixels of a photo became points, and why others did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PointCounts {
-    /// All.
+    /// All pixels of the photo.
     pub pixels: usize,
-    /// Those whose depth is not finite, or not above 0.
+    /// Pixels whose depth is not finite, or not above 0.
     pub without_depth: usize,
-    /// Those that [`Thinning::max_jump`] dropped.
+    /// Pixels dropped by [`Thinning::max_jump`].
     pub at_edges: usize,
-    /// Those that [`Thinning::max_points`] dropped.
+    /// Pixels dropped by [`Thinning::max_points`].
     pub over_limit: usize,
 }
 
 impl PointCounts {
-    /// Those that are points.
+    /// Pixels that became points.
     pub fn points(&self) -> usize {
         self.pixels - self.without_depth - self.at_edges - self.over_limit
     }
 }
 
-/// Points of a photo, each in the middle of its pixel, row by row.
+/// The points of a photo, each on the ray through the middle of its pixel, row by row.
 #[derive(Debug)]
 pub struct PointCloud<'a> {
     photo: &'a RgbImage,
@@ -83,20 +85,21 @@ pub struct PointCloud<'a> {
     camera: Pinhole,
     axes: Axes,
     kept: Vec<bool>,
-    /// What became of the pixels.
+    /// How many pixels were kept and dropped.
     pub counts: PointCounts,
 }
 
-/// Sides of a photo whose neighbours at a jump are its next pixels; of a larger one they are as far apart as those would
-/// be, or a ramp that a border has become would count as a jump in a small photo and not in a large one.
+/// Long side of a photo, in pixels, up to which depths of adjacent pixels are compared; in a larger one the distance
+/// grows in proportion, since upsampling spreads the same border over more pixels.
 const REFERENCE_SIDE: f32 = 640.0;
 
 impl<'a> PointCloud<'a> {
     /// The points of `photo` at `depth` `[height, width]` along the optical axis of `camera`.
     ///
-    /// A pixel lies at an edge where its depth and that of a neighbour to the left, right, above or below differ by more
-    /// than [`Thinning::max_jump`] times the smaller of the two: upsampled depths run through the air there, from a thing to
-    /// what is behind it. Neighbours are one pixel away, in photos longer than 640 pixels as many as that is in 640.
+    /// A pixel lies at an edge where its depth and that of a neighbour to the left, right, above or below differ by
+    /// more than [`Thinning::max_jump`] times the smaller of the two: upsampled depths there lie in the air between an
+    /// object and what is behind it. Neighbours are one pixel away, in photos with a long side above 640 pixels
+    /// proportionally more.
     pub fn new(
         photo: &'a RgbImage,
         depth: &'a [f32],
@@ -139,12 +142,12 @@ impl<'a> PointCloud<'a> {
         (width as usize, height as usize)
     }
 
-    /// The directions of its axes.
+    /// The axes of the coordinates.
     pub fn axes(&self) -> Axes {
         self.axes
     }
 
-    /// Each point, and its colour in sRGB.
+    /// The coordinates of each point along [`PointCloud::axes`], and its colour in 8-bit sRGB.
     pub fn points(&self) -> impl Iterator<Item = ([f32; 3], [u8; 3])> {
         let width = self.size().0.max(1);
         let kept = self.kept.iter().zip(self.depth).zip(self.photo.pixels());
@@ -160,7 +163,7 @@ impl<'a> PointCloud<'a> {
     }
 }
 
-/// Drops what lies at an edge of `depth`.
+/// Drops the pixels at edges of `depth`, where a neighbour differs by more than `jump` of the nearer depth.
 fn drop_edges(kept: &mut [bool], depth: &[f32], width: usize, jump: f32) {
     if width == 0 {
         return;

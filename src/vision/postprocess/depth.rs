@@ -1,11 +1,17 @@
-//! Bin scores to depth: upsample the scores, then `p = relu(score) + 0.1` normalised over the bins, then the expected
-//! bin centre. The non-linearity comes after the upsampling, as in the paper's linear head.
+//! Output of a depth head to a [`DepthMap`]: [`Scores`] over the patch grid become depths and their standard
+//! deviations, first over the padded input, then at the photo's pixels.
 //!
-//! The spread over the bins says how sure the head is of a depth, but by itself it is far too wide: the 0.1 of every bin
-//! alone reaches from the nearest to the farthest. A factor that was fitted on photos kept out of training (standard
-//! deviation scaling: Levi et al., 2022) makes it as wide as the errors are.
+//! With bins, as in DINOv2's linear head: the scores are upsampled, `p = relu(score) + 0.1` is normalised over the
+//! bins, and the depth is the expected bin centre. The standard deviation of the bin centres under `p` says how sure
+//! the head is, but by itself it is far too wide, since the 0.1 of every bin reaches from the nearest to the farthest.
+//! A factor fitted on photos kept out of training (standard deviation scaling; Levi et al., 2022) brings it to the size
+//! of the errors.
 //!
-//! Maps of relative inverse depth are handled alike: whatever is said of depths here holds for their numbers.
+//! # Units
+//! Depths are in the unit of the head: metres along the optical axis, or for heads of relative inverse depth (Depth
+//! Anything, MiDaS) a number without unit that is larger for nearer points, up to an unknown scale and shift.
+//! Deviations are in the same unit. [`metres`](crate::vision::postprocess::metres) converts the latter kind, once scale
+//! and shift are known.
 
 use rayon::prelude::*;
 
@@ -14,53 +20,53 @@ use crate::model::head::{DepthReadout, Scores};
 use crate::model::input::{Geometry, Unpad};
 use crate::vision::postprocess::rows::{BicubicRows, BilinearRows, RowSource};
 
-/// Added to every bin's score, so that the sum is never zero.
+/// Added to every rectified bin score, so that the sum is never zero.
 const FLOOR: f32 = 0.1;
 
-/// What is made of the spread over the bins.
+/// Whether and how the standard deviation over the bins is computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum BinSpread {
-    /// Nothing: nobody asks for it.
+    /// Not computed.
     Omitted,
-    /// Its standard deviation, as the head has it.
+    /// The standard deviation of the bin centres under the head's probabilities.
     Unscaled,
-    /// Its standard deviation, times this.
+    /// The same times this factor, from the head's calibration.
     Scaled(f32),
 }
 
-/// What a head's numbers mean, ready for use.
+/// How the scores of a depth head become depths; all values are in the head's unit.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DepthDecoder {
-    /// Scores of bins.
+    /// One score a bin; the depth is the expected bin centre.
     Bins {
-        /// By bin.
+        /// Centre of each bin, in the head's unit.
         centres: Vec<f32>,
-        /// How much finer than the patch grid they are read out.
+        /// Samples along the side of a patch at which the scores are decoded.
         upsample: usize,
-        /// What is made of their spread.
+        /// Whether and how the standard deviation is computed.
         spread: BinSpread,
     },
-    /// Depths above `min`, bounded by `max`.
+    /// One score: the depth less `min`, clamped to `min..=max`.
     Direct {
         /// The least depth.
         min: f32,
         /// The greatest depth.
         max: f32,
     },
-    /// The logistic function of the scores, times this.
+    /// One score, whose logistic function times `whole` is the depth.
     Sigmoid {
-        /// The greatest depth.
+        /// The depth at the upper end of the logistic function.
         whole: f32,
     },
-    /// Relative inverse depths.
+    /// One score, the relative inverse depth itself, never below `farthest`.
     Inverse {
-        /// The least.
+        /// The least value, that of the farthest points.
         farthest: f32,
     },
 }
 
 impl DepthDecoder {
-    /// Of a head with this `readout`; `spread` is for one with bins.
+    /// The decoder for a head with this `readout`; `spread` only matters to one with bins.
     pub fn new(readout: &DepthReadout, spread: BinSpread) -> Self {
         match *readout {
             DepthReadout::Bins { bins, upsample } => DepthDecoder::Bins {
@@ -81,7 +87,8 @@ impl DepthDecoder {
         }
     }
 
-    /// The depths that `scores` stand for; a head that gives them itself says nothing of their spread.
+    /// Decodes `scores` over the patch grid (with bins, `upsample` times as fine). Deviations are empty unless the head
+    /// has bins.
     pub fn decode(&self, scores: &Scores) -> DepthMap {
         let each = |depth: &dyn Fn(f32) -> f32| DepthMap {
             width: scores.grid.cols,
@@ -102,20 +109,25 @@ impl DepthDecoder {
     }
 }
 
-/// Depth at every pixel, with its spread over the bins.
+/// Depth at every pixel, and its standard deviation.
+///
+/// The unit is the head's: metres along the optical axis, or relative inverse depth, which has no unit and is larger
+/// for nearer points. A map covers either the padded input, as [`decode_photo`] gives it, or the photo, as
+/// [`DepthMap::to_photo`] does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DepthMap {
-    /// In pixels.
+    /// Columns.
     pub width: usize,
-    /// In pixels.
+    /// Rows.
     pub height: usize,
-    /// `[height, width]`, in the head's unit.
+    /// `[height, width]`, in the head's unit (metres or relative inverse depth).
     pub depth: Vec<f32>,
-    /// `[height, width]`, standard deviation, in the same unit; empty where nobody asks for it or the head has no say.
+    /// Standard deviation of each depth, `[height, width]`, in the same unit; empty where it was not asked for, and
+    /// where the head has no bins.
     pub deviation: Vec<f32>,
 }
 
-/// Reads `scores` out `upsample` times as finely as the patch grid.
+/// Decodes bin scores `[rows, cols, k]` with the `k` bin `centres`, at `upsample` samples along the side of a patch.
 pub fn decode_bins(
     scores: &Scores,
     centres: &[f32],
@@ -159,11 +171,11 @@ pub fn decode_bins(
     }
 }
 
-/// Reads out the scores of a photo's input, and of its mirror image where there is one, whose map is mirrored back and
-/// averaged in.
+/// Decodes the scores of a photo's input to a map over the padded input; with those of the mirrored input, to the mean
+/// of both ([`DepthMap::mean_with_mirrored`]).
 ///
-/// Patches that are partly padding read too near or too far, and would be stripes along the picture's edges; where the
-/// padding is cut off, their neighbours inside stand in for them.
+/// Patches that are partly padding come out too near or too far, and would show as stripes along the photo's edges;
+/// where the padding is cropped, they take the scores of their inner neighbours.
 pub fn decode_photo(
     scores: &Scores,
     mirrored: Option<&Scores>,
@@ -182,8 +194,8 @@ pub fn decode_photo(
     }
 }
 
-/// Replaces the scores of patches at padded edges by those of their inner neighbours. Where one side of an axis is
-/// padded both are taken for it, so that a mirrored input is treated alike.
+/// Replaces the scores of patches at padded edges by those of their inner neighbours. Where an axis is padded, both of
+/// its ends are replaced, so that a mirrored input is treated alike.
 fn replace_padded_scores(scores: &Scores, geometry: &Geometry) -> Scores {
     let mut scores = scores.clone();
     let (rows, cols, k) = (scores.grid.rows, scores.grid.cols, scores.k);
@@ -216,14 +228,14 @@ fn expectation(scores: &[f32], centres: &[f32]) -> (f32, f32) {
 }
 
 impl DepthMap {
-    /// Whether all of it are numbers.
+    /// Whether all depths and deviations are finite.
     pub fn is_finite(&self) -> bool {
         let all = |values: &[f32]| values.iter().all(|value| value.is_finite());
         all(&self.depth) && all(&self.deviation)
     }
 
-    /// Brings a map over the padded input to the photo: the padding is cut off and the rest resized bilinearly, or as
-    /// the geometry has it.
+    /// Resamples a map over the padded input to the photo's pixels by the geometry's [`Unpad`]: bilinearly, or for
+    /// [`Unpad::Cubic`] bicubically (deviations always bilinearly).
     pub fn to_photo(&self, geometry: &Geometry) -> DepthMap {
         let (x, y) = self.photo_axes(geometry);
         let mut map = self.sample(&x, &y);
@@ -233,7 +245,7 @@ impl DepthMap {
         map
     }
 
-    /// Where the photo's pixels lie on the map's cells.
+    /// The positions of the photo's columns and rows on the cells of this map.
     fn photo_axes(&self, geometry: &Geometry) -> (SampleAxis, SampleAxis) {
         let axis = |places: Vec<f32>, cells: usize, patches: usize| {
             let factor = cells as f32 / patches as f32;
@@ -249,8 +261,7 @@ impl DepthMap {
         )
     }
 
-    /// The depths of a map over the padded input, at the photo's pixels, as [`DepthMap::to_photo`] gives them, a few rows
-    /// at a time.
+    /// The depths at the photo's pixels, equal to those of [`DepthMap::to_photo`], computed a few rows at a time.
     pub fn depth_rows(&self, geometry: &Geometry) -> Box<dyn RowSource + '_> {
         match geometry.unpad {
             Unpad::Cubic => {
@@ -261,7 +272,7 @@ impl DepthMap {
         }
     }
 
-    /// Likewise the standard deviations, where there are any.
+    /// The standard deviations at the photo's pixels, computed a few rows at a time; none if the map has none.
     pub fn deviation_rows(&self, geometry: &Geometry) -> Option<BilinearRows<'_>> {
         let known = !self.deviation.is_empty();
         known.then(|| self.rows(&self.deviation, geometry))
@@ -277,7 +288,7 @@ impl DepthMap {
         }
     }
 
-    /// Resizes to another size, bilinearly.
+    /// Resizes to `width` x `height` bilinearly (half-pixel centres, edges clamped).
     pub fn resize(&self, width: usize, height: usize) -> DepthMap {
         self.sample(
             &SampleAxis::stretched(self.width, width),
@@ -287,15 +298,13 @@ impl DepthMap {
 
     fn sample(&self, x: &SampleAxis, y: &SampleAxis) -> DepthMap {
         let plane = |cells: &[f32]| {
-            let rows = BilinearRows {
+            BilinearRows {
                 cells,
                 cols: self.width,
                 x: x.bilinear(),
                 y: y.bilinear(),
-            };
-            let mut out = vec![0f32; x.positions.len() * y.positions.len()];
-            rows.fill(0, &mut out);
-            out
+            }
+            .to_vec()
         };
         DepthMap {
             width: x.positions.len(),
@@ -308,8 +317,8 @@ impl DepthMap {
         }
     }
 
-    /// What both this map and that of the mirrored photo, which is mirrored back, say with equal weight: the mean of
-    /// the depths, and the standard deviation over the bins of both.
+    /// The equal mixture of this map and of that of the mirrored photo, which is mirrored back: the mean of the depths,
+    /// and the standard deviation of the mixture.
     pub fn mean_with_mirrored(mut self, mirrored: &DepthMap) -> DepthMap {
         let width = self.width;
         for y in 0..self.height {
@@ -321,7 +330,7 @@ impl DepthMap {
                     continue;
                 }
                 let (s, t) = (self.deviation[own], mirrored.deviation[other]);
-                // Of a mixture: the mean of the variances, and the variance of the means.
+                // Variance of a mixture: the mean of the variances plus the variance of the means.
                 let variance = 0.5 * (s * s + t * t) + 0.25 * (a - b) * (a - b);
                 self.deviation[own] = variance.sqrt();
             }

@@ -1,9 +1,9 @@
-//! Detail for a coarse map from a photo in colour, after the guided filter of He, Sun and Tang (2013): within a window
-//! the map is taken to be linear in the photo's colour. In the filter's fast form (He and Sun, 2015) the coefficients
-//! are found on a reduced grid of cells and applied to the photo at its full resolution.
+//! The guided filter in colour (He, Sun and Tang, 2013), which adds detail of a photo to a coarse map: within a window
+//! the map is modelled as linear in the photo's colour. In its fast form (He and Sun, 2015) the coefficients are fitted
+//! on a reduced grid of cells and applied to the photo at its full resolution.
 //!
-//! The filter also smooths whatever the photo does not explain, which thin things do not survive. So what it would
-//! smooth away is put back: a map plus its detail is `map + filtered - smoothed`.
+//! The filter also smooths whatever the photo does not explain, which thin objects do not survive. So what it would
+//! smooth away is added back: a map with detail is `map + filtered - smoothed`.
 
 use image::RgbImage;
 use rayon::prelude::*;
@@ -12,21 +12,21 @@ use crate::error::Result;
 use crate::maths::resample::{LinearTaps, SampleAxis};
 use crate::vision::preprocess::resize::{Resample, resize_rgb};
 
-/// How closely a map follows its guide.
+/// The grid and the strength of the filter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GuidedFilterConfig {
     /// Cells along one side of a patch.
     pub cells_per_patch: usize,
-    /// Reach of a window from its middle, in cells.
+    /// Distance in cells from the middle of a window to its edge; a window is `2 * radius + 1` cells wide.
     pub radius: usize,
-    /// Variance of colours (0 to 1) below which a window counts as flat, and adds no detail.
+    /// Variance of colours (on a scale of 0..1) below which a window counts as flat and adds no detail.
     pub epsilon: f32,
 }
 
-/// `a . colour + b`, with `a` first.
+/// The coefficients `[a_r, a_g, a_b, b]` of a map that is `a . colour + b`, with colours of 0..1.
 pub type LinearCoefficients = [f32; 4];
 
-/// A photo as the guide, on a grid of cells.
+/// A photo as the guidance image of the filter, on a grid of cells.
 #[derive(Debug, Clone)]
 pub struct Guide {
     /// Cells along the photo's width.
@@ -34,16 +34,17 @@ pub struct Guide {
     /// Cells along the photo's height.
     pub height: usize,
     radius: usize,
-    /// Red, green and blue of the cells, from 0 to 1.
+    /// Red, green and blue of the cells, each `[height, width]`, 0..1.
     pub(super) colors: [Vec<f32>; 3],
-    /// Their means over the windows.
+    /// Means of the colours over the window around each cell.
     means: [Vec<f32>; 3],
-    /// The inverse of the covariance of colours in each window plus epsilon: rr, rg, rb, gg, gb, bb.
+    /// The inverse of the covariance matrix of colours in each window, with epsilon on its diagonal: rr, rg, rb, gg,
+    /// gb, bb.
     inverse: Vec<[f32; 6]>,
 }
 
 impl Guide {
-    /// Prepares `photo` on a grid of `width` x `height` cells.
+    /// Computes the statistics of `photo` on a grid of `width` x `height` cells, over windows of `radius` cells.
     ///
     /// # Errors
     /// If the photo cannot be resized.
@@ -86,8 +87,8 @@ impl Guide {
         })
     }
 
-    /// For each cell, what gives the map (over the cells) with its detail at a pixel of the photo: the mean
-    /// coefficients of all windows that hold the cell, and the map less its smoothed self.
+    /// The coefficients at each cell by which `map` `[height, width]` gets the photo's detail: the mean over all
+    /// windows that hold the cell, plus what smoothing took from the map.
     pub fn coefficients(&self, map: &[f32]) -> Vec<LinearCoefficients> {
         let mean = |plane: &[f32]| box_mean(plane, self.width, self.radius);
         let smoothed = mean(&mean(map));
@@ -98,8 +99,8 @@ impl Guide {
         linear
     }
 
-    /// For each cell, what gives the filtered map at a pixel of the photo: [`Guide::coefficients`] without what the photo
-    /// does not explain, such as the steps from patch to patch.
+    /// The coefficients at each cell of the filtered `map` `[height, width]`: [`Guide::coefficients`] without what the
+    /// photo does not explain, such as the steps from patch to patch.
     pub fn filter(&self, map: &[f32]) -> Vec<LinearCoefficients> {
         let mean = |plane: &[f32]| box_mean(plane, self.width, self.radius);
         let map_mean = mean(map);
@@ -123,22 +124,23 @@ impl Guide {
             .collect()
     }
 
-    /// Where the cells lie for each column of a photo that is `columns` wide.
+    /// The cells that each column of a photo of `columns` pixels mixes.
     pub fn column_taps(&self, columns: usize) -> Vec<LinearTaps> {
         SampleAxis::stretched(self.width, columns).bilinear()
     }
 
-    /// Where the cells lie for each row of a photo that is `rows` high.
+    /// The cells that each row of a photo of `rows` pixels mixes.
     pub fn row_taps(&self, rows: usize) -> Vec<LinearTaps> {
         SampleAxis::stretched(self.height, rows).bilinear()
     }
 }
 
+/// The product of two planes, element by element.
 fn product(a: &[f32], b: &[f32]) -> Vec<f32> {
     a.iter().zip(b).map(|(a, b)| a * b).collect()
 }
 
-/// Inverse of the symmetric matrix plus `epsilon` on its diagonal, by cofactors.
+/// Inverse, by cofactors, of a symmetric matrix with `epsilon` added to its diagonal.
 fn invert([rr, rg, rb, gg, gb, bb]: [f32; 6], epsilon: f32) -> [f32; 6] {
     let (rr, gg, bb) = (rr + epsilon, gg + epsilon, bb + epsilon);
     let cofactors = [
@@ -149,12 +151,13 @@ fn invert([rr, rg, rb, gg, gb, bb]: [f32; 6], epsilon: f32) -> [f32; 6] {
         rb * rg - rr * gb,
         rr * gg - rg * rg,
     ];
-    // Not below epsilon^3 but for rounding.
+    // At least epsilon^3, up to rounding.
     let determinant = rr * cofactors[0] + rg * cofactors[1] + rb * cofactors[2];
     let least = epsilon * epsilon * epsilon * 0.5;
     cofactors.map(|value| value / determinant.max(least))
 }
 
+/// The product of a symmetric matrix and a vector.
 fn mul_symmetric([rr, rg, rb, gg, gb, bb]: &[f32; 6], [r, g, b]: [f32; 3]) -> [f32; 3] {
     [
         rr * r + rg * g + rb * b,
@@ -163,7 +166,7 @@ fn mul_symmetric([rr, rg, rb, gg, gb, bb]: &[f32; 6], [r, g, b]: [f32; 3]) -> [f
     ]
 }
 
-/// Means over windows that reach `radius` from their middle, cut off at the edges of the map.
+/// Means of `plane` `[height, width]` over windows that reach `radius` cells from their middle, cut off at the edges.
 fn box_mean(plane: &[f32], width: usize, radius: usize) -> Vec<f32> {
     let height = plane.len() / width;
     let window = |at: usize, side: usize| at.saturating_sub(radius)..(at + radius + 1).min(side);

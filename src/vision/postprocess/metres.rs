@@ -1,25 +1,25 @@
-//! What a head says becomes metres: relative inverse depth once two numbers are known, `1 / (scale * value + shift)`, as
-//! MiDaS (Ranftl et al., 2020) fits them to what was measured; metres of another camera by a factor.
+//! Depths of a head in metres: relative inverse depth by a scale and a shift, `1 / (scale * value + shift)`, which are
+//! fitted to measured distances as in MiDaS (Ranftl et al., 2020); metric depth of another camera by a factor.
 
 use std::fmt;
 
 use crate::vision::postprocess::DepthMap;
 use crate::vision::postprocess::rows::RowSource;
 
-/// What is farther, or behind infinity by the two numbers, counts as this many metres.
+/// The largest depth, in metres, that relative inverse depth converts to; also that of values at or behind infinity.
 pub const MAX_METRES: f32 = 1000.0;
 
-/// How relative inverse depths become metres.
+/// The scale and shift by which relative inverse depths become metres: `1 / (scale * value + shift)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScaleShift {
-    /// Of the values.
+    /// Factor of the values, in 1/m.
     pub scale: f64,
-    /// Added to them, 1/m.
+    /// Added to the scaled values, in 1/m.
     pub shift: f64,
 }
 
 impl ScaleShift {
-    /// Metres of one value, [`FARTHEST`] at most.
+    /// The depth of one value in metres, at most [`MAX_METRES`].
     pub fn metres(self, value: f32) -> f32 {
         let inverse = self.scale * f64::from(value) + self.shift;
         match inverse > 1.0 / f64::from(MAX_METRES) {
@@ -28,8 +28,8 @@ impl ScaleShift {
         }
     }
 
-    /// The two numbers by which `pairs` of values and inverse metres agree best: the least squares of the inverse metres.
-    /// Where all values are one, there is nothing to scale. None of no pair.
+    /// Fits scale and shift to `pairs` of (value, 1 / metres) by least squares of the inverse depth. The scale is 0
+    /// where all values are equal; none without a pair.
     pub fn fit(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> Option<Self> {
         let n = pairs.clone().count() as f64;
         if n == 0.0 {
@@ -53,17 +53,17 @@ impl ScaleShift {
     }
 }
 
-/// How the numbers of a head for depth become metres.
+/// The conversion of a depth head's values to metres.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MetricConversion {
-    /// Of relative inverse depth.
+    /// For values that are relative inverse depth.
     Inverse(ScaleShift),
-    /// Of metres that are too short or too long by this factor.
+    /// For values that are metres up to this factor, which they are multiplied by.
     Factor(f64),
 }
 
 impl MetricConversion {
-    /// Metres of one value.
+    /// The depth of one value in metres.
     pub fn convert(self, value: f32) -> f32 {
         match self {
             MetricConversion::Inverse(to) => to.metres(value),
@@ -71,7 +71,8 @@ impl MetricConversion {
         }
     }
 
-    /// What stands for all that is farther than is known, if anything does.
+    /// The largest depth that comes out, in metres, which stands for everything farther; none if there is no such
+    /// limit.
     pub fn max_metres(self) -> Option<f32> {
         match self {
             MetricConversion::Inverse(_) => Some(MAX_METRES),
@@ -79,7 +80,7 @@ impl MetricConversion {
         }
     }
 
-    /// Converts a map with its standard deviations; relative inverse depth has none.
+    /// Converts a map to metres, and its standard deviations with it; those of relative inverse depth are dropped.
     pub fn convert_map(self, map: &mut DepthMap) {
         let convert = |value: &mut f32| *value = self.convert(*value);
         map.depth.iter_mut().for_each(convert);
@@ -102,11 +103,11 @@ impl fmt::Display for MetricConversion {
     }
 }
 
-/// A map whose numbers are converted as they are asked for.
+/// A map whose values are converted to metres as its rows are computed.
 pub struct ConvertedRows<'m> {
-    /// The head's numbers.
+    /// The map in the head's unit.
     pub rows: Box<dyn RowSource + 'm>,
-    /// How they become metres.
+    /// The conversion of each value to metres.
     pub conversion: MetricConversion,
 }
 

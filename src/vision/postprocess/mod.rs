@@ -1,4 +1,9 @@
-//! Scores over the patch grid become maps of the photo, at the photo's own size.
+//! Scores over the patch grid become maps at the photo's own size, and what is measured on those maps.
+//!
+//! [`segment`] and [`views`] turn class scores into a [`LabelMap`] (class ids and softmax probabilities), [`depth`]
+//! turns the output of a depth head into a [`DepthMap`] (in the head's unit: metres, or relative inverse depth), and
+//! [`refine`] fits either to the edges of the photo. [`areas`], [`regions`] and [`contours`] describe label maps;
+//! [`metres`] converts depths, and [`cloud`] makes points of them. Nothing here knows files.
 
 pub mod areas;
 pub mod camera;
@@ -7,12 +12,12 @@ pub mod contours;
 pub mod depth;
 pub mod guided;
 pub mod metres;
-pub mod planes;
 pub mod refine;
 pub mod regions;
 pub mod rows;
 pub mod segment;
 pub mod small_regions;
+mod union_find;
 pub mod views;
 
 pub use areas::{ClassArea, NO_CLASS};

@@ -1,5 +1,6 @@
-//! Maps of one number a pixel whose rows are computed when they are wanted: a map of a large photo is never there as a
-//! whole unless somebody needs it so.
+//! Maps of one f32 a pixel whose rows are computed on demand, in bands: the full-size map of a large photo need not be
+//! in memory as a whole. [`BilinearRows`] and [`BicubicRows`] upsample a coarser map, [`InMemoryRows`] wraps a whole
+//! one.
 
 use rayon::prelude::*;
 
@@ -7,15 +8,15 @@ use crate::error::Result;
 use crate::maths::resample::{LinearTaps, SampleAxis, mix_rows};
 use crate::system::memory::try_vec;
 
-/// Numbers that are handed out at once: of a photo of 4000 columns, 64 rows.
+/// Values in a band: 64 rows of a map of 4096 columns.
 const BAND_VALUES: usize = 1 << 18;
 
-/// A map that can be asked for its rows, as often as one likes.
+/// A map `[height, width]` whose rows can be computed in any order, any number of times.
 pub trait RowSource: Sync {
-    /// Width and height.
+    /// Width and height in pixels.
     fn size(&self) -> (usize, usize);
 
-    /// Fills `out` with whole rows, from row `first` on.
+    /// Fills `out`, whose length is a multiple of the width, with whole rows from row `first` on.
     fn fill(&self, first: usize, out: &mut [f32]);
 }
 
@@ -69,7 +70,7 @@ impl dyn RowSource + '_ {
         done.unwrap_or_else(|never| match never {});
     }
 
-    /// The smallest and the largest value; infinities the wrong way round of none.
+    /// The smallest and the largest value; `(inf, -inf)` of an empty map.
     pub fn extent(&self) -> (f32, f32) {
         let none = (f32::INFINITY, f32::NEG_INFINITY);
         let wider = |a: (f32, f32), b: (f32, f32)| (a.0.min(b.0), a.1.max(b.1));
@@ -87,7 +88,7 @@ impl dyn RowSource + '_ {
         all
     }
 
-    /// All of it, `[height, width]`.
+    /// The whole map in memory, `[height, width]`.
     ///
     /// # Errors
     /// [`Error::Memory`](crate::Error::Memory) if it does not fit.
@@ -99,12 +100,12 @@ impl dyn RowSource + '_ {
     }
 }
 
-/// A map that is there.
+/// A map that is in memory as a whole.
 #[derive(Debug, Clone, Copy)]
 pub struct InMemoryRows<'m> {
-    /// Of a row.
+    /// Columns.
     pub width: usize,
-    /// `[height, width]`.
+    /// Its values, `[height, width]`.
     pub values: &'m [f32],
 }
 
@@ -118,17 +119,26 @@ impl RowSource for InMemoryRows<'_> {
     }
 }
 
-/// A coarser map, bilinearly between its cells.
+/// A coarser map, sampled bilinearly between its cells.
 #[derive(Debug, Clone)]
 pub struct BilinearRows<'m> {
-    /// `[rows, cols]`.
+    /// The coarser map, `[rows, cols]`.
     pub cells: &'m [f32],
-    /// Cells of a row.
+    /// Columns of the coarser map.
     pub cols: usize,
-    /// By column.
+    /// The cells that each column of samples mixes.
     pub x: Vec<LinearTaps>,
-    /// By row.
+    /// The rows of cells that each row of samples mixes.
     pub y: Vec<LinearTaps>,
+}
+
+impl BilinearRows<'_> {
+    /// All samples, `[y.len(), x.len()]`, in memory.
+    pub fn to_vec(&self) -> Vec<f32> {
+        let mut values = vec![0f32; self.x.len() * self.y.len()];
+        self.fill(0, &mut values);
+        values
+    }
 }
 
 impl RowSource for BilinearRows<'_> {
@@ -152,25 +162,25 @@ impl RowSource for BilinearRows<'_> {
     }
 }
 
-/// Four cells of an axis that a sample mixes, with their weights.
+/// The four cells of an axis that a sample mixes, with their weights.
 type CubicTaps = [(usize, f32); 4];
 
-/// A coarser map, bicubically between its cells (Keys' cubic with A = -0.75, clamped at the edges, as torch's
-/// `interpolate(mode="bicubic", align_corners=False)` has it), within the extent of its numbers.
+/// A coarser map, sampled bicubically between its cells (Keys' cubic with A = -0.75, edges clamped, as in PyTorch's
+/// `interpolate(mode="bicubic", align_corners=False)`), and clamped to the range of its values.
 #[derive(Debug, Clone)]
 pub struct BicubicRows<'m> {
-    /// `[rows, cols]`.
+    /// The coarser map, `[rows, cols]`.
     cells: &'m [f32],
-    /// Cells of a row.
+    /// Columns of the coarser map.
     cols: usize,
     x: Vec<CubicTaps>,
     y: Vec<CubicTaps>,
-    /// Least and largest.
+    /// The least and the largest value of the coarser map.
     extent: (f32, f32),
 }
 
 impl<'m> BicubicRows<'m> {
-    /// Of `cells` `[rows, cols]`, at these places along their axes.
+    /// Samples `cells` `[rows, cols]` at the positions of `x` and `y`.
     pub fn new(cells: &'m [f32], x: &SampleAxis, y: &SampleAxis) -> Self {
         BicubicRows {
             cells,

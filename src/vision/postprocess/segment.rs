@@ -1,5 +1,6 @@
-//! Class scores to labels: the scores are upsampled to every pixel and the best class is taken; labels themselves
-//! are never upsampled.
+//! Class scores to labels: the [`Scores`] over the patch grid are upsampled bilinearly to every pixel of the photo, and
+//! the best class there is the label, with its softmax probability ([`LabelMap`]). Labels themselves are never
+//! upsampled.
 
 use rayon::prelude::*;
 
@@ -9,24 +10,24 @@ use crate::model::head::Scores;
 use crate::model::input::Geometry;
 use crate::system::memory::try_vec;
 
-/// A class at every pixel.
+/// A class at every pixel of a photo, and how probable it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelMap {
-    /// In pixels.
+    /// Columns.
     pub width: usize,
-    /// In pixels.
+    /// Rows.
     pub height: usize,
-    /// `[height, width]`, indices of classes.
+    /// Indices of classes, `[height, width]`; [`NO_CLASS`](crate::vision::postprocess::NO_CLASS) is none.
     pub ids: Vec<u16>,
-    /// `[height, width]`, the softmax probability of the class.
+    /// Softmax probability of the class, `[height, width]`, 0..1.
     pub confidence: Vec<f32>,
 }
 
 impl LabelMap {
-    /// A copy, for which there may be no memory.
+    /// A copy.
     ///
     /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory).
+    /// [`Error::Memory`](crate::Error::Memory) if it does not fit.
     pub fn try_clone(&self) -> Result<Self> {
         let mut copy = LabelMap {
             width: self.width,
@@ -40,10 +41,10 @@ impl LabelMap {
     }
 }
 
-/// Labels every pixel of the photo that `geometry` came from. Only classes in `allowed` (all if empty) can win.
+/// Labels every pixel of the photo of `geometry`. Only classes in `allowed` (one flag a class; all if empty) can win.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory).
+/// [`Error::Memory`](crate::Error::Memory) if the map does not fit.
 pub fn label(scores: &Scores, geometry: &Geometry, allowed: &[bool]) -> Result<LabelMap> {
     let axis = |places, cells| SampleAxis {
         cells,
@@ -54,7 +55,7 @@ pub fn label(scores: &Scores, geometry: &Geometry, allowed: &[bool]) -> Result<L
     label_samples(scores, &x, &y, allowed)
 }
 
-/// Labels the samples at `x` and `y` of the patch grid.
+/// Labels the samples at the positions `x` and `y` of the patch grid, `[y, x]`.
 ///
 /// Samples between the same two patches of a row share their candidates: a class that stays far below another one at
 /// both ends can neither win between them nor take part in the probability. That leaves a few classes of many.
@@ -98,20 +99,20 @@ pub fn label_samples(
     })
 }
 
-/// A class that may win between two patches, with its score at one and its way to the other.
+/// A class that may win between two patches, with its score as a linear function of the position between them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClassCandidate {
-    /// The class.
+    /// Index of the class.
     pub id: u16,
     start: f32,
     slope: f32,
 }
 
-/// Classes whose scores lie lower than the best by this much count for nothing: `e^-12` is six millionths.
+/// Classes whose scores are this far below the best are ignored: `e^-12` is six millionths.
 const MAX_SCORE_GAP: f32 = 12.0;
 
-/// Puts the allowed classes that count anywhere between `left` and `right` into `candidates`, in their order: those that
-/// come within `reach` of the best.
+/// Fills `candidates` with the allowed classes, by index, whose scores may come within `reach` of the best anywhere
+/// between two samples with the scores `left` and `right`.
 pub(super) fn candidates_between(
     left: &[f32],
     right: &[f32],
@@ -123,7 +124,7 @@ pub(super) fn candidates_between(
         let pairs = left.iter().zip(right).enumerate();
         pairs.filter(|(id, _)| allowed.get(*id).is_none_or(|allowed| *allowed))
     };
-    // Somebody's score is nowhere lower than this.
+    // The best score is nowhere lower than this.
     let floor = both()
         .map(|(_, (left, right))| left.min(*right))
         .fold(f32::NEG_INFINITY, f32::max);
@@ -140,16 +141,16 @@ pub(super) fn candidates_between(
 }
 
 impl ClassCandidate {
-    /// The score at `weight` of the way.
+    /// The score at `weight`, 0 at the left patch to 1 at the right.
     #[inline]
     pub fn at(&self, weight: f32) -> f32 {
         self.start + self.slope * weight
     }
 }
 
-/// At each of `weights`, from 0 at the left to 1 at the right, the best candidate and its probability among all.
+/// Writes the best candidate at each of `weights`, 0 at the left to 1 at the right, and its softmax probability.
 ///
-/// Candidate by candidate, so that the compiler can take many pixels at once.
+/// It goes candidate by candidate, so that the compiler can vectorise over pixels.
 fn best_between(
     candidates: &[ClassCandidate],
     weights: &[f32],
@@ -184,10 +185,10 @@ fn best_between(
     }
 }
 
-/// `e^x` to five digits for `x` from -80 to 0, in steps that the compiler can take for many numbers at once.
+/// `e^x` to five digits for `x` from -80 to 0, without branches, so that the compiler can vectorise it.
 #[inline]
 pub(super) fn fast_exp(x: f32) -> f32 {
-    // Adding 1.5 * 2^23 leaves the nearest whole number in the low bits.
+    // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
     const WHOLE: f32 = 12_582_912.0;
     let power = x.max(-80.0) * std::f32::consts::LOG2_E;
     let shifted = power + WHOLE;
@@ -205,7 +206,7 @@ pub(super) fn fast_exp(x: f32) -> f32 {
     fraction * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
-/// The mean with the scores of the mirrored input, which are mirrored back. Scores are averaged, not labels.
+/// The mean of `scores` and those of the mirrored input, which are mirrored back; scores are averaged, not labels.
 pub fn mean_with_mirrored(scores: &Scores, mirrored: &Scores) -> Scores {
     let (k, cols) = (scores.k, scores.grid.cols);
     let mut mean = scores.clone();

@@ -1,7 +1,9 @@
-//! Regions that are too small to be told go to a class around them.
+//! Merging of small regions of a label map into their neighbours: a region of fewer pixels than two patches cover gets
+//! a class of the regions that it touches.
 //!
-//! What a thing is, the backbone says of whole patches. A region of less than two is more often the noise along a border,
-//! or between classes that are about as probable, than a thing of its own; and many of them make a map restless.
+//! The backbone describes whole patches. A smaller region is more often noise along a border, or between classes of
+//! about equal probability, than an object of its own, and many of them make a map hard to read. Regions here are
+//! 4-connected.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;
@@ -13,12 +15,13 @@ use crate::model::input::Geometry;
 use crate::system::memory::try_vec;
 use crate::vision::postprocess::LabelMap;
 use crate::vision::postprocess::segment::fast_exp;
+use crate::vision::postprocess::union_find::DisjointSets;
 
-/// Patches that a region has at least. On photos of streets, rooms, animals and landscapes, two calm most without a loss;
-/// four lose poles.
+/// Least area of a region, in patches. On photos of streets, rooms, animals and landscapes, two remove most of the
+/// noise without a loss of accuracy; four lose poles.
 const MIN_PATCHES: f64 = 2.0;
 
-/// The pixels of the photo that a region has at least.
+/// The least area of a region in pixels of the photo: that of two patches.
 pub fn min_region_pixels(geometry: &Geometry) -> u64 {
     let pixels = |photo: u32, resized: u32| {
         geometry.patch_size as f64 * f64::from(photo) / f64::from(resized.max(1))
@@ -28,7 +31,7 @@ pub fn min_region_pixels(geometry: &Geometry) -> u64 {
     (MIN_PATCHES * patch).round() as u64
 }
 
-/// A run of equal ids in a row.
+/// A run of equal ids in row `y`: columns `start..end`, of the region with index `region`.
 #[derive(Debug, Clone, Copy)]
 struct LabelRun {
     y: u32,
@@ -37,12 +40,12 @@ struct LabelRun {
     region: u32,
 }
 
-/// Gives the regions of `map` (pixels of one class that touch by a side) that have fewer than `least` pixels to the class
-/// of a region that they touch, the smallest first: to the class whose scores at their pixels are best on the whole. The
-/// confidence there is the probability of that class among all but the region's own.
+/// Merges the regions of `map` (pixels of one class that touch by a side) of fewer than `least` pixels, the smallest
+/// first, into a neighbouring class: the one with the best `scores` over the region's pixels. The confidence there
+/// becomes the softmax probability of that class among all but the region's former one.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory).
+/// [`Error::Memory`](crate::Error::Memory) if the tables do not fit.
 pub fn merge_small_regions(
     map: &mut LabelMap,
     scores: &Scores,
@@ -69,7 +72,8 @@ pub fn merge_small_regions(
     Ok(())
 }
 
-/// The scores at the middle of `run`, class by class: patches are wider than the runs of small regions by far.
+/// The scores at the middle of `run`, as a function of the class. One sample is enough: patches are far wider than the
+/// runs of small regions.
 fn scores_at_middle<'a>(
     scores: &'a Scores,
     (x_taps, y_taps): (&[LinearTaps], &[LinearTaps]),
@@ -86,7 +90,7 @@ fn scores_at_middle<'a>(
     }
 }
 
-/// The probability of `class` in `run`, among all classes but the one that it had: that its region is too small for.
+/// The softmax probability of `class` in `run`, among all classes but `had`, its former one.
 fn probability_without(
     scores: &Scores,
     taps: (&[LinearTaps], &[LinearTaps]),
@@ -101,7 +105,7 @@ fn probability_without(
     fast_exp(score(usize::from(class)) - top) / sum
 }
 
-/// Of `classes`, the one with the best scores over the pixels of `runs`.
+/// The class of `classes` with the highest sum of scores over the pixels of `runs`.
 fn best_class(
     scores: &Scores,
     taps: (&[LinearTaps], &[LinearTaps]),
@@ -115,35 +119,35 @@ fn best_class(
             *sum += f64::from(run.end - run.start) * f64::from(score(usize::from(class)));
         }
     }
-    // The first of equals.
+    // On ties, the first.
     let best = (0..classes.len()).reduce(|a, b| if sums[b] > sums[a] { b } else { a });
     best.map_or(0, |best| classes[best])
 }
 
-/// The regions, and which touch.
+/// The regions of a map as the nodes of a graph whose edges join regions that touch.
 struct RegionGraph {
     runs: Vec<LabelRun>,
     nodes: Vec<RegionNode>,
 }
 
-/// A connected region.
+/// A connected region of the graph.
 #[derive(Default)]
 struct RegionNode {
-    /// Another region that it became part of, or itself.
+    /// The index of the region that it was merged into, or its own.
     parent: u32,
     class: u16,
     pixels: u64,
-    /// Indices of its runs; of merged regions, of all.
+    /// Indices of its runs, with those of the regions merged into it.
     runs: Vec<u32>,
-    /// Regions that touch it, some of which may have merged since.
+    /// Indices of the regions that touch it, some of which may have been merged since.
     neighbours: Vec<u32>,
 }
 
 impl RegionGraph {
-    /// Of pixels that touch by a side.
+    /// The regions of pixels that touch by a side.
     fn from_labels(map: &LabelMap) -> Result<Self> {
         let mut runs: Vec<LabelRun> = Vec::new();
-        let mut parents: Vec<u32> = Vec::new();
+        let mut sets = DisjointSets::default();
         let mut touching: Vec<(u32, u32)> = Vec::new();
         let mut above = 0..0;
         for (y, row) in map.ids.chunks_exact(map.width).enumerate() {
@@ -158,19 +162,19 @@ impl RegionGraph {
                     end: end as u32,
                     region: index,
                 });
-                parents.push(index);
+                sets.push();
                 if start > 0 {
                     touching.push((index - 1, index));
                 }
                 start = end;
             }
-            // Both rows fall into runs without gaps.
+            // Both rows are covered by runs without gaps.
             let (mut a, mut b) = (above.start, first);
             while a < above.end && b < runs.len() {
                 let (upper, lower) = (runs[a], runs[b]);
                 let id = |run: LabelRun| map.ids[run.y as usize * map.width + run.start as usize];
                 match id(upper) == id(lower) {
-                    true => unite(&mut parents, a as u32, b as u32),
+                    true => sets.unite(a as u32, b as u32),
                     false => touching.push((a as u32, b as u32)),
                 }
                 match upper.end.cmp(&lower.end) {
@@ -184,7 +188,7 @@ impl RegionGraph {
         let mut numbers = try_vec(u32::MAX, runs.len())?;
         let mut nodes: Vec<RegionNode> = Vec::new();
         for (index, run) in runs.iter_mut().enumerate() {
-            let root = find(&mut parents, index as u32) as usize;
+            let root = sets.root(index as u32) as usize;
             if numbers[root] == u32::MAX {
                 numbers[root] = nodes.len() as u32;
                 nodes.push(RegionNode {
@@ -214,6 +218,7 @@ impl RegionGraph {
         Ok(RegionGraph { runs, nodes })
     }
 
+    /// The region that the region `at` has been merged into.
     fn root(&mut self, mut at: u32) -> u32 {
         while self.nodes[at as usize].parent != at {
             let parent = self.nodes[at as usize].parent;
@@ -223,7 +228,8 @@ impl RegionGraph {
         at
     }
 
-    /// Merges what is smaller than `least`, as `choose` has it: of the pixels of some runs, one of the classes.
+    /// Merges regions below `least` pixels, the smallest first; `choose` picks the new class of a region's runs from
+    /// several.
     fn merge_below(&mut self, least: u64, choose: impl Fn(&[LabelRun], &[u16]) -> u16) {
         let mut queue: BTreeSet<(u64, u32)> = (0..)
             .zip(&self.nodes)
@@ -260,7 +266,7 @@ impl RegionGraph {
                 .copied()
                 .filter(|&other| self.nodes[other as usize].class == class)
                 .collect();
-            // All of them are one region now; the largest takes the others up.
+            // They become one region; the largest takes the others in.
             let largest = same
                 .iter()
                 .copied()
@@ -293,8 +299,8 @@ impl RegionGraph {
         }
     }
 
-    /// Gives every pixel of a region that was merged its class, and how sure that is: of a run, of the class that it had,
-    /// and of its new one.
+    /// Writes the new class of every merged region into `map`, with the confidence that `sure` gives for a run, its
+    /// former and its new class.
     fn write_labels(&mut self, map: &mut LabelMap, sure: impl Fn(LabelRun, u16, u16) -> f32) {
         for index in 0..self.runs.len() {
             let run = self.runs[index];
@@ -303,7 +309,7 @@ impl RegionGraph {
                 let class = self.nodes[root as usize].class;
                 let row = run.y as usize * map.width;
                 let span = row + run.start as usize..row + run.end as usize;
-                // Regions of its own class have become one with it in between.
+                // A region of its own class may have been merged with it in between.
                 let had = map.ids[span.start];
                 if had != class {
                     map.ids[span.clone()].fill(class);
@@ -312,20 +318,6 @@ impl RegionGraph {
             }
         }
     }
-}
-
-fn find(parents: &mut [u32], mut at: u32) -> u32 {
-    while parents[at as usize] != at {
-        parents[at as usize] = parents[parents[at as usize] as usize];
-        at = parents[at as usize];
-    }
-    at
-}
-
-fn unite(parents: &mut [u32], a: u32, b: u32) {
-    let (a, b) = (find(parents, a), find(parents, b));
-    // The smaller index stays, so that numbers follow the order of the pixels.
-    parents[a.max(b) as usize] = a.min(b);
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The scores of overlapping windows of several views of a photo, read out as labels.
+//! The scores of overlapping windows of several views of a photo become one [`LabelMap`], as in mmsegmentation: a
+//! window's scores are upsampled to its pixels, summed, divided by the number of windows there and resized to the
+//! photo; their softmax is averaged over all views.
 //!
-//! As mmsegmentation has it: a window's scores are upsampled to its pixels, summed and divided by the number of windows
-//! there, resized to the photo, made probabilities, and the probabilities of all views averaged. It happens a row of
-//! the photo at a time, so that nothing of the size of a view with all its classes is ever in memory.
+//! It is computed a row of the photo at a time, so that nothing of the size of a view times its classes is in memory.
 
 use rayon::prelude::*;
 
@@ -13,21 +13,25 @@ use crate::vision::inference::protocol::{PixelWindow, ScoredView};
 use crate::vision::postprocess::LabelMap;
 use crate::vision::postprocess::segment::{ClassCandidate, candidates_between, fast_exp};
 
-/// Rows of the photo that are read out one after another; their neighbours share the rows of a view.
+/// Rows of the photo that one thread labels in order; neighbouring ones share the rows of a view.
 const BAND_ROWS: usize = 16;
 
-/// The class at every pixel of a photo of `width` x `height`, with its mean probability over all views. `unpad` is what
-/// becomes of the padding of windows.
-pub fn label_views(seen: &[ScoredView], (width, height): (usize, usize), unpad: Unpad) -> LabelMap {
-    let k = seen
+/// The class at every pixel of a photo of `width` x `height`, with its mean softmax probability over all views. `unpad`
+/// says how windows are brought back from their padded inputs.
+pub fn label_views(
+    scored: &[ScoredView],
+    (width, height): (usize, usize),
+    unpad: Unpad,
+) -> LabelMap {
+    let k = scored
         .first()
-        .and_then(|seen| seen.scores.first())
+        .and_then(|view| view.scores.first())
         .map_or(1, |scores| scores.k);
     let mut ids = vec![0u16; width * height];
     let mut confidence = vec![0f32; width * height];
-    let views: Vec<ViewSampler<'_>> = seen
+    let views: Vec<ViewSampler<'_>> = scored
         .iter()
-        .map(|seen| ViewSampler::new(seen, width, height, unpad))
+        .map(|view| ViewSampler::new(view, width, height, unpad))
         .collect();
     ids.par_chunks_mut(BAND_ROWS * width)
         .zip(confidence.par_chunks_mut(BAND_ROWS * width))
@@ -62,17 +66,18 @@ pub fn label_views(seen: &[ScoredView], (width, height): (usize, usize), unpad: 
 }
 
 /// Row `number` of a view before it is resized to the photo: the mean scores of its windows, `[columns, k]`.
-pub fn blended_row(seen: &ScoredView, number: usize, unpad: Unpad) -> Vec<f32> {
-    let (width, height) = seen.view.size;
-    let view = ViewSampler::new(seen, width as usize, height as usize, unpad);
+/// `number` is from 0, below the height of the view.
+pub fn blended_row(scored: &ScoredView, number: usize, unpad: Unpad) -> Vec<f32> {
+    let (width, height) = scored.view.size;
+    let view = ViewSampler::new(scored, width as usize, height as usize, unpad);
     let mut row = vec![0f32; width as usize * view.k];
     view.blend_row(number, &mut row, &mut Vec::new());
     row
 }
 
-/// What neighbouring rows of the photo share of a view.
+/// Rows of a view that neighbouring rows of the photo share, and buffers of a thread.
 struct ViewRowCache {
-    /// The two rows of the view last used, by number, each `[columns, k]`.
+    /// The two rows of the view used last, with their numbers, each `[columns, k]`.
     rows: [(usize, Vec<f32>); 2],
     mixed: Vec<f32>,
     patches: Vec<f32>,
@@ -93,20 +98,21 @@ impl ViewRowCache {
     }
 }
 
-/// Classes whose scores lie lower than the best by this much count for nothing: `e^-16` is a ten-millionth.
+/// Classes whose scores are this far below the best are ignored: `e^-16` is a ten-millionth.
 const MAX_SCORE_GAP: f32 = 16.0;
 
-/// One view, with where its samples lie.
+/// One view with its scores, and the taps by which they are sampled.
 struct ViewSampler<'a> {
     view_scores: &'a ScoredView,
     k: usize,
-    /// Columns of the photo in pixels of the view, those between the same two pixels together, and rows.
+    /// Columns of the photo between the same two columns of the view.
     runs: Vec<TapRun>,
+    /// Rows of the photo between rows of the view.
     y: Vec<LinearTaps>,
-    /// Pixels of a window in its patches; all windows of a view are alike.
+    /// Pixels of a window between its patches; all windows of a view are of one size.
     window_x: Vec<LinearTaps>,
     window_y: Vec<LinearTaps>,
-    /// Windows over each column of the view.
+    /// Number of windows over each column of the view.
     columns: Vec<f32>,
 }
 
@@ -143,7 +149,7 @@ impl<'a> ViewSampler<'a> {
         }
     }
 
-    /// Adds the probabilities of the photo's row `y` to `sums` `[width, k]`.
+    /// Adds the softmax of the scores in the photo's row `y` to `sums` `[width, k]`.
     fn add_probabilities(&self, y: usize, lines: &mut ViewRowCache, sums: &mut [f32]) {
         let k = self.k;
         let y = self.y[y];
@@ -169,7 +175,7 @@ impl<'a> ViewSampler<'a> {
         }
     }
 
-    /// Row `number` of the view: the mean of the scores of all windows there, `[columns, k]`.
+    /// Computes row `number` of the view: the mean of the scores of all windows there, `[columns, k]`.
     fn blend_row(&self, number: usize, row: &mut [f32], patches_of_row: &mut Vec<f32>) {
         let k = self.k;
         row.fill(0.0);
@@ -186,7 +192,7 @@ impl<'a> ViewSampler<'a> {
             if !(top..top + window.height as usize).contains(&number) {
                 continue;
             }
-            // Windows stand row by row.
+            // Windows are listed row by row.
             if last != Some(window.top) {
                 tops += 1.0;
                 last = Some(window.top);
@@ -211,7 +217,7 @@ impl<'a> ViewSampler<'a> {
     }
 }
 
-/// Samples at `places` of an axis of `cells`.
+/// The taps of samples at `places` along an axis of `cells` cells.
 fn taps_along(places: Vec<f32>, cells: usize) -> Vec<LinearTaps> {
     SampleAxis {
         cells,
@@ -220,7 +226,7 @@ fn taps_along(places: Vec<f32>, cells: usize) -> Vec<LinearTaps> {
     .bilinear()
 }
 
-/// The columns of a photo of `width` on a view of `cells`, from the right where it is `mirrored`.
+/// The columns of a photo of `width` pixels on a view of `cells` columns, from the right where it is `mirrored`.
 fn column_runs(cells: usize, width: usize, mirrored: bool) -> Vec<TapRun> {
     let mut taps = SampleAxis::stretched(cells, width).bilinear();
     if mirrored {
@@ -229,11 +235,16 @@ fn column_runs(cells: usize, width: usize, mirrored: bool) -> Vec<TapRun> {
     tap_runs(&taps)
 }
 
-/// Adds the softmax of the candidates' scores, at `weight` of the way, to `sums` `[k]`.
-fn add_softmax(found: &[ClassCandidate], weight: f32, scores: &mut Vec<f32>, sums: &mut [f32]) {
+/// Adds the softmax of the candidates' scores at `weight` (0 at the left, 1 at the right) to `sums` `[k]`.
+fn add_softmax(
+    candidates: &[ClassCandidate],
+    weight: f32,
+    scores: &mut Vec<f32>,
+    sums: &mut [f32],
+) {
     scores.clear();
-    scores.extend(found.iter().map(|candidate| candidate.at(weight)));
-    // Sums side by side, so that the compiler can take many classes at once.
+    scores.extend(candidates.iter().map(|candidate| candidate.at(weight)));
+    // Independent sums, so that the compiler can vectorise over classes.
     const LANES: usize = 16;
     let mut tops = [f32::NEG_INFINITY; LANES];
     for scores in scores.chunks(LANES) {
@@ -255,7 +266,7 @@ fn add_softmax(found: &[ClassCandidate], weight: f32, scores: &mut Vec<f32>, sum
             *sum += *score * share;
         }
     } else {
-        for (candidate, score) in found.iter().zip(scores) {
+        for (candidate, score) in candidates.iter().zip(scores) {
             sums[usize::from(candidate.id)] += *score * share;
         }
     }
@@ -265,7 +276,7 @@ fn add_softmax(found: &[ClassCandidate], weight: f32, scores: &mut Vec<f32>, sum
 mod tests {
     use super::*;
     use crate::model::input::Grid;
-    use crate::vision::inference::protocol::ProtocolView as Look;
+    use crate::vision::inference::protocol::ProtocolView;
 
     fn window(left: u32) -> PixelWindow {
         PixelWindow {
@@ -288,7 +299,7 @@ mod tests {
     fn windows_are_averaged_before_and_views_after_the_softmax() {
         // Three columns, the middle one under both windows.
         let view = |mirrored, first: f32, second: f32| ScoredView {
-            view: Look {
+            view: ProtocolView {
                 size: (3, 2),
                 mirrored,
                 windows: vec![window(0), window(1)],

@@ -1,4 +1,7 @@
-//! The input of the coarse scale: what the network sees of a photo, made smaller.
+//! The input of the coarse scale: the prepared input of a photo, made smaller.
+//!
+//! The normalised planes are resized, padding and all, by antialiased bicubic interpolation (A = -0.5), so that the
+//! patch grid of the coarse input covers that of the fine one.
 
 use bytemuck::cast_slice;
 use fast_image_resize as fir;
@@ -7,10 +10,10 @@ use crate::error::{Error, Result};
 use crate::model::input::{CoarseScale, Geometry, SizeRule};
 use crate::vision::preprocess::PreparedImage;
 
-/// What the network sees at the second look: the padded input of the first, antialiased bicubic.
+/// The input of the coarse scale `coarse`: the padded pixels of `fine`, resized to whole patches.
 ///
 /// # Errors
-/// Not of a sound input.
+/// [`Error::Model`] if the pixels of `fine` do not fill its padded size.
 pub fn shrink_input(coarse: CoarseScale, fine: &PreparedImage) -> Result<PreparedImage> {
     let Geometry {
         padded, patch_size, ..
@@ -33,7 +36,7 @@ pub fn shrink_input(coarse: CoarseScale, fine: &PreparedImage) -> Result<Prepare
     })
 }
 
-/// One channel at another size.
+/// Resizes one channel, `[height, width]`, to `to` = (width, height).
 fn resize_plane(
     plane: &[f32],
     (width, height): (u32, u32),

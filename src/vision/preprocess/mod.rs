@@ -1,4 +1,10 @@
-//! A photo becomes a tensor: resize, normalise, pad to whole patches. [`Geometry`] remembers the way back.
+//! A photo becomes the input of a backbone: resized, normalised with ImageNet's mean and standard deviation, and padded
+//! to whole patches ([`Preprocessor::prepare`]: 8-bit RGB to `[3, height, width]` of f32).
+//!
+//! [`Geometry`] describes how the photo lies in that input: its sizes in pixels before and after resizing and padding,
+//! and how a map over the patch grid is brought back to the photo's pixels. The bits follow the references: torchvision
+//! and Pillow for bicubic resizing, `cv2.resize` for bilinear, and `CenterPadding` of DINOv2's depth and segmentation
+//! code.
 
 pub mod coarse_scale;
 pub mod pillow;
@@ -15,42 +21,42 @@ use crate::error::{Error, Result};
 use crate::model::input::{Geometry, Padding, SizeRule, Unpad};
 use crate::system::memory::try_vec;
 
-/// ImageNet's mean on a 0..1 scale, which every DINO model was trained with.
+/// Mean of ImageNet's red, green and blue on a scale of 0..1, with which every DINO model was trained.
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-/// ImageNet's standard deviation on a 0..1 scale.
+/// Standard deviation of ImageNet's red, green and blue on a scale of 0..1.
 pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// How photos are made ready for a backbone.
+/// The settings by which photos become inputs of a backbone.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Preprocessor {
-    /// The size the network sees.
+    /// The size to which photos are resized, before padding.
     pub size: SizeRule,
-    /// How the photo is resized to it.
+    /// The kernel that resizes them.
     pub resample: Resample,
-    /// Side of a patch; sides become multiples of it.
+    /// Side of a patch in pixels; the sides of the input are multiples of it.
     pub patch_size: usize,
-    /// How they do.
+    /// Whether sides become multiples by padding or by resizing.
     pub padding: Padding,
-    /// What becomes of padding on the way back.
+    /// How maps over the padded input are brought back to the photo.
     pub unpad: Unpad,
-    /// Patches that a photo may have, whatever its size; it is made smaller beyond. None leaves it to the size.
+    /// Most patches of an input; a photo that would have more is made smaller. None leaves the limit to the size rule.
     pub max_patches: Option<usize>,
-    /// For classes of whole photos, what is cut out of the middle of the resized photo.
+    /// For classifiers of whole photos: side in pixels of the square cut out of the middle of the resized photo.
     pub center_crop: Option<u32>,
 }
 
-/// A photo as the backbone takes it.
+/// A photo as the input of a backbone.
 #[derive(Debug, Clone)]
 pub struct PreparedImage {
-    /// Normalised planar RGB, `[3, H, W]`, sides multiples of the patch size.
+    /// Normalised planar RGB, `[3, height, width]` with the sides of [`Geometry::padded`].
     pub pixels: Vec<f32>,
     /// How the photo lies in those pixels.
     pub geometry: Geometry,
 }
 
 impl Preprocessor {
-    /// As the published scripts take a picture that has its size already: padded all around, and squeezed on the way
-    /// back.
+    /// The settings of the published scripts for an image that has its size already: padded on all sides, and squeezed
+    /// into the photo on the way back ([`Unpad::Squeeze`]).
     pub fn published(patch_size: usize) -> Self {
         Self {
             size: SizeRule::Native,
@@ -64,11 +70,14 @@ impl Preprocessor {
     }
 
     /// Resizes, normalises and pads one photo.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the photo cannot be resized.
     pub fn prepare(&self, photo: &RgbImage) -> Result<PreparedImage> {
         self.prepare_with(photo, self.geometry(photo.dimensions()))
     }
 
-    /// How a photo of `photo` = (width, height) will lie in the backbone's input.
+    /// The geometry of the input that a photo of `photo` = (width, height) becomes.
     pub fn geometry(&self, photo: (u32, u32)) -> Geometry {
         let (photo, size) = match self.center_crop {
             Some(side) => ((side, side), SizeRule::Native),
@@ -83,7 +92,10 @@ impl Preprocessor {
         geometry.with_unpad(self.unpad)
     }
 
-    /// As [`Preprocessor::prepare`], for a `geometry` of the photo that is known already.
+    /// As [`Preprocessor::prepare`], with the `geometry` of the photo computed before.
+    ///
+    /// # Errors
+    /// As [`Preprocessor::prepare`].
     pub fn prepare_with(&self, photo: &RgbImage, geometry: Geometry) -> Result<PreparedImage> {
         let (width, height) = geometry.resized;
         let cut;
@@ -109,8 +121,9 @@ impl Preprocessor {
 }
 
 impl PreparedImage {
-    /// The mirror image. Where padding will be cut off it is mirrored too, so that every patch has its counterpart;
-    /// where it will be squeezed the photo is mirrored and then padded, as the published scripts have it.
+    /// The input of the mirrored photo (left and right exchanged). Where padding is cropped on the way back it is
+    /// mirrored too, so that every patch has its counterpart; where it is squeezed, the photo is mirrored before
+    /// padding, as in the published scripts.
     pub fn mirrored(&self) -> Self {
         let width = self.geometry.padded.0 as usize;
         let mirrored = match self.geometry.unpad {
@@ -130,10 +143,10 @@ impl PreparedImage {
         }
     }
 
-    /// Stacks photos of one padded size into `[B, 3, H, W]` on the CPU.
+    /// Stacks inputs of one padded size into a tensor `[batch, 3, height, width]` on the CPU.
     ///
     /// # Errors
-    /// If there is no memory for them, or their sizes differ.
+    /// [`Error::Memory`] if it does not fit; [`Error::Model`] if the sizes differ.
     pub fn stack(batch: &[&PreparedImage]) -> Result<Tensor> {
         let (w, h) = batch.first().map_or((0, 0), |one| one.geometry.padded);
         let count = 3 * w as usize * h as usize;
@@ -151,7 +164,8 @@ impl PreparedImage {
     }
 }
 
-/// CenterPadding pads the *normalised* tensor with zeros, which is the mean colour.
+/// Normalises `image` and centres it in the padded input, `[3, height, width]`. As `CenterPadding` does it, the
+/// *normalised* tensor is padded with zeros, which is the mean colour.
 fn normalise_and_pad(image: &RgbImage, geometry: &Geometry) -> Vec<f32> {
     let (padded_w, padded_h) = (geometry.padded.0 as usize, geometry.padded.1 as usize);
     let plane = padded_w * padded_h;

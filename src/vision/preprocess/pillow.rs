@@ -1,20 +1,23 @@
-//! Bicubic resizing bit for bit as Pillow does it, for classifiers whose figures depend on it and for Depth Anything: about four times as slow
-//! as the resizer that is within one level of it ([`resize_rgb`](crate::vision::preprocess::resize::resize_rgb)).
+//! Bicubic resizing, bit for bit as Pillow's `Image.resize`, for classifiers whose published figures depend on it and
+//! for Depth Anything. It takes about four times as long as the bicubic kernel of
+//! [`resize_rgb`](crate::vision::preprocess::resize::resize_rgb), which is within one level of it.
 //!
-//! The kernel has A = -0.5 and is widened when shrinking. First along rows, then down columns, each rounded to 8 bits from
-//! integer weights of 22 bits behind the point.
+//! The kernel has A = -0.5 and is widened when shrinking. It is applied along rows first, then down columns, each
+//! rounded to 8 bits from fixed-point weights of 22 fractional bits.
 
 use image::RgbImage;
 use rayon::prelude::*;
 
+/// Fractional bits of the weights.
 const PRECISION_BITS: u32 = 22;
 
-/// Samples that make up one: the first, and the weights from there on.
+/// The source cells that one sample mixes: the first, and fixed-point weights from there on.
 struct PillowTaps {
     first: usize,
     weights: Vec<i32>,
 }
 
+/// The cubic kernel at distance `x`, in cells.
 fn bicubic_filter(x: f64) -> f64 {
     const A: f64 = -0.5;
     match x.abs() {
@@ -24,6 +27,7 @@ fn bicubic_filter(x: f64) -> f64 {
     }
 }
 
+/// The taps of `samples` samples along an axis of `cells` cells.
 fn precompute_taps(cells: u32, samples: u32) -> Vec<PillowTaps> {
     let scale = f64::from(cells) / f64::from(samples);
     let wide = scale.max(1.0);
@@ -48,6 +52,7 @@ fn precompute_taps(cells: u32, samples: u32) -> Vec<PillowTaps> {
     (0..samples).map(one).collect()
 }
 
+/// A fixed-point sum as an 8-bit level.
 fn clip8(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
@@ -56,7 +61,7 @@ fn clip8(sum: i32) -> u8 {
 pub fn bicubic(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
     let (across, down) = (photo.width(), photo.height());
     let half = 1 << (PRECISION_BITS - 1);
-    // A side that stays is not touched.
+    // Pillow skips the pass along a side that keeps its length.
     let rows = if width == across {
         photo.as_raw().clone()
     } else {

@@ -1,5 +1,5 @@
-//! Resizers of 8-bit photos that agree with the references: antialiased bicubic (A = -0.5) as Pillow and
-//! torchvision have it, and bilinear without antialiasing as `cv2.resize(INTER_LINEAR)` has it.
+//! Resizing of 8-bit RGB photos in agreement with the references: antialiased bicubic (A = -0.5) as in Pillow and
+//! torchvision, and bilinear without antialiasing as in `cv2.resize(INTER_LINEAR)`.
 
 use fast_image_resize as fir;
 use image::RgbImage;
@@ -9,19 +9,20 @@ use crate::error::{Error, Result};
 use crate::model::input::SizeRule;
 use crate::vision::preprocess::pillow;
 
-/// The kernel a photo is resized with.
+/// The kernel by which a photo is resized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resample {
-    /// Bicubic, A = -0.5, antialiased when shrinking.
+    /// Bicubic, A = -0.5, antialiased when shrinking; within one level of Pillow.
     Bicubic,
-    /// The same bit for bit as Pillow has it, which is slower: heads of Depth Anything are held to transformers by it.
+    /// The same, bit for bit as Pillow computes it, which is slower: heads of Depth Anything agree with transformers by
+    /// it.
     Pillow,
-    /// Bilinear, never antialiased.
+    /// Bilinear, never antialiased, bit for bit as `cv2.resize` computes it.
     Bilinear,
 }
 
-/// Bytes that resizing a picture of `from` to `to`, both (width, height), takes beside the two: its tables, which are as
-/// long as what is read, and what lies between the two directions.
+/// Bytes of memory that resizing an image from `from` to `to`, both (width, height), takes beside the two images:
+/// tables of weights, and the image between the two passes.
 pub fn scratch_bytes(from: (u32, u32), to: (u32, u32)) -> u64 {
     let area = |width: u32, height: u32| u64::from(width) * u64::from(height);
     let tables = 44 * (u64::from(from.0) + u64::from(from.1) + u64::from(to.0) + u64::from(to.1));
@@ -31,7 +32,10 @@ pub fn scratch_bytes(from: (u32, u32), to: (u32, u32)) -> u64 {
     }
 }
 
-/// Resizes to exactly `width` x `height`.
+/// Resizes to exactly `width` x `height` pixels.
+///
+/// # Errors
+/// [`Error::Model`] if the size is one that the resizer does not take.
 pub fn resize_rgb(
     photo: &RgbImage,
     width: u32,
@@ -66,17 +70,18 @@ pub fn resize_rgb(
         .ok_or_else(|| failed(&"the buffer has the wrong length"))
 }
 
-/// Where a sample lies between two cells, as cv2 has it: the cells, and their weights in parts of 2048.
+/// The two source cells that a sample mixes, and their weights in parts of 2048, as in cv2.
 struct FixedPointTaps {
     low: usize,
     high: usize,
     weights: (i32, i32),
 }
 
-/// Beyond the outermost centres both cells are the outermost one; cv2 leaves the weights of rows there as they are, and
-/// of columns gives one cell everything, which rounds otherwise.
+/// The taps of `samples` samples along an axis of `cells` cells. Beyond the outermost centres both cells are the
+/// outermost one; there cv2 keeps the two weights of rows, but gives one cell of columns all the weight, which rounds
+/// differently.
 fn fixed_point_taps(cells: u32, samples: u32, rows: bool) -> Vec<FixedPointTaps> {
-    // cv2 divides twice, and goes on in f32.
+    // cv2 divides twice in f64 before it rounds to f32.
     let scale = 1.0 / (f64::from(samples) / f64::from(cells));
     let last = i64::from(cells) - 1;
     let one = |i: u32| {
@@ -97,8 +102,8 @@ fn fixed_point_taps(cells: u32, samples: u32, rows: bool) -> Vec<FixedPointTaps>
     (0..samples).map(one).collect()
 }
 
-/// Bit for bit what `cv2.resize(INTER_LINEAR)` makes of 8-bit photos: along rows in integers of 11 bits behind the
-/// point, then down columns in two shifts.
+/// Resizes bit for bit as `cv2.resize(INTER_LINEAR)` does 8-bit images: along rows in integers with 11 fractional bits,
+/// then down columns in two shifts.
 fn bilinear(photo: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
     let (x, y) = (
         fixed_point_taps(photo.width(), width, false),
@@ -133,9 +138,12 @@ fn bilinear(photo: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
     })
 }
 
-/// Resizes as `size` says (a short side is meant: the long one is cut to whole pixels, as torchvision's `Resize` has
-/// it, bit for bit for bicubic) and cuts a square of `side` out of the middle, as its `CenterCrop` does. A picture smaller than that is centred
+/// Resizes to `size` as torchvision's `Resize` does (the long side is truncated to whole pixels; bicubic bit for bit),
+/// and cuts a square of `side` pixels out of the middle as its `CenterCrop` does. An image smaller than that is centred
 /// on black.
+///
+/// # Errors
+/// As [`resize_rgb`].
 pub fn center_crop(
     photo: &RgbImage,
     size: SizeRule,
@@ -158,7 +166,7 @@ pub fn center_crop(
             }
         }
     };
-    // Only the middle of a strip is looked at: the rest need not be resized.
+    // Only the middle of a long strip is kept: the rest need not be resized.
     let most = |resized: u32, other: u32| resized.min(other.max(side).saturating_mul(64));
     let (w_most, h_most) = (most(w, h), most(h, w));
     let middle;

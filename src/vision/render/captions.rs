@@ -1,5 +1,5 @@
-//! What is written for each class: its name where the fonts have its letters, else its id. A picture never shows an
-//! empty label, or boxes for letters.
+//! The text that stands for each class in a picture: its name where the fonts can draw it, else "class" and its id. A
+//! picture never shows an empty label, or boxes in place of letters.
 
 use std::borrow::Cow;
 
@@ -9,21 +9,22 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::vision::render::fonts::{Fonts, is_ignorable};
 
-/// Columns of a name beyond which it is cut: letters, of which Chinese, Japanese and Korean ones count as two.
+/// Greatest width of a name in columns (UAX 11: Chinese, Japanese and Korean letters take two); the rest is cut off.
 const NAME_COLUMNS: usize = 28;
-/// The same where names have a margin of their own.
+/// The same where names stand in a margin of their own.
 const LONG_COLUMNS: usize = 60;
 
-/// The names of classes as they are drawn, and the fonts to draw them in.
+/// The names of classes as they are drawn, and the fonts that draw them.
 #[derive(Clone)]
 pub struct Captions {
     names: Vec<Option<String>>,
-    /// They draw all names, and numbers.
+    /// The fonts, which can draw all names and numbers.
     pub fonts: Fonts,
 }
 
 impl Captions {
-    /// Names by index of their class. Those that `fonts` cannot draw, or that show nothing, give way to the index.
+    /// The captions of classes with `names`, in the order of their ids. A name that `fonts` cannot draw, or in which
+    /// nothing is visible, is replaced by the id.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>, fonts: Fonts) -> Self {
         let drawn = |name: &str| clean_name(name).filter(|name| fonts.missing(name).is_empty());
         Self {
@@ -42,12 +43,12 @@ impl Captions {
         self.names.is_empty()
     }
 
-    /// Whether the class `id` is written by its name.
+    /// Whether the class `id` is captioned by its name.
     pub fn has_name(&self, id: usize) -> bool {
         self.names.get(id).is_some_and(Option::is_some)
     }
 
-    /// What is written for the class `id`.
+    /// The caption of the class `id`, cut to 28 columns.
     pub fn name(&self, id: usize) -> Cow<'_, str> {
         match self.names.get(id) {
             Some(Some(name)) => truncate(name, NAME_COLUMNS),
@@ -55,7 +56,7 @@ impl Captions {
         }
     }
 
-    /// What is written where the id follows the name.
+    /// The caption of the class `id` followed by the id, with the name cut to 60 columns.
     pub fn numbered(&self, id: usize) -> String {
         match self.names.get(id) {
             Some(Some(name)) => {
@@ -71,13 +72,14 @@ impl Captions {
     }
 }
 
-/// A name as one line of composed characters without anything that only controls layout; none if nothing is visible.
+/// A name as one line of composed characters (NFC), without characters that only control layout; none if nothing is
+/// visible.
 pub fn clean_name(name: &str) -> Option<String> {
     let spaced = |c: char| match c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
         true => ' ',
         false => c,
     };
-    // Joiners and selectors change how letters look; marks of direction would only confuse a single line.
+    // Joiners and selectors change the form of letters and stay; marks of direction would only confuse a single line.
     let layout = |c: &char| {
         matches!(c, '\u{AD}' | '\u{61C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}'
             | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
@@ -93,7 +95,7 @@ pub fn clean_name(name: &str) -> Option<String> {
     shows.then_some(text)
 }
 
-/// `text` in at most `columns`, with an ellipsis in place of what is cut off between two letters.
+/// `text` in at most `columns` columns, cut between two letters and ended by an ellipsis if it is longer.
 pub fn truncate(text: &str, columns: usize) -> Cow<'_, str> {
     if text.width() <= columns {
         return text.into();

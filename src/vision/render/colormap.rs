@@ -1,22 +1,28 @@
-//! Colour maps: a number from 0 to 1 to a colour, as a table so that a million pixels cost a million look-ups.
+//! Colour maps: a number of 0..1 to an RGB colour, by a table of 1024 steps.
+//!
+//! To add one, add a row to `MAPS` (name and ramp; a ramp is a gradient of the crate `colorous`, forward or reversed,
+//! or a new arm of `Ramp` that `Colormap::new` samples), and its two end colours to the test below. Options, messages
+//! and recipe files take the names from `MAPS`.
 
 use colorous::Gradient;
 use image::Rgb;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Steps of a map; finer than a screen shows.
+/// Colours of a map's table; finer than a screen shows.
 const STEPS: usize = 1024;
 
-/// Where a map's colours come from.
+/// The source of a map's colours.
 enum Ramp {
+    /// A gradient of `colorous`.
     Forward(Gradient),
+    /// The same from its other end, `_r` in matplotlib.
     Reversed(Gradient),
     /// From black to white.
     Gray,
 }
 
-/// All maps under the names that matplotlib gives them; the first is the default: perceptually even, and neither end
-/// is so dark or so light that shapes drown in it.
+/// All maps, by the names of matplotlib. The first is the default: perceptually uniform, with neither end so dark or so
+/// light that shapes are lost in it.
 const MAPS: [(&str, Ramp); 8] = [
     ("plasma", Ramp::Forward(colorous::PLASMA)),
     ("turbo", Ramp::Forward(colorous::TURBO)),
@@ -28,15 +34,15 @@ const MAPS: [(&str, Ramp); 8] = [
     ("gray", Ramp::Gray),
 ];
 
-/// A colour map, ready to use.
+/// A colour map as a table; in recipes and records it is its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Colormap {
-    /// Its name.
+    /// Its name, that of matplotlib.
     pub name: &'static str,
     table: Vec<Rgb<u8>>,
 }
 
-/// Its name.
+/// As its name.
 impl Serialize for Colormap {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.name)
@@ -54,12 +60,12 @@ impl<'de> Deserialize<'de> for Colormap {
 }
 
 impl Colormap {
-    /// The names that [`Colormap::named`] knows, the default first.
+    /// The names of all maps, the default first.
     pub fn names() -> impl Iterator<Item = &'static str> {
         MAPS.iter().map(|(name, _)| *name)
     }
 
-    /// The map called `name`.
+    /// The map called `name`; none if there is no such map.
     pub fn named(name: &str) -> Option<Self> {
         MAPS.iter()
             .find(|(own, _)| *own == name)
@@ -83,7 +89,7 @@ impl Colormap {
         Self { name, table }
     }
 
-    /// The colour of `t`; beyond 0 and 1 that of the nearer end, and for NaN that of 0.
+    /// The colour of `t` of 0..1; values beyond are clamped, and NaN has the colour of 0.
     #[inline]
     pub fn at(&self, t: f32) -> Rgb<u8> {
         self.table[(t.clamp(0.0, 1.0) * (STEPS - 1) as f32 + 0.5) as usize]

@@ -1,4 +1,4 @@
-//! A picture beside or over its photo.
+//! Composition of pictures: on a canvas, beside each other, or one over the other with an opacity.
 
 use image::{Rgb, RgbImage};
 use rayon::prelude::*;
@@ -6,11 +6,11 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::system::memory::try_vec;
 
-/// Pictures on a canvas of `size` and `color`, each with its corner at (left, top), the later over the earlier; what
-/// reaches beyond the canvas is left out. Every row is written once, and they are shared out among threads.
+/// Pictures on a canvas of `size` (width, height) and `color`, each with its upper left corner at (left, top), later
+/// ones over earlier ones; what reaches beyond the canvas is cut off. Rows are written in parallel.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory), as everything here that makes a picture.
+/// [`Error::Memory`](crate::Error::Memory) if the canvas does not fit.
 pub fn canvas(
     size: (u32, u32),
     color: Rgb<u8>,
@@ -35,11 +35,11 @@ pub fn canvas(
                 out[left..][..width].copy_from_slice(&picture.as_raw()[from * own..][..width]);
             }
         });
-    // Every row has the canvas's width.
+    // The bytes fill the size, so that this cannot fail.
     Ok(RgbImage::from_raw(size.0, size.1, bytes).unwrap_or_default())
 }
 
-/// The photo on the left, the picture on the right; both must be of one size.
+/// The photo on the left and the picture on the right; both must have one size.
 ///
 /// # Errors
 /// As [`canvas`].
@@ -52,7 +52,7 @@ pub fn side_by_side(photo: &RgbImage, picture: &RgbImage) -> Result<RgbImage> {
     canvas(size, Rgb([0; 3]), &places)
 }
 
-/// The picture over the photo with opacity `alpha` (0 to 1); both must be of one size.
+/// The picture over the photo with opacity `alpha` of 0..1; both must have one size.
 pub fn overlay(photo: &RgbImage, mut picture: RgbImage, alpha: f32) -> RgbImage {
     let line = (picture.width() as usize * 3).max(1);
     let rows = picture.par_chunks_mut(line);
@@ -64,7 +64,7 @@ pub fn overlay(photo: &RgbImage, mut picture: RgbImage, alpha: f32) -> RgbImage 
     picture
 }
 
-/// The level `top` with opacity `alpha` over `below`.
+/// The 8-bit level `top` with opacity `alpha` of 0..1 over `below`.
 #[inline]
 pub(super) fn mix(top: u8, below: u8, alpha: f32) -> u8 {
     (f32::from(top) * alpha + f32::from(below) * (1.0 - alpha) + 0.5) as u8

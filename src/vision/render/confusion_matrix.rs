@@ -1,16 +1,23 @@
-//! A table of shares as a picture: a confusion matrix with the names of its rows.
+//! A confusion matrix as a picture: one coloured cell for each pair of classes, with the names of the rows.
+//!
+//! Shares of 0..1 take the colours of the default colour map.
 
 use image::{Rgb, RgbImage};
 
 use crate::vision::render::captions::Captions;
 use crate::vision::render::colormap::Colormap;
+use crate::vision::render::page_colors::PAPER;
 use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
+/// Line height of the labels, in pixels.
 const TEXT: f32 = 15.0;
+/// Space around labels and cells, in pixels.
 const GAP: u32 = 8;
+/// Colour of the labels.
 const INK: Rgb<u8> = Rgb([30, 30, 30]);
 
-/// Draws `shares` `[n, n]`, 0 to 1, a row for each of `captions`; columns are in the same order, numbered.
+/// Draws `shares` `[n, n]` of 0..1: a row for each of the `n` classes of `captions`, and columns in the same order,
+/// with the ids of the classes above them.
 pub fn draw_confusion_matrix(captions: &Captions, shares: &[f32]) -> RgbImage {
     let (n, fonts) = (captions.len() as u32, &captions.fonts);
     let cell = (900 / n.max(1)).clamp(18, 44);
@@ -23,11 +30,7 @@ pub fn draw_confusion_matrix(captions: &Captions, shares: &[f32]) -> RgbImage {
         .max();
     let left = widest.unwrap_or(0) + 2 * GAP;
     let top = TEXT as u32 + 2 * GAP;
-    let mut canvas = RgbImage::from_pixel(
-        left + n * cell + GAP,
-        top + n * cell + GAP,
-        Rgb([255, 255, 255]),
-    );
+    let mut canvas = RgbImage::from_pixel(left + n * cell + GAP, top + n * cell + GAP, PAPER);
     let style = TextStyle {
         size: TEXT,
         color: INK,

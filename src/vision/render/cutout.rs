@@ -1,4 +1,4 @@
-//! The photo cut out along its labels: what is not kept is transparent, and black below, so that nothing of it is left
+//! The photo cut out along its labels: pixels that are not kept are transparent black, so that nothing of them is left
 //! in the file.
 
 use image::{GrayImage, RgbImage, Rgba, RgbaImage};
@@ -22,9 +22,11 @@ pub fn kept_bounds(map: &LabelMap, kept: &[bool]) -> Option<PixelBox> {
     .reduce(PixelBox::union)
 }
 
-/// The part of the photo within `bounds`, with the pixels whose class is in `kept` (one flag a class) as opaque as the
-/// photo itself has them (`opacity`, of its size, and the colour that shows through it; opaque without it) and all others
-/// transparent black.
+/// The part of the photo within `bounds`, as RGBA: pixels whose class is in `kept` (one flag a class) keep the photo's
+/// own opacity, all others are transparent black.
+///
+/// `opacity` is the photo's alpha channel, of its size, with the background colour that it was blended over when it was
+/// decoded; without it the photo is opaque.
 pub fn cut_out(
     photo: &RgbImage,
     opacity: Option<(&GrayImage, Option<[u8; 3]>)>,
@@ -50,7 +52,7 @@ pub fn cut_out(
     })
 }
 
-/// The colour that, as opaque as `alpha` says before `behind`, is seen as `seen`.
+/// The level that, with opacity `alpha` (0..255, not 0) over `behind`, was blended to `seen`.
 fn unblend(seen: u8, behind: u8, alpha: u8) -> u8 {
     let (seen, behind, alpha) = (f32::from(seen), f32::from(behind), f32::from(alpha));
     ((seen * 255.0 - behind * (255.0 - alpha)) / alpha).round() as u8 // `as` clamps.

@@ -1,4 +1,4 @@
-//! Depth, or any map of one number a pixel, as colours over a range.
+//! Depth, or any map of one number a pixel, as colours: a value range is mapped linearly to a colour map.
 
 use image::RgbImage;
 use rayon::prelude::*;
@@ -10,20 +10,22 @@ use crate::vision::postprocess::rows::{InMemoryRows, RowSource};
 use crate::vision::render::colormap::Colormap;
 use crate::vision::render::compose;
 
-/// Percentiles that an automatic range spans, so that a bit of sky or one bad pixel does not take all the colours.
+/// Percentiles at the ends of an automatic range, so that a patch of sky or one bad pixel does not use up all the
+/// colours.
 pub const RANGE_PERCENTILES: (f64, f64) = (2.0, 98.0);
 
-/// The values that a picture's colours stand for, in the map's unit.
+/// The values at the two ends of a colour map, in the map's unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ValueRange {
-    /// The first.
+    /// The value of the first colour.
     pub low: f32,
-    /// The last; above the first.
+    /// The value of the last colour; above `low`.
     pub high: f32,
 }
 
 impl ValueRange {
-    /// From `low` to `high`; a range without extent is opened a little, so that it can be drawn.
+    /// From `low` to `high`; a range narrower than 1 % of `low`, or than 0.001, is widened to that, so that it can be
+    /// drawn.
     pub fn new(low: f32, high: f32) -> Self {
         let least = (low.abs() * 0.01).max(1e-3);
         match high - low < least {
@@ -38,14 +40,14 @@ impl ValueRange {
         }
     }
 
-    /// Spans [`RANGE_PERCENTILES`] of `values`.
+    /// From the 2nd to the 98th percentile of `values` ([`RANGE_PERCENTILES`]).
     pub fn of(values: &[f32]) -> Self {
         let (low, high) = RANGE_PERCENTILES;
         let [low, high] = percentiles(values, [low, high]);
         Self::new(low, high)
     }
 
-    /// Spans [`RANGE_PERCENTILES`] of the values of `rows`, as [`ValueRange::with_stream_len`] has them.
+    /// From the 2nd to the 98th percentile of a regular sample of the values of `rows` ([`StridedSample`]).
     pub fn from_rows(rows: &dyn RowSource) -> Self {
         let (width, height) = rows.size();
         let mut thinned = StridedSample::with_stream_len(width * height);
@@ -55,29 +57,29 @@ impl ValueRange {
         Self::new(low, high)
     }
 
-    /// Spans [`RANGE_PERCENTILES`] of what `sampler` saw.
+    /// From the 2nd to the 98th percentile of the values that `sampler` kept.
     pub fn from_sampler(sampler: StreamSampler) -> Self {
         let sorted = sampler.into_sorted();
         let (low, high) = RANGE_PERCENTILES;
         Self::new(percentile(&sorted, low), percentile(&sorted, high))
     }
 
-    /// From 0 to the 99th percentile of `values`, which are shares of something: 0 is none of it, and a few high ones do
-    /// not take all the colours.
+    /// From 0 to the 99th percentile of `values`, for shares of a whole: 0 keeps its meaning, and a few high values do
+    /// not use up all the colours.
     pub fn from_zero(values: &[f32]) -> Self {
         let [high] = percentiles(values, [99.0]);
         Self::new(0.0, high)
     }
 
-    /// Where `value` lies: 0 at the low end, 1 at the high end.
+    /// The position of `value` in the range: 0 at `low`, 1 at `high`, beyond them outside of 0..1.
     #[inline]
     pub fn normalise(&self, value: f32) -> f32 {
         (value - self.low) / (self.high - self.low)
     }
 }
 
-/// Colours the values of `rows` into `canvas`, with their corner at (left, top): the low end of `range` gets the map's
-/// first colour. With an opacity they are mixed with what is there.
+/// Paints the values of `rows` into `canvas`, with the upper left corner at (left, top): `range.low` gets the first
+/// colour of the colour map, `range.high` the last. With an `opacity` of 0..1 they are blended over what is there.
 pub fn paint_rows(
     rows: &dyn RowSource,
     (range, colormap): (ValueRange, &Colormap),
@@ -89,7 +91,7 @@ pub fn paint_rows(
     if width == 0 {
         return;
     }
-    // A multiplication a pixel: divisions would take most of the time.
+    // Multiplied, since a division a pixel would take most of the time.
     let scale = 1.0 / (range.high - range.low);
     let line = 3 * canvas.width() as usize;
     let bytes: &mut [u8] = canvas;
@@ -116,10 +118,10 @@ pub fn paint_rows(
     painted.unwrap_or_else(|never| match never {});
 }
 
-/// Colours `values` `[height, width]`, as [`paint_rows`] does.
+/// A picture of `values` `[height, width]`, painted as by [`paint_rows`].
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory).
+/// [`Error::Memory`](crate::Error::Memory) if it does not fit.
 pub fn colorize(
     values: &[f32],
     width: usize,

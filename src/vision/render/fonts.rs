@@ -1,5 +1,6 @@
-//! The fonts that text is drawn in: the built-in one (Roboto Medium, see `font/`), one that is preferred to it, and
-//! those that letters of other scripts need. Knows bytes, no files: [`crate::vision::render::system_fonts`] finds them.
+//! The fonts that draw text: the built-in one (Roboto Medium, see `font/`), faces that are preferred to it, and faces
+//! for the letters that it lacks. It parses bytes; [`system_fonts`](crate::vision::render::system_fonts) finds the
+//! files.
 
 use std::sync::{Arc, LazyLock};
 
@@ -9,20 +10,19 @@ use harfrust::font::Blob;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use crate::vision::render::text_layout;
-
+/// The file of the built-in font.
 const BUILT_IN_BYTES: &[u8] = include_bytes!("font/Roboto-Medium.ttf");
 
-/// The built-in font, as the plain way of drawing wants it.
+/// The built-in font, parsed for drawing letter by letter without shaping.
 pub(super) static BUILT_IN_FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
     // The file is part of the program, and a test reads it.
     #[allow(clippy::expect_used)]
     FontRef::try_from_slice(BUILT_IN_BYTES).expect("the font is sound")
 });
 
-/// Weight of the built-in font, which variable fonts are set to.
+/// Weight of the built-in font; variable fonts are set to it.
 const WEIGHT: f32 = 500.0;
-/// Faces of one file that are looked at.
+/// Most faces that are read from one file.
 const MAX_FACES: u32 = 64;
 
 /// One face of a font file.
@@ -32,8 +32,8 @@ pub struct FontFace {
 }
 
 impl FontFace {
-    /// The face at `index` of a TrueType, OpenType or collection file's bytes, none if it is broken or maps no
-    /// letters to outlines.
+    /// Parses the face at `index` of a TrueType, OpenType or collection file; none if it is broken or maps no letters
+    /// to outlines.
     pub fn parse(bytes: impl Into<Blob>, index: u32) -> Option<Self> {
         let font = Font::new(bytes.into(), index)?;
         let usable = font.units_per_em() > 0
@@ -45,14 +45,14 @@ impl FontFace {
         })
     }
 
-    /// All faces of a file that can be drawn with, in its order.
+    /// Parses the faces of a file, in its order, up to the first that cannot be drawn with.
     pub fn parse_all(bytes: Vec<u8>) -> Vec<Self> {
         let bytes: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(bytes);
         let face = |index| Self::parse(Blob::from(bytes.clone()), index);
         (0..MAX_FACES).map_while(face).collect()
     }
 
-    /// Whether it maps every letter of `cluster` (what a reader takes for one letter), composed or not.
+    /// Whether it maps every character of `cluster` (a grapheme cluster), composed or decomposed.
     fn covers(&self, cluster: &str) -> bool {
         let map = self.font.charmap();
         let has = |c: char| is_ignorable(c) || map.map_unicode(c).is_some();
@@ -60,23 +60,24 @@ impl FontFace {
     }
 }
 
-/// Faces in order of preference. One of them is built in, so that Latin, Greek and Cyrillic text can always be drawn.
+/// Faces in order of preference. The built-in one is always among them, so that Latin, Greek and Cyrillic text can be
+/// drawn.
 #[derive(Clone)]
 pub struct Fonts {
     pub(super) faces: Vec<FontFace>,
-    /// Faces before the built-in one.
+    /// Number of faces before the built-in one.
     preferred: usize,
-    /// Which of their forms Chinese characters have, as a BCP 47 tag.
+    /// The language whose forms Chinese characters take, as a BCP 47 tag.
     pub(super) han_language: &'static str,
 }
 
 impl Fonts {
-    /// The built-in font alone: what it has is drawn the same on every machine.
+    /// The built-in font alone, whose letters are drawn the same on every machine.
     pub fn built_in() -> Self {
         Self::preferring(Vec::new())
     }
 
-    /// The built-in font after `faces`.
+    /// The built-in font behind `faces`, which are preferred to it.
     pub fn preferring(faces: Vec<FontFace>) -> Self {
         static FACE: LazyLock<Option<FontFace>> =
             LazyLock::new(|| FontFace::parse(BUILT_IN_BYTES, 0));
@@ -87,18 +88,18 @@ impl Fonts {
         }
     }
 
-    /// Adds a face for what those before it lack.
+    /// Adds a face behind all others, for letters that those lack.
     pub fn push(&mut self, face: FontFace) {
         self.faces.push(face);
     }
 
-    /// Takes the last face away again.
+    /// Removes the last face.
     pub fn pop(&mut self) {
         self.faces.pop();
     }
 
-    /// Draws Chinese characters as readers of `texts` are used to: with kana among them in Japanese forms, with hangul
-    /// in Korean ones, else in those of the mainland.
+    /// Chooses the forms of Chinese characters by the script of `texts`: Japanese if there is kana among them, Korean
+    /// if there is hangul, else simplified Chinese. Returns the BCP 47 tag.
     pub fn choose_han_language<'a>(
         &mut self,
         texts: impl IntoIterator<Item = &'a str>,
@@ -116,25 +117,17 @@ impl Fonts {
         self.han_language
     }
 
-    /// How many faces there are, with the built-in one.
+    /// Number of faces, with the built-in one.
     pub fn count(&self) -> usize {
         self.faces.len()
     }
 
-    /// The parts of `text` that no face can draw, as it stands in the text.
-    pub fn missing<'t>(&self, text: &'t str) -> Vec<&'t str> {
-        match self.is_built_in(text) {
-            true => Vec::new(),
-            false => text_layout::missing(self, text),
-        }
-    }
-
-    /// Whether the built-in font draws `text` letter by letter, from left to right.
+    /// Whether the built-in font draws `text` letter by letter from left to right, without shaping.
     pub(super) fn is_built_in(&self, text: &str) -> bool {
         let plain =
             |c| !is_ignorable(c) && !is_combining_mark(c) && BUILT_IN_FONT.glyph_id(c).0 != 0;
         let preferred = &self.faces[..self.preferred.min(self.faces.len())];
-        // A font that has the spaces of a text alone has no part in it.
+        // A preferred font that has only the spaces of a text is not used for it.
         let is_theirs = |c: char| {
             let mut buffer = [0; 4];
             let cluster = &*c.encode_utf8(&mut buffer);
@@ -143,13 +136,13 @@ impl Fonts {
         text.chars().all(plain) && !text.chars().any(is_theirs)
     }
 
-    /// Index of the first face that has `cluster`.
+    /// Index of the first face that covers `cluster`.
     pub(super) fn face_for(&self, cluster: &str) -> Option<usize> {
         self.faces.iter().position(|face| face.covers(cluster))
     }
 }
 
-/// Whether a character leaves no mark of its own where it is not supported (Unicode's Default_Ignorable_Code_Point).
+/// Whether a character is invisible where it is not supported (Unicode's Default_Ignorable_Code_Point).
 pub(crate) fn is_ignorable(c: char) -> bool {
     matches!(c,
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}'

@@ -1,7 +1,7 @@
-//! A legend beside or below a picture: colour, name and share of each class, the largest first.
+//! A legend beside or below a picture: a line for each entry, with colour, name and share, in the order given.
 //!
-//! Its letters grow with the picture but never become too small to read; where the picture is smaller than its
-//! legend, the canvas grows. What would not fit is summed up in a last line.
+//! Its letters grow with the picture but never become too small to read; where the picture is smaller than its legend,
+//! the canvas grows. Entries that do not fit are summed up in the last line.
 
 use image::{Rgb, RgbImage};
 use imageproc::drawing::{draw_filled_rect_mut, draw_hollow_rect_mut, draw_line_segment_mut};
@@ -10,43 +10,43 @@ use imageproc::rect::Rect;
 use crate::error::Result;
 use crate::vision::render::compose;
 use crate::vision::render::fonts::Fonts;
+use crate::vision::render::page_colors::{INK, PAPER};
 use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
 /// One line of a legend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LegendEntry {
-    /// What is written for it.
+    /// The text of the line.
     pub name: String,
-    /// What stands before the name.
+    /// The mark before the name.
     pub swatch: Swatch,
-    /// Its part of the picture, from 0 to 1.
+    /// Its share of the picture, 0..1.
     pub share: f64,
 }
 
-/// What stands before the name of a line.
+/// The mark before the name of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Swatch {
-    /// Its colour in the picture.
+    /// A square of the colour that it has in the picture, sRGB.
     Color([u8; 3]),
-    /// An empty square: where it is, the photo is seen.
+    /// An empty square with a diagonal: the photo shows there.
     Photo,
-    /// Nothing.
+    /// No mark.
     None,
 }
 
-const PAPER: Rgb<u8> = Rgb([255; 3]);
-const INK: Rgb<u8> = Rgb([32; 3]);
+/// Colour of shares, and of entries without a colour.
 const FAINT: Rgb<u8> = Rgb([112; 3]);
 
-/// Lines that are shown however small the picture is.
+/// Lines that are shown in any case, however small the picture is.
 const LINES: usize = 8;
 
-/// Height of a line of text that suits a picture of this size, in pixels.
+/// The line height in pixels for text on a picture of (width, height): a 24th of the short side, 16..=160.
 pub fn text_size((width, height): (u32, u32)) -> f32 {
     (width.min(height) as f32 / 24.0).clamp(16.0, 160.0)
 }
 
-/// `12.3%`, with as many digits as mean something.
+/// A share of 0..1 in percent, such as `12.3%`; `<0.1%` for what would round to 0, and `100%` without decimals.
 pub fn format_percent(share: f64) -> String {
     match share * 100.0 {
         p if p >= 99.95 => "100%".into(),
@@ -55,10 +55,10 @@ pub fn format_percent(share: f64) -> String {
     }
 }
 
-/// The picture with its legend: at the right, or below a picture that is twice as wide as it is high.
+/// The picture with its legend: at the right, or below a picture that is at least twice as wide as it is high.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory).
+/// [`Error::Memory`](crate::Error::Memory) if the canvas does not fit.
 pub fn with_legend(picture: &RgbImage, entries: &[LegendEntry], fonts: &Fonts) -> Result<RgbImage> {
     let (width, height) = picture.dimensions();
     if entries.is_empty() {
@@ -98,12 +98,12 @@ pub fn with_legend(picture: &RgbImage, entries: &[LegendEntry], fonts: &Fonts) -
     Ok(both)
 }
 
-/// The entries that fit into `room` lines; the last line sums up the others.
-fn fit_entries(entries: &[LegendEntry], room: usize) -> Vec<LegendEntry> {
-    if entries.len() <= room {
+/// The entries for at most `max_lines` lines; the last line sums up those that do not fit.
+fn fit_entries(entries: &[LegendEntry], max_lines: usize) -> Vec<LegendEntry> {
+    if entries.len() <= max_lines {
         return entries.to_vec();
     }
-    let (shown, others) = entries.split_at(room.max(1) - 1);
+    let (shown, others) = entries.split_at(max_lines.max(1) - 1);
     let rest = LegendEntry {
         name: format!("{} more", others.len()),
         swatch: Swatch::None,
@@ -112,7 +112,7 @@ fn fit_entries(entries: &[LegendEntry], room: usize) -> Vec<LegendEntry> {
     shown.iter().cloned().chain([rest]).collect()
 }
 
-/// The fonts, and sizes in pixels that follow from the height of the text.
+/// The fonts, and sizes in pixels that follow from the line height of the text.
 struct LegendStyle<'a> {
     fonts: &'a Fonts,
     text_size: f32,
@@ -137,7 +137,7 @@ impl<'a> LegendStyle<'a> {
     }
 }
 
-/// What the parts of all lines need, so that they stand in columns.
+/// The widths of the columns of all lines, in pixels.
 struct LegendColumns {
     swatch: u32,
     name: u32,
@@ -156,7 +156,7 @@ impl LegendColumns {
         }
     }
 
-    /// Of one line, with the margin at its right.
+    /// The width of one line, with the space at its right.
     fn width(&self) -> u32 {
         self.swatch + self.gap + self.name + 2 * self.gap + self.share + 2 * self.gap
     }
@@ -191,7 +191,7 @@ impl LegendColumns {
             Swatch::Photo | Swatch::None => FAINT,
         };
         draw_text(canvas, style.fonts, (name_at, y), &entry.name, &text(ink));
-        // Numbers end in one line.
+        // Right-aligned.
         let share = format_percent(entry.share);
         let width = style.width(&share);
         let share_at = name_at + (self.name + 2 * self.gap + self.share) as i32 - width as i32;

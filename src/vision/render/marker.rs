@@ -1,18 +1,19 @@
-//! A ring around one pixel of a picture, readable on any ground.
+//! A ring around one pixel of a picture, white with black rims so that it is visible on any ground.
 
 use image::{Rgb, RgbImage};
 
-/// Parts of a picture's short side that a ring's radius is.
+/// A ring's radius as a share of the picture's short side.
 const SHARE: f32 = 1.0 / 40.0;
-/// The radius in the smallest pictures, in pixels.
+/// The least radius, in pixels.
 const SMALLEST: f32 = 5.0;
 
-/// Draws a white ring with black rims around the middle of the pixel `at`; what lies outside of the picture is cut off.
+/// Draws a white ring with black rims around the middle of the pixel `at` = (x, y); what lies outside of the picture is
+/// cut off.
 pub fn draw_marker(picture: &mut RgbImage, at: (u32, u32)) {
     let (width, height) = picture.dimensions();
     let radius = (width.min(height) as f32 * SHARE).max(SMALLEST);
     let stroke = (radius / 3.0).max(2.0);
-    // Half of the white, and half of the white with its rims.
+    // Half the width of the white, and of the white with its rims.
     let (white, black) = (0.5 * stroke, stroke);
     let reach = (radius + black).ceil() as u32 + 1;
     for y in at.1.saturating_sub(reach)..(at.1 + reach + 1).min(height) {

@@ -1,4 +1,9 @@
-//! Plain maps become pictures. Knows no model and no file.
+//! Maps become RGB pictures: depth, label maps, principal components and patch maps as colours, with legends, scale
+//! bars, names and text in all scripts. It takes plain maps and returns [`image::RgbImage`]; it knows neither models
+//! nor output files (of files, only [`system_fonts`] reads fonts).
+//!
+//! [`colormap`] holds the table of colour maps, [`depth`] applies one to a map of numbers, [`segment`] draws label
+//! maps, and [`text`] writes words.
 
 pub mod captions;
 pub mod colormap;
@@ -11,11 +16,13 @@ pub mod legend;
 pub mod marker;
 pub mod name_placement;
 pub mod outline;
+mod page_colors;
 pub mod palette;
 pub mod patch_map;
 pub mod pca;
 pub mod scale_bar;
 pub mod segment;
+mod shaping;
 pub mod sheet;
 pub mod system_fonts;
 pub mod text;

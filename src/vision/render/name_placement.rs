@@ -1,12 +1,15 @@
-//! Where on a picture the names of its regions can be written: one place for each connected region that is large
-//! enough, as far from the region's border as its name allows.
+//! Placement of class names on the regions of a label map: one place for each connected region (4-connected) that is
+//! large enough, as far from the region's border as its name allows. Input is a [`LabelMap`] and the sizes of the names
+//! in pixels.
+//!
+//! A reduced copy of the map is searched, with a summed-area table for each region.
 
 use image::{ImageBuffer, Luma};
 use imageproc::region_labelling::{Connectivity, connected_components};
 
 use crate::vision::postprocess::{LabelMap, NO_CLASS};
 
-/// A name to be written.
+/// The place of a name.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NamePlacement {
     /// Index of the class.
@@ -15,17 +18,17 @@ pub struct NamePlacement {
     pub centre: (u32, u32),
 }
 
-/// Long side of the reduced map that is searched; places need no more.
+/// Greatest long side of the reduced map that is searched, in cells.
 const LONG_SIDE: usize = 320;
-/// Part of the picture that a region must cover.
+/// Least share of the map of a region that gets a name.
 const MIN_REGION_SHARE: f64 = 0.01;
-/// Part of the text that must lie on its region.
+/// Least share of the text that must lie on its region, without clearance.
 const MIN_COVERED_SHARE: f64 = 0.85;
-/// Room around the text, in text sizes, from generous to none.
+/// Clearances around the text that are tried in turn, as factors of its size; 1 is none.
 const CLEARANCES: [f64; 6] = [5.0, 3.5, 2.5, 1.8, 1.3, 1.0];
 
-/// Finds places for texts of the size `size_of(class)` in pixels of the map. No two overlap, and `margin` pixels around
-/// them, for their rims, are on the map.
+/// Finds places for texts of the size `size_of(class)` = (width, height) in pixels of the map. No two overlap, and the
+/// `margin` pixels around them, for their rims, lie on the map.
 pub fn place_names(
     map: &LabelMap,
     size_of: impl Fn(u16) -> (u32, u32),
@@ -40,7 +43,7 @@ pub fn place_names(
             (width as usize).div_ceil(step),
             (height as usize).div_ceil(step),
         );
-        // The last cells may lie beyond the map in part.
+        // The last cells may lie partly beyond the map.
         let partial = !map.width.is_multiple_of(step) || !map.height.is_multiple_of(step);
         let margin = (margin as usize).div_ceil(step) + usize::from(partial);
         if let Some(window) = small.place_text(&region, text, margin)
@@ -60,12 +63,13 @@ pub fn place_names(
     taken.into_iter().map(|(_, place)| place).collect()
 }
 
-/// A map of regions, thinned out.
+/// The label map at reduced size, one cell for `step` x `step` pixels, with its connected regions.
 struct ReducedLabelMap {
     width: usize,
     height: usize,
+    /// Per cell, the id at its middle pixel.
     ids: Vec<u16>,
-    /// Per cell the number of its region, 0 for none.
+    /// Per cell, the number of its region; 0 is none.
     regions: Vec<u32>,
 }
 
@@ -75,9 +79,11 @@ struct ReducedRegion {
     number: u32,
     cells: usize,
     bounds: CellRect,
+    /// Mean position of its cells.
     centre: (f64, f64),
 }
 
+/// A rectangle of cells.
 #[derive(Debug, Clone, Copy)]
 struct CellRect {
     x: usize,
@@ -104,7 +110,7 @@ impl ReducedLabelMap {
             let row = &map.ids[middle(y, map.height) * map.width..][..map.width];
             ids.extend((0..width).map(|x| row[middle(x, map.width)]));
         }
-        // imageproc has room for one region less than there are pixels; a row of none makes that enough.
+        // imageproc has room for one region fewer than there are pixels; an added row of no class makes that enough.
         let mut framed = ids.clone();
         framed.resize(ids.len() + width, NO_CLASS);
         let image: Option<ImageBuffer<Luma<u16>, Vec<u16>>> =
@@ -124,7 +130,7 @@ impl ReducedLabelMap {
         }
     }
 
-    /// The regions that are large enough, the largest first.
+    /// The regions that are large enough for a name, the largest first.
     fn regions(&self) -> Vec<ReducedRegion> {
         let count = self.regions.iter().max().map_or(0, |&last| last as usize);
         // Per region: cells, sums of x and y, first and last x and y, id.
@@ -163,7 +169,7 @@ impl ReducedLabelMap {
         regions
     }
 
-    /// Where a text of this size lies best on a region, if anywhere.
+    /// The best place on `region` for a text of (width, height) cells, if there is any.
     fn place_text(
         &self,
         region: &ReducedRegion,
@@ -171,12 +177,16 @@ impl ReducedLabelMap {
         margin: usize,
     ) -> Option<CellRect> {
         let cover = SummedAreaTable::new(self, region);
-        for room in CLEARANCES {
-            let grown = |side: usize| (side as f64 * room).ceil() as usize;
+        for clearance in CLEARANCES {
+            let grown = |side: usize| (side as f64 * clearance).ceil() as usize;
             let (w, h) = (grown(width), grown(height));
-            let least = if room > 1.0 { 1.0 } else { MIN_COVERED_SHARE };
-            // Room around the text is room for its rim.
-            let beyond = |room: usize, size: usize| margin.saturating_sub((room - size) / 2);
+            let least = if clearance > 1.0 {
+                1.0
+            } else {
+                MIN_COVERED_SHARE
+            };
+            // The clearance already holds part of the margin.
+            let beyond = |grown: usize, size: usize| margin.saturating_sub((grown - size) / 2);
             let margins = (beyond(w, width), beyond(h, height));
             if let Some((x, y)) = cover.best_window(self, region, (w, h), margins, least) {
                 return Some(CellRect {
@@ -191,7 +201,7 @@ impl ReducedLabelMap {
     }
 }
 
-/// How many cells of a region lie above and left of each corner within its bounds.
+/// The number of cells of a region above and to the left of each corner within its bounds.
 struct SummedAreaTable {
     sums: Vec<u32>,
     bounds: CellRect,
@@ -213,7 +223,7 @@ impl SummedAreaTable {
         Self { sums, bounds }
     }
 
-    /// Cells of the region in a window.
+    /// The number of cells of the region in a window.
     fn count(&self, x: usize, y: usize, width: usize, height: usize) -> u32 {
         let stride = self.bounds.width + 1;
         let clip = |place: usize, start: usize, side: usize| place.saturating_sub(start).min(side);
@@ -229,8 +239,8 @@ impl SummedAreaTable {
         at(right, bottom) + at(left, top) - at(left, bottom) - at(right, top)
     }
 
-    /// The window of this size on the picture, so far from its edges, that holds the most of the region, and of equals the
-    /// one nearest to its centre; none if not even `least` of it is covered.
+    /// The window of (width, height) cells, at least `margins` from the edges of the map, that holds the most of the
+    /// region, and on ties the one nearest to its centre; none if the region covers less than the share `least` of it.
     fn best_window(
         &self,
         map: &ReducedLabelMap,

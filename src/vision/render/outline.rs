@@ -1,12 +1,14 @@
-//! Lines along the borders between classes.
+//! Lines along the borders between the classes of a label map, drawn into its picture.
+//!
+//! Each side of a border is drawn in a colour of its own; the photo's edges are no borders.
 
 use image::RgbImage;
 use rayon::prelude::*;
 
 use crate::vision::postprocess::{LabelMap, NO_CLASS};
 
-/// Draws a line `2 * reach` pixels wide along all borders, `reach` on each side, in the colour that `color_of` gives
-/// for the class on that side. Pixels of no class are left alone.
+/// Draws a line of `2 * reach` pixels along all borders, `reach` on each side, in the colour that `color_of` gives for
+/// the class on that side. Pixels of [`NO_CLASS`] keep their colour.
 pub fn draw_outlines(
     picture: &mut RgbImage,
     map: &LabelMap,
@@ -23,7 +25,7 @@ pub fn draw_outlines(
             |border, (y, line)| {
                 let own = row(y);
                 border.fill(false);
-                // Whole rows against each other, which the compiler does many pixels at a time.
+                // Whole rows are compared, which the compiler vectorises.
                 let mark = |border: &mut [bool], own: &[u16], other: &[u16]| {
                     for ((border, own), other) in border.iter_mut().zip(own).zip(other) {
                         *border |= own != other;

@@ -1,9 +1,9 @@
-//! Colours that are told apart easily, for things that bring none of their own.
+//! Distinct colours for classes that have none of their own, such as clusters.
 //!
-//! The first ten are Tableau's, made for this; each further one is the colour of a coarse grid that is farthest from
-//! all before it in Oklab (the greedy way of Glasbey et al., 2007), where distance is what the eye sees.
+//! The first ten are those of Tableau; each further one is the colour of a coarse grid that is farthest from all before
+//! it in Oklab (the greedy method of Glasbey et al., 2007), where distances follow perception.
 
-/// `count` distinct colours, always the same; they begin to look alike beyond thirty or so.
+/// `count` distinct sRGB colours, the same in every run; beyond about thirty they become hard to tell apart.
 pub fn distinct_colors(count: usize) -> Vec<[u8; 3]> {
     let mut chosen: Vec<[u8; 3]> = colorous::TABLEAU10
         .iter()
@@ -26,9 +26,10 @@ pub fn distinct_colors(count: usize) -> Vec<[u8; 3]> {
     chosen
 }
 
-/// Neither so light nor so dark that it would be taken for white or black.
+/// Lightness in Oklab of the candidates: neither near white nor near black.
 const LIGHTNESS: std::ops::RangeInclusive<f32> = 0.42..=0.86;
 
+/// The colours of a grid of 16 levels a channel within [`LIGHTNESS`].
 fn candidate_colors() -> impl Iterator<Item = [u8; 3]> {
     let levels = (0..=15u8).map(|level| level * 17);
     let all = levels.clone().flat_map(move |r| {
@@ -40,6 +41,7 @@ fn candidate_colors() -> impl Iterator<Item = [u8; 3]> {
     all.filter(|&color| LIGHTNESS.contains(&oklab(color)[0]))
 }
 
+/// The squared Oklab distance from `color` to the nearest of `others`.
 fn min_distance(color: [u8; 3], others: &[[u8; 3]]) -> f32 {
     let place = oklab(color);
     others
@@ -48,11 +50,12 @@ fn min_distance(color: [u8; 3], others: &[[u8; 3]]) -> f32 {
         .fold(f32::INFINITY, f32::min)
 }
 
+/// The squared distance of two colours in Oklab.
 fn distance(a: [f32; 3], b: [f32; 3]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// Björn Ottosson's Oklab, from sRGB.
+/// An sRGB colour in Oklab (Björn Ottosson, 2020): lightness, a and b.
 fn oklab(color: [u8; 3]) -> [f32; 3] {
     let [r, g, b] = color.map(|byte| {
         let v = f32::from(byte) / 255.0;

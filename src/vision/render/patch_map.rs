@@ -1,4 +1,6 @@
-//! One number a patch as colours at the photo's size.
+//! One number a patch (similarity, attention) as colours at the photo's size.
+//!
+//! A map `[rows * cols]` is upsampled ([`upscale_rows`]) and coloured by a value range and a colour map.
 
 use image::RgbImage;
 
@@ -8,10 +10,10 @@ use crate::vision::render::colormap::Colormap;
 use crate::vision::render::depth::ValueRange;
 use crate::vision::render::upscale::{Upscale, upscale_rows};
 
-/// Draws `map` `[rows * cols]` at the photo's size: the low end of `range` gets the first colour.
+/// Draws `map` `[rows * cols]` at the photo's size: `range.low` gets the first colour, `range.high` the last.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory).
+/// [`Error::Memory`](crate::Error::Memory) if the picture does not fit.
 pub fn draw_patch_map(
     map: &[f32],
     geometry: &Geometry,

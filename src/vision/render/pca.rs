@@ -1,20 +1,22 @@
-//! Projected patches as a picture: three components are red, green and blue; one is grey.
+//! Projected patches as a picture at the photo's size: three principal components as red, green and blue, or one as
+//! grey.
 
 use image::RgbImage;
 
 use crate::analysis::pca::ProjectedPatches;
 use crate::error::Result;
 use crate::model::input::Geometry;
-use crate::vision::postprocess::planes::refine_rows;
+use crate::vision::postprocess::refine::refine_rows;
 use crate::vision::render::upscale::{Upscale, upscale_rows};
 
-/// Draws `projected` (`k` = `ranges.len()` scores a patch) at the photo's size; background is black.
+/// Draws `projected` (`k` = `ranges.len()` scores a patch) at the photo's size; background patches are black.
 ///
-/// The first three components are drawn, or the first alone as grey where there are fewer than three. With a `guide`, the
-/// photo, they are fitted to its edges.
+/// `ranges` are the scores of each component that become black and full colour. The first three components are drawn,
+/// or the first alone as grey where there are fewer than three. With the photo as `guide`, they are refined to its
+/// edges.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory); if the photo cannot be resized.
+/// [`Error::Memory`](crate::Error::Memory) if the picture does not fit; if the photo cannot be resized.
 pub fn draw_components(
     projected: &ProjectedPatches,
     ranges: &[(f32, f32)],

@@ -1,7 +1,8 @@
-//! What the colours of a picture stand for: a bar of them at its side, with values at round numbers.
+//! A scale bar at the right of a picture: the colours of its colour map with the values that they stand for, labelled
+//! at round numbers.
 //!
-//! The bar is added to the picture, never drawn over it, and its letters are readable at any size of the picture: at
-//! least [`SMALLEST_LINE`] pixels high, and growing with it.
+//! The bar is added to the picture, never drawn over it. Its text grows with the picture, and is at least
+//! [`SMALLEST_LINE`] pixels high.
 
 use image::{Rgb, RgbImage};
 use imageproc::drawing::draw_filled_rect_mut;
@@ -12,55 +13,54 @@ use crate::vision::render::colormap::Colormap;
 use crate::vision::render::compose;
 use crate::vision::render::depth::ValueRange;
 use crate::vision::render::fonts::Fonts;
+use crate::vision::render::page_colors::{INK, PAPER};
 use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
-/// Line height in pixels of the labels beside the smallest pictures.
+/// Least line height of the labels, in pixels.
 pub const SMALLEST_LINE: f32 = 14.0;
 
-/// Lines of text that would fill the picture's height.
+/// Lines of text that fill the height of a picture, which gives the line height.
 const LINES: f32 = 32.0;
 
-/// A picture lower than this many lines gets a canvas that is higher than itself.
+/// Least height of the canvas, in lines.
 const FEWEST_LINES: f32 = 7.0;
 
-/// Between two labels, in lines, at least.
+/// Least distance between two labels, in lines.
 const SPACING: f32 = 1.6;
 
-/// Labels that a glance takes in.
+/// Most labels of a bar.
 const MOST_LABELS: f32 = 9.0;
 
-const PAPER: Rgb<u8> = Rgb([255; 3]);
-const INK: Rgb<u8> = Rgb([32; 3]);
-/// Around the bar, or a white end would be lost on the paper.
+/// The frame of the bar, without which a white end would be lost on the paper.
 const RIM: Rgb<u8> = Rgb([150; 3]);
 
-/// What a bar shows.
+/// The content of a scale bar.
 #[derive(Clone, Copy)]
 pub struct ScaleBar<'a> {
-    /// Values at the bottom and at the top.
+    /// The values at the bottom and at the top.
     pub range: ValueRange,
-    /// Its first colour is at the bottom.
+    /// The colour map, its first colour at the bottom.
     pub colormap: &'a Colormap,
-    /// Follows every number.
+    /// The unit that follows every number, such as `m`.
     pub unit: &'a str,
-    /// Precedes every number, such as `±`.
+    /// A prefix of every number, such as `±`.
     pub prefix: &'a str,
-    /// Words at the bottom and at the top in place of all numbers, where those mean nothing by themselves.
+    /// Words at the bottom and at the top in place of all numbers, for values without a unit.
     pub end_labels: Option<(&'a str, &'a str)>,
-    /// They draw the numbers and the unit.
+    /// The fonts of the labels.
     pub fonts: &'a Fonts,
 }
 
 /// `picture` with the bar at its right.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory).
+/// [`Error::Memory`](crate::Error::Memory) if the canvas does not fit.
 pub fn with_scale_bar(picture: &RgbImage, bar: &ScaleBar<'_>) -> Result<RgbImage> {
     canvas_with_scale_bar(picture.dimensions(), &[(picture, (0, 0))], bar).map(|(canvas, _)| canvas)
 }
 
-/// Room for a picture of (width, height), with the bar at its right and already `pictures` where it will be, their corners
-/// at (left, top) of it; and the row in which it begins.
+/// A canvas for a picture of (width, height), with the bar at its right and `pictures` already drawn into the picture's
+/// place, with their corners at (left, top) of it; and the row of the canvas in which that place begins.
 ///
 /// # Errors
 /// As [`with_scale_bar`].
@@ -69,7 +69,7 @@ pub fn canvas_with_scale_bar(
     pictures: &[(&RgbImage, (u32, u32))],
     bar: &ScaleBar<'_>,
 ) -> Result<(RgbImage, u32)> {
-    // Of a tall and narrow picture, the width counts, or the bar would be wider than it.
+    // For a tall and narrow picture the width counts, or the bar would be wider than the picture.
     let line = ((height as f32).min(1.5 * width as f32) / LINES).max(SMALLEST_LINE);
     let canvas_height = height.max((FEWEST_LINES * line) as u32);
     let room = (canvas_height as f32 / line - 1.5) / SPACING;
@@ -99,7 +99,7 @@ pub fn canvas_with_scale_bar(
     Ok((canvas, first))
 }
 
-/// Where things are, in pixels.
+/// The places of the bar and its labels, in pixels.
 struct ScaleBarLayout {
     line: f32,
     gap: u32,
@@ -170,11 +170,12 @@ impl ScaleBarLayout {
     }
 }
 
-/// Round numbers within a range.
+/// Round numbers within a value range.
 struct Ticks {
     range: ValueRange,
+    /// Distance between two numbers.
     step: f64,
-    /// After the decimal point.
+    /// Digits after the decimal point.
     decimals: usize,
 }
 
@@ -182,7 +183,7 @@ impl Ticks {
     /// The finest of the steps 1, 2 and 5 (times a power of ten) that gives at most `most` numbers, and two at least.
     fn new(range: ValueRange, most: f32) -> Self {
         let extent = f64::from(range.high) - f64::from(range.low);
-        // What has no extent has no numbers either.
+        // A range without extent has no ticks.
         let extent = match extent.is_finite() && extent > 0.0 {
             true => extent,
             false => return Self::none(range),
@@ -205,7 +206,7 @@ impl Ticks {
         }
     }
 
-    /// No number at all.
+    /// No ticks.
     fn none(range: ValueRange) -> Self {
         Self {
             range,
@@ -214,9 +215,9 @@ impl Ticks {
         }
     }
 
-    /// Place on the bar (0 to 1) and number.
+    /// The position on the bar (0 at the bottom, 1 at the top) and the text of each number.
     fn values(&self) -> impl Iterator<Item = (f32, String)> {
-        // A number at the very end may be missed by a rounding error of the range.
+        // So that a rounding error of the range does not lose a number at its very end.
         let slack = 1e-4;
         let first = (f64::from(self.range.low) / self.step - slack).ceil() as i64;
         let last = match self.step.is_finite() {

@@ -1,4 +1,6 @@
-//! A label map as a picture: colours over the photo or alone, outlines, names on large regions, and a legend.
+//! A label map as a picture: the classes' colours over the photo or alone, outlines, names on large regions, and a
+//! legend. Input is a photo, a [`LabelMap`] and the [`Class`]es with their colours; output an RGB picture of the
+//! photo's size, or larger with a legend or the photo beside it.
 
 use image::{Rgb, RgbImage};
 use rayon::prelude::*;
@@ -12,44 +14,44 @@ use crate::vision::render::legend::{self, LegendEntry, Swatch};
 use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 use crate::vision::render::{compose, name_placement, outline};
 
-/// How the picture looks.
+/// The parts of the picture that are drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SegmentStyle {
-    /// Opacity of the colours over the photo, from 0 to 1; without one, the colours alone.
+    /// Opacity of the colours over the photo, 0..1; none for the colours alone.
     pub alpha: Option<f32>,
-    /// Lines along the borders of the classes.
+    /// Whether lines are drawn along the borders of the classes.
     pub outline: bool,
-    /// Names on large regions.
+    /// Whether the names of classes are written on large regions.
     pub names: bool,
-    /// The photo on the left.
+    /// Whether the photo stands on the left.
     pub side_by_side: bool,
-    /// A legend at the side.
+    /// Whether a legend is added.
     pub legend: bool,
 }
 
-/// What is drawn.
+/// The label map that is drawn, with its areas for the legend.
 #[derive(Debug, Clone, Copy)]
 pub struct SegmentContent<'a> {
-    /// Its ids are indices of classes.
+    /// The label map; its ids are indices of the classes.
     pub map: &'a LabelMap,
-    /// The map's own.
+    /// Its areas, the largest first.
     pub areas: &'a [ClassArea],
-    /// Pixels that have no class for none is probable enough; the legend counts them.
+    /// Number of pixels without a class because none is probable enough; they have a line in the legend.
     pub unlabelled: u64,
 }
 
-/// How the legend calls what has no class.
+/// The legend's name for pixels without a class.
 const UNLABELLED: &str = "unlabelled";
 
-/// Draws what is `shown`, whose ids are indices of `classes` and of their `captions`.
+/// Draws the map of `shown`, whose ids are indices of `classes` and of `captions`, with the parts of `style`.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory).
+/// [`Error::Memory`](crate::Error::Memory) if the picture does not fit.
 pub fn draw_segmentation(
     photo: &RgbImage,
     shown: &SegmentContent<'_>,
     classes: &[Class],
-    look: &SegmentStyle,
+    style: &SegmentStyle,
     captions: &Captions,
 ) -> Result<RgbImage> {
     let SegmentContent {
@@ -59,24 +61,24 @@ pub fn draw_segmentation(
     } = *shown;
     let (width, height) = (map.width as u32, map.height as u32);
     let color_of = |id: u16| classes[usize::from(id)].color;
-    let mut drawn = match look.alpha {
+    let mut drawn = match style.alpha {
         Some(alpha) => blend_labels(photo, map, classes, alpha)?,
         None => color_labels(map, classes)?,
     };
-    if look.outline {
+    if style.outline {
         let reach = (width.min(height) as f32 / 400.0).round().max(1.0) as usize;
-        match look.alpha {
+        match style.alpha {
             Some(_) => outline::draw_outlines(&mut drawn, map, reach, color_of),
             None => outline::draw_outlines(&mut drawn, map, reach, |_| [255; 3]),
         }
     }
-    if look.names {
+    if style.names {
         draw_names(&mut drawn, map, captions);
     }
-    if look.side_by_side {
+    if style.side_by_side {
         drawn = compose::side_by_side(photo, &drawn)?;
     }
-    if !look.legend {
+    if !style.legend {
         return Ok(drawn);
     }
     let mut entries: Vec<LegendEntry> = areas
@@ -89,11 +91,11 @@ pub fn draw_segmentation(
         .collect();
     if unlabelled > 0 {
         let share = unlabelled as f64 / map.ids.len() as f64;
-        // The largest first, as they are.
+        // In its place by size.
         let place = entries.partition_point(|entry| entry.share >= share);
         let entry = LegendEntry {
             name: UNLABELLED.to_owned(),
-            swatch: match look.alpha {
+            swatch: match style.alpha {
                 Some(_) => Swatch::Photo,
                 None => Swatch::Color([0; 3]),
             },
@@ -104,10 +106,10 @@ pub fn draw_segmentation(
     legend::with_legend(&drawn, &entries, &captions.fonts)
 }
 
-/// Every pixel in its class's colour; no class is black.
+/// Every pixel in the colour of its class; pixels of [`NO_CLASS`] are black.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory).
+/// [`Error::Memory`](crate::Error::Memory) if the picture does not fit.
 pub fn color_labels(map: &LabelMap, classes: &[Class]) -> Result<RgbImage> {
     let mut bytes = try_vec(0u8, 3 * map.ids.len())?;
     let width = map.width.max(1);
@@ -123,20 +125,20 @@ pub fn color_labels(map: &LabelMap, classes: &[Class]) -> Result<RgbImage> {
     Ok(RgbImage::from_raw(width, height, bytes).unwrap_or_default())
 }
 
-/// How sure the map is, from black (0) to white (1).
+/// The confidence of each pixel as a level from 0 (0.0) to 255 (1.0), `[height, width]`.
 pub fn confidence_levels(map: &LabelMap) -> Vec<u8> {
     let byte = |&value: &f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
     map.confidence.iter().map(byte).collect()
 }
 
-/// The classes' colours over the photo; where there is no class, the photo alone.
+/// The classes' colours over the photo with opacity `alpha` of 0..1; pixels of [`NO_CLASS`] show the photo alone.
 fn blend_labels(
     photo: &RgbImage,
     map: &LabelMap,
     classes: &[Class],
     alpha: f32,
 ) -> Result<RgbImage> {
-    // What becomes of each of the photo's levels under each class, so that pixels are only looked up.
+    // The blend of each level of the photo with each class's colour, so that pixels are only looked up.
     let mixes: Vec<[[u8; 256]; 3]> = classes
         .iter()
         .map(|class| {
@@ -164,6 +166,7 @@ fn blend_labels(
     Ok(RgbImage::from_raw(photo.width(), photo.height(), bytes).unwrap_or_default())
 }
 
+/// Writes the names of classes on their large regions.
 fn draw_names(drawn: &mut RgbImage, map: &LabelMap, captions: &Captions) {
     let style = TextStyle {
         size: legend::text_size(drawn.dimensions()),

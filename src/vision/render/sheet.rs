@@ -1,25 +1,24 @@
-//! Small pictures in rows and columns, each under its name: a contact sheet.
+//! A contact sheet: small pictures in rows and columns, each under its name.
 
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 
 use crate::error::Result;
 use crate::vision::render::compose;
 use crate::vision::render::fonts::Fonts;
+use crate::vision::render::page_colors::{INK, PAPER};
 use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
-const PAPER: Rgb<u8> = Rgb([255; 3]);
-const INK: Rgb<u8> = Rgb([32; 3]);
-/// Height of a line of text, in pixels.
+/// Line height of the names, in pixels.
 const LINE: f32 = 20.0;
-/// Around pictures and names, in pixels.
+/// Space around pictures and names, in pixels.
 const GAP: u32 = 8;
 
-/// A sheet of `tiles`, all of one size, with about as many columns as make it as wide as high.
+/// A sheet of `tiles` (name and picture, all pictures of one size), with about as many columns as make it square.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory).
+/// [`Error::Memory`](crate::Error::Memory) if the sheet does not fit.
 pub fn contact_sheet(tiles: &[(String, RgbImage)]) -> Result<RgbImage> {
-    // Names of heads and numbers, which the built-in font has.
+    // The names are those of heads and numbers, which the built-in font has.
     let fonts = Fonts::built_in();
     let widest = tiles
         .iter()
@@ -29,7 +28,7 @@ pub fn contact_sheet(tiles: &[(String, RgbImage)]) -> Result<RgbImage> {
     let height = height.unwrap_or(0) + LINE as u32 + 2 * GAP;
     let count = tiles.len() as u32;
     let square = (f64::from(count) * f64::from(height) / f64::from(width)).sqrt();
-    // Of the numbers of columns near that, the one that leaves the fewest places empty.
+    // The number of columns near that which leaves the fewest places empty.
     let near = (square.floor().max(1.0) as u32)..=(square.ceil() as u32 + 1);
     let columns = near
         .map(|columns| columns.min(count).max(1))
@@ -66,6 +65,7 @@ pub fn contact_sheet(tiles: &[(String, RgbImage)]) -> Result<RgbImage> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use image::Rgb;
 
     #[test]
     fn every_tile_is_whole_and_named() {

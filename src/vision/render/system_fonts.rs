@@ -1,7 +1,7 @@
-//! Where fonts come from: the file of `--font`, and the system's fonts (or those of the folder in `$DINO_FONTS`),
-//! which are searched only when a name has letters that neither that file nor the built-in font has.
+//! The fonts of a run: the file of `--font`, the built-in font, and the system's fonts (or those of the folder in
+//! `$DINO_FONTS`), which are searched only when a name has letters that neither of the others has.
 //!
-//! What is found does not depend on the order in which a file system lists its files.
+//! The choice does not depend on the order in which a file system lists its files.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use crate::vision::render::fonts::is_ignorable;
 use crate::vision::render::{Captions, FontFace, Fonts, captions};
 use crate::{Error, Result};
 
-/// Families that have a box or nothing for every letter.
+/// Parts of the names of families that draw a box or nothing for every letter.
 const PLACEHOLDERS: [&str; 5] = [
     "lastresort",
     "last resort",
@@ -25,16 +25,16 @@ const PLACEHOLDERS: [&str; 5] = [
     "fallback",
     "tofu",
 ];
-/// Words in the names of families that look unlike the built-in font.
+/// Words in the names of families whose style differs from that of the built-in font.
 const DISSIMILAR_WORDS: [&str; 6] = ["serif", "mono", "ming", "mincho", "song", "nastaliq"];
-/// Names that a warning lists.
+/// Most names that a warning lists.
 const MAX_LISTED: usize = 3;
 
-/// What is written for classes of these `names`, in the font of `file` where it has the letters. Names that no font
-/// has are warned of once, and give way to the ids of their classes.
+/// The captions of classes with `names`, drawn in the font of `file` where it has the letters. Names that no font can
+/// draw are replaced by the ids of their classes, with one warning.
 ///
 /// # Errors
-/// If `file` is no font, or `$DINO_FONTS` no folder.
+/// [`Error::File`] if `file` cannot be read or is no font, or if `$DINO_FONTS` is no folder.
 pub fn build_captions<'a>(
     names: impl IntoIterator<Item = &'a str>,
     file: Option<&Path>,
@@ -72,7 +72,7 @@ pub fn build_captions<'a>(
     Ok(captions)
 }
 
-/// The built-in font, that of `file` before it, and behind it those of the system that `texts` need.
+/// The font of `file`, then the built-in one, then those of the system that `texts` need.
 ///
 /// # Errors
 /// As [`build_captions()`].
@@ -100,7 +100,7 @@ pub fn load_fonts(texts: &[&str], file: Option<&Path>) -> Result<Fonts> {
     Ok(fonts)
 }
 
-/// All faces of a font file.
+/// Reads all faces of a font file.
 fn read_faces(path: &Path) -> Result<Vec<FontFace>> {
     let bytes = crate::system::files::pipe::read_whole(path)?;
     let faces = FontFace::parse_all(bytes);
@@ -113,13 +113,13 @@ fn read_faces(path: &Path) -> Result<Vec<FontFace>> {
     }
 }
 
-/// A name within a message: one line, and not too long a one.
+/// A name within a message: one line of at most 40 columns, in backticks.
 fn quoted(name: &str) -> String {
     let name = captions::clean_name(name).unwrap_or_default();
     format!("`{}`", captions::truncate(&name, 40))
 }
 
-/// A face of the system with letters that are wanted.
+/// A face of the system that has some of the letters that are missing.
 struct SystemFace {
     path: PathBuf,
     index: u32,
@@ -127,18 +127,18 @@ struct SystemFace {
 }
 
 impl SystemFace {
-    /// Whether it has the letters of `part`, composed or not.
+    /// Whether it has the letters of `part`, composed or decomposed.
     fn covers(&self, part: &str) -> bool {
         let has = |c: char| is_ignorable(c) || self.letters.contains(&c);
         part.chars().all(has) || part.nfd().all(has)
     }
 }
 
-/// Faces of the system, the most fitting first.
+/// The faces of the system that can help, the most similar to the built-in font first.
 struct SystemFaces(Vec<SystemFace>);
 
 impl SystemFaces {
-    /// Finds the faces that have any of `letters`; `language` tells between those for one script.
+    /// Finds the faces that have any of `letters`; among those for Chinese characters, faces for `language` come first.
     fn find(letters: &BTreeSet<char>, language: &str) -> Result<Self> {
         let mut database = Database::new();
         match std::env::var_os("DINO_FONTS").filter(|folder| !folder.is_empty()) {
@@ -172,18 +172,18 @@ impl SystemFaces {
         Ok(Self(found.collect()))
     }
 
-    /// Adds faces to `fonts` until `text` can be drawn, or none helps.
+    /// Adds faces to `fonts` until `text` can be drawn, or no face helps.
     fn add_missing(&mut self, fonts: &mut Fonts, text: &str) {
         loop {
             let missing = fonts.missing(text);
             let covered =
                 |face: &SystemFace| missing.iter().filter(|part| face.covers(part)).count();
-            // Of equals the first.
+            // On ties, the first.
             let best = (0..self.0.len()).max_by_key(|&i| (covered(&self.0[i]), Reverse(i)));
             let Some(best) = best.filter(|&i| covered(&self.0[i]) > 0) else {
                 return;
             };
-            // Each is added once, and one that cannot be drawn with is not asked again.
+            // Each face is tried once, whether it can be drawn with or not.
             let face = self.0.remove(best);
             let face = fs::read(&face.path)
                 .ok()
@@ -198,19 +198,19 @@ impl SystemFaces {
     }
 }
 
-/// Whether a face may have letters that can be read.
+/// Whether a face draws letters rather than placeholders.
 fn is_usable(face: &FaceInfo) -> bool {
     let lower = |name: &String| name.to_lowercase();
     let mut families = face.families.iter().map(|(name, _)| lower(name));
     !families.any(|name| PLACEHOLDERS.iter().any(|word| name.contains(word)))
 }
 
-/// Orders faces by how well they go with the built-in one, and by their names.
+/// The sort key of a face: by similarity to the built-in font first, then by name and path.
 fn preference_key(face: &FaceInfo, language: &str) -> impl Ord + use<> {
     let family = face.families.first().map_or("", |(name, _)| name.as_str());
     let lower = family.to_lowercase();
     let unlike = face.monospaced || DISSIMILAR_WORDS.iter().any(|word| lower.contains(word));
-    // The part of East Asia that a family is for, as the names of the large ones end.
+    // The East Asian region of a family, by which the names of the large ones end.
     let regions = [
         ("SC", "zh-Hans"),
         ("CN", "zh-Hans"),

@@ -1,7 +1,7 @@
-//! Words on pictures: measuring and drawing.
+//! Text on pictures: measuring and drawing a line in any script.
 //!
-//! Sizes are in pixels of line height. Text is placed by its line box, whose height is that of the built-in font for
-//! every word, so that words of one size line up, whatever their script.
+//! Sizes are line heights in pixels. Text is placed by its line box, whose height is that of the built-in font for
+//! every text, so that texts of one size line up, whatever their script.
 
 use ab_glyph::PxScale;
 use image::{GrayImage, ImageBuffer, Luma, Pixel, Rgb, RgbImage};
@@ -12,30 +12,30 @@ use imageproc::rect::Rect;
 use crate::vision::render::fonts::{BUILT_IN_FONT, Fonts};
 use crate::vision::render::text_layout::TextLayout;
 
-/// What keeps text readable on any ground.
+/// The ground that keeps text readable on any picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backing {
-    /// The ground is plain already.
+    /// None: the ground is plain already.
     None,
-    /// A rim around the letters.
+    /// A rim of this colour around the letters.
     Halo(Rgb<u8>),
-    /// A filled box around the line.
+    /// A filled box of this colour around the line.
     Box(Rgb<u8>),
 }
 
-/// How text looks.
+/// The size and the colours of text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TextStyle {
-    /// Height of a line in pixels.
+    /// Line height in pixels.
     pub size: f32,
-    /// Of the letters.
+    /// Colour of the letters.
     pub color: Rgb<u8>,
-    /// Behind them.
+    /// The ground behind them.
     pub backing: Backing,
 }
 
 impl TextStyle {
-    /// Width of the rim or of the box beyond the line, in pixels.
+    /// Pixels by which the rim or the box reaches beyond the line box.
     pub fn margin(&self) -> u32 {
         match self.backing {
             Backing::None => 0,
@@ -45,7 +45,7 @@ impl TextStyle {
     }
 }
 
-/// Width and height of the line box of `text`, without any backing.
+/// Width and height in pixels of the line box of `text`, without its backing.
 pub fn measure_text(fonts: &Fonts, text: &str, size: f32) -> (u32, u32) {
     match fonts.is_built_in(text) {
         true => text_size(PxScale::from(size), &*BUILT_IN_FONT, text),
@@ -67,7 +67,7 @@ pub fn draw_text(
         Backing::Halo(color) => draw_halo(canvas, fonts, (x, y), text, style.size, color),
         Backing::Box(color) => {
             let (width, height) = measure_text(fonts, text, style.size);
-            // Letters fill a line box unevenly: half the margin above and below looks like the whole at the sides.
+            // Letters leave space above and below: half the margin there looks like the whole at the sides.
             let sides = (width + 2 * margin as u32, height + margin as u32);
             let corner = Rect::at(x - margin, y - margin / 2);
             draw_filled_rect_mut(canvas, corner.of_size(sides.0, sides.1), color);
@@ -76,7 +76,7 @@ pub fn draw_text(
     draw_letters(canvas, fonts, (x, y), text, style.size, style.color);
 }
 
-/// Draws the letters alone: those that the built-in font has as ever, all others from their coverage.
+/// Draws the letters alone: letter by letter if the built-in font has them all, else shaped, from their coverage.
 fn draw_letters<P>(
     canvas: &mut ImageBuffer<P, Vec<u8>>,
     fonts: &Fonts,
@@ -119,7 +119,7 @@ fn draw_letters<P>(
     }
 }
 
-/// Draws the rim: the letters' coverage, grown by a disc. A square's corners would show on large letters.
+/// Draws the rim: the letters' coverage dilated by a disc, since the corners of a square would show on large letters.
 fn draw_halo(
     canvas: &mut RgbImage,
     fonts: &Fonts,
@@ -130,7 +130,7 @@ fn draw_halo(
 ) {
     let margin = halo_margin(size);
     let (width, height) = measure_text(fonts, text, size);
-    // Letters may hang over their line box a little.
+    // Shaped letters may reach a little beyond their line box.
     let edge = match fonts.is_built_in(text) {
         true => 2 * margin,
         false => 3 * margin + 2,
@@ -147,7 +147,7 @@ fn draw_halo(
             if far_x * far_x + far_y * far_y > reach * reach + reach {
                 continue;
             }
-            // The edge is wide enough that what wraps around a line's end is empty.
+            // The edge is so wide that what wraps around the end of a row is empty.
             let shift = dy * stride + dx;
             let middle = reach * stride + reach;
             let shifted = letters.as_raw()[shift..].iter();
@@ -175,6 +175,7 @@ fn draw_halo(
     }
 }
 
+/// Width of the rim for text of a line height of `size`, in pixels.
 fn halo_margin(size: f32) -> u32 {
     (size / 12.0).round().max(1.0) as u32
 }

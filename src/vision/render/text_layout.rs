@@ -1,50 +1,39 @@
-//! From a line of text to outlines of glyphs: parts of one direction (UAX 9), script and face are shaped one by one,
-//! so that Arabic letters join, marks stand on their letters, and Hebrew runs from right to left.
-//!
-//! All sizes are those of the built-in font, whose baseline every face shares.
+//! Layout of a shaped line of text in pixels, and the coverage of its glyphs. All faces share the baseline and the line
+//! box of the built-in font.
 
 use std::ops::Range;
-use std::str::FromStr;
 
-use ab_glyph::{
-    Font as _, GlyphId, Outline, OutlineCurve, OutlinedGlyph, Point, PxScaleFactor, Rect, point,
-};
-use harfrust::font::glyph::bitmap::BitmapSource;
-use harfrust::font::glyph::color::ColorGlyphVersion;
-use harfrust::font::glyph::outline::{DrawMemory, DrawOptions, PathElement};
-use harfrust::{Buffer, BufferFlags, Direction, Language, Script, ShapeOptions, ShaperFont, shape};
-use unicode_bidi::BidiInfo;
-use unicode_script::UnicodeScript;
-use unicode_segmentation::UnicodeSegmentation;
+use ab_glyph::{Font as _, GlyphId, Outline, OutlinedGlyph, PxScaleFactor, Rect, point};
 
-use crate::vision::render::fonts::{BUILT_IN_FONT, Fonts, is_ignorable};
+use crate::vision::render::fonts::{BUILT_IN_FONT, Fonts};
+use crate::vision::render::shaping::ShapedLine;
 
-/// How far letters may rise above and hang below the line box, as a part of its height.
+/// How far letters may reach above and below the line box, as a share of its height.
 const OVERHANG: f32 = 0.12;
-/// Text whose letters rise higher is drawn smaller, down to this part of its size; what is higher still is cut off.
+/// Text whose letters reach further is drawn smaller, down to this share of its size; the rest is cut off.
 const MIN_SCALE: f32 = 0.5;
 
-/// A line of text in pixels, its line box at the origin.
+/// A line of text in pixels, with the upper left corner of its line box at the origin.
 pub struct TextLayout {
     glyphs: Vec<OutlinedGlyph>,
-    /// Columns that it takes.
+    /// Width of the line box.
     pub width: u32,
-    /// Rows beyond which nothing is drawn.
+    /// Rows within which letters are drawn.
     rows: Range<i32>,
 }
 
-/// How much of each pixel letters cover.
+/// The share of each pixel that letters cover.
 pub struct GlyphCoverage {
     /// Column and row of the first pixel, relative to the line box.
     pub origin: (i32, i32),
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
-    /// 0 to 1, row by row.
+    /// 0..1, row by row.
     pub shares: Vec<f32>,
 }
 
 impl TextLayout {
-    /// Lays `text` out in a line of `size` pixels. What no face has leaves a gap.
+    /// Lays `text` out in a line of `size` pixels. Letters that no face has leave a gap.
     pub fn new(fonts: &Fonts, text: &str, size: f32) -> Self {
         let shaped = ShapedLine::new(fonts, text);
         // Ascent and descent of the line box, in ems; below the baseline is negative.
@@ -62,14 +51,14 @@ impl TextLayout {
             .max(MIN_SCALE);
         let pixels = scale * size / (ascent - descent);
         let baseline = size * ascent / (ascent - descent);
-        // Letters may hang over at both ends.
+        // Letters may reach beyond both ends of the advance.
         let left = (-ink.min.x).max(0.0) * pixels;
         let right = shaped.advance.max(ink.max.x) * pixels;
         let glyphs = shaped.glyphs.into_iter().filter_map(|glyph| {
             let factor = pixels / glyph.units_per_em;
             let at = point(left + pixels * glyph.x, baseline - pixels * glyph.y);
             let Outline { bounds, curves } = glyph.outline?;
-            // Rows count downwards there, so the highest comes first.
+            // ab_glyph counts rows downwards, so that the highest is the minimum.
             let outline = Outline {
                 bounds: Rect {
                     min: point(bounds.min.x, bounds.max.y),
@@ -92,7 +81,7 @@ impl TextLayout {
         }
     }
 
-    /// Coverage of the whole line; none if nothing is drawn.
+    /// The coverage of the whole line; none if nothing is drawn.
     pub fn coverage(&self) -> Option<GlyphCoverage> {
         let bounds = self.glyphs.iter().map(OutlinedGlyph::px_bounds);
         let bounds = bounds.reduce(|a, b| Rect {
@@ -111,7 +100,7 @@ impl TextLayout {
                 let (x, y) = (x + dx as i32, y + dy as i32);
                 let inside = (0..width as i32).contains(&x) && (0..bottom - top).contains(&y);
                 if inside && let Some(sum) = shares.get_mut(y as usize * width + x as usize) {
-                    // Letters that join share a border, which must not show.
+                    // Joined letters share a border, which must not show.
                     *sum = (*sum + share.clamp(0.0, 1.0)).min(1.0);
                 }
             });
@@ -124,273 +113,12 @@ impl TextLayout {
     }
 }
 
-/// The parts of `text` that no face draws.
-pub fn missing<'t>(fonts: &Fonts, text: &'t str) -> Vec<&'t str> {
-    let shaped = ShapedLine::new(fonts, text);
-    // Per cluster its first byte and whether anything of it is drawn.
-    let mut clusters: Vec<(usize, bool, bool)> = Vec::new();
-    let mut glyphs: Vec<&ShapedGlyph> = shaped.glyphs.iter().collect();
-    glyphs.sort_by_key(|glyph| glyph.cluster);
-    for glyph in glyphs {
-        let inked = glyph.outline.is_some();
-        match clusters.last_mut().filter(|last| last.0 == glyph.cluster) {
-            Some((_, any, unknown)) => {
-                *any |= inked;
-                *unknown |= glyph.is_unknown();
-            }
-            None => clusters.push((glyph.cluster, inked, glyph.is_unknown())),
-        }
-    }
-    let ends = clusters.iter().skip(1).map(|&(start, ..)| start);
-    let ends: Vec<usize> = ends.chain([text.len()]).collect();
-    let parts = clusters.iter().zip(ends);
-    parts
-        .filter_map(|(&(start, inked, unknown), end)| {
-            let part = text.get(start..end)?;
-            let visible = |c: char| !c.is_whitespace() && !is_ignorable(c);
-            (unknown || !inked && part.chars().any(visible)).then_some(part)
-        })
-        .collect()
-}
-
-/// A glyph where it belongs, in ems.
-struct ShapedGlyph {
-    /// None of a space and of what cannot be drawn.
-    outline: Option<Outline>,
-    units_per_em: f32,
-    x: f32,
-    y: f32,
-    /// First byte of the text that it stands for.
-    cluster: usize,
-    /// In its face. The first is the box for a letter that the face lacks, and is never drawn.
-    id: harfrust::GlyphId,
-}
-
-impl ShapedGlyph {
-    fn is_unknown(&self) -> bool {
-        self.id == harfrust::GlyphId::NOTDEF
-    }
-}
-
-/// A line in ems, from left to right.
-#[derive(Default)]
-struct ShapedLine {
-    glyphs: Vec<ShapedGlyph>,
-    advance: f32,
-}
-
-/// Text of one direction, script and face.
-struct ScriptRun {
-    range: Range<usize>,
-    face: usize,
-    script: unicode_script::Script,
-}
-
-impl ShapedLine {
-    fn new(fonts: &Fonts, text: &str) -> Self {
-        let mut shaped = Self::default();
-        let bidi = BidiInfo::new(text, None);
-        for paragraph in &bidi.paragraphs {
-            let (levels, runs) = bidi.visual_runs(paragraph, paragraph.range.clone());
-            for run in runs {
-                let rtl = levels.get(run.start).is_some_and(|level| level.is_rtl());
-                let mut pieces = split_script_runs(fonts, text, run);
-                if rtl {
-                    pieces.reverse();
-                }
-                pieces
-                    .iter()
-                    .for_each(|piece| shaped.shape_run(fonts, text, piece, rtl));
-            }
-        }
-        shaped
-    }
-
-    fn shape_run(&mut self, fonts: &Fonts, text: &str, piece: &ScriptRun, rtl: bool) {
-        let Some(face) = fonts.faces.get(piece.face) else {
-            return;
-        };
-        let Some(part) = text.get(piece.range.clone()) else {
-            return;
-        };
-        let mut buffer = Buffer::new();
-        buffer.push_str(part);
-        buffer.set_direction(match rtl {
-            true => Direction::RightToLeft,
-            false => Direction::LeftToRight,
-        });
-        buffer.set_script(Script::from_str(piece.script.short_name()).ok());
-        if piece.script == unicode_script::Script::Han {
-            buffer.set_language(Language::new(fonts.han_language));
-        }
-        buffer.set_flags(BufferFlags::REMOVE_DEFAULT_IGNORABLES);
-        let font = ShaperFont::new(&face.font);
-        let units_per_em = f32::from(face.font.units_per_em());
-        if shape(&font, &mut buffer, ShapeOptions::new()).is_err() {
-            self.glyphs.push(ShapedGlyph {
-                outline: None,
-                units_per_em,
-                x: self.advance,
-                y: 0.0,
-                cluster: piece.range.start,
-                id: harfrust::GlyphId::NOTDEF,
-            });
-            return;
-        }
-        let outlines = face.font.outline_glyphs();
-        let (colored, strikes) = (face.font.color_glyphs(), face.font.bitmap_strikes());
-        let pictures = strikes.source() == Some(BitmapSource::Sbix);
-        for (info, position) in buffer.glyph_infos().iter().zip(buffer.glyph_positions()) {
-            let glyph = harfrust::GlyphId::new(info.glyph_id);
-            let is_unknown = glyph == harfrust::GlyphId::NOTDEF;
-            // The outline of a coloured glyph may be no more than the frame of its picture.
-            let is_picture = colored
-                .get_with_version(glyph, ColorGlyphVersion::ColrV1)
-                .is_some()
-                || pictures && strikes.select_bitmap(glyph, None).is_some();
-            let ems = |units: i32| units as f32 / units_per_em;
-            let mut path = Vec::new();
-            if !is_unknown
-                && !is_picture
-                && let Some(outline) = outlines.get(glyph)
-            {
-                let options = DrawOptions::new();
-                if outline
-                    .draw(&options, DrawMemory::Scratch, &mut path)
-                    .is_err()
-                {
-                    path.clear();
-                }
-            }
-            self.glyphs.push(ShapedGlyph {
-                outline: outline_from_path(&path),
-                units_per_em,
-                x: self.advance + ems(position.x_offset),
-                y: ems(position.y_offset),
-                cluster: piece.range.start + info.cluster as usize,
-                id: glyph,
-            });
-            if !is_unknown {
-                self.advance += ems(position.x_advance);
-            }
-        }
-    }
-
-    /// Around all outlines, in ems, upwards from the baseline; empty if there are none.
-    fn ink_bounds(&self) -> Rect {
-        let bounds = self.glyphs.iter().filter_map(|glyph| {
-            let Rect { min, max } = glyph.outline.as_ref()?.bounds;
-            let place = |p: Point| {
-                point(
-                    glyph.x + p.x / glyph.units_per_em,
-                    glyph.y + p.y / glyph.units_per_em,
-                )
-            };
-            Some((place(min), place(max)))
-        });
-        let (min, max) = bounds
-            .reduce(|a, b| {
-                (
-                    point(a.0.x.min(b.0.x), a.0.y.min(b.0.y)),
-                    point(a.1.x.max(b.1.x), a.1.y.max(b.1.y)),
-                )
-            })
-            .unwrap_or_default();
-        Rect { min, max }
-    }
-}
-
-/// Cuts a run into pieces that one face draws in one script.
-fn split_script_runs(fonts: &Fonts, text: &str, run: Range<usize>) -> Vec<ScriptRun> {
-    use unicode_script::Script::{Common, Inherited, Unknown};
-    let mut pieces: Vec<ScriptRun> = Vec::new();
-    let Some(part) = text.get(run.clone()) else {
-        return pieces;
-    };
-    for (at, cluster) in part.grapheme_indices(true) {
-        let range = run.start + at..run.start + at + cluster.len();
-        let face = fonts.face_for(cluster).unwrap_or(0);
-        let script = cluster
-            .chars()
-            .map(|c| c.script())
-            .find(|script| !matches!(script, Common | Inherited | Unknown));
-        match pieces.last_mut() {
-            Some(last)
-                if last.face == face
-                    && (last.script == Common || script.is_none_or(|own| own == last.script)) =>
-            {
-                last.range.end = range.end;
-                last.script = script.unwrap_or(last.script);
-            }
-            _ => pieces.push(ScriptRun {
-                range,
-                face,
-                script: script.unwrap_or(Common),
-            }),
-        }
-    }
-    pieces
-}
-
-/// A path as lines and curves with their bounds; none if it encloses nothing.
-fn outline_from_path(path: &[PathElement]) -> Option<Outline> {
-    let mut curves = Vec::new();
-    let (mut first, mut at) = (Point::default(), Point::default());
-    for element in path {
-        match *element {
-            PathElement::MoveTo { x, y } => (first, at) = (point(x, y), point(x, y)),
-            PathElement::LineTo { x, y } => {
-                curves.push(OutlineCurve::Line(at, point(x, y)));
-                at = point(x, y);
-            }
-            PathElement::QuadTo { cx0, cy0, x, y } => {
-                curves.push(OutlineCurve::Quad(at, point(cx0, cy0), point(x, y)));
-                at = point(x, y);
-            }
-            PathElement::CurveTo {
-                cx0,
-                cy0,
-                cx1,
-                cy1,
-                x,
-                y,
-            } => {
-                let (a, b) = (point(cx0, cy0), point(cx1, cy1));
-                curves.push(OutlineCurve::Cubic(at, a, b, point(x, y)));
-                at = point(x, y);
-            }
-            PathElement::Close => {
-                if at != first {
-                    curves.push(OutlineCurve::Line(at, first));
-                }
-                at = first;
-            }
-        }
-    }
-    let points = curves.iter().flat_map(|curve| match *curve {
-        OutlineCurve::Line(a, b) => [a, b, b, b],
-        OutlineCurve::Quad(a, b, c) => [a, b, c, c],
-        OutlineCurve::Cubic(a, b, c, d) => [a, b, c, d],
-    });
-    let bounds = points.map(|p| (p, p)).reduce(|a, b| {
-        (
-            point(a.0.x.min(b.0.x), a.0.y.min(b.0.y)),
-            point(a.1.x.max(b.1.x), a.1.y.max(b.1.y)),
-        )
-    });
-    let (min, max) = bounds?;
-    let encloses = max.x > min.x && max.y > min.y;
-    encloses.then_some(Outline {
-        bounds: Rect { min, max },
-        curves,
-    })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
     use super::*;
     use crate::vision::render::FontFace;
+    use crate::vision::render::shaping::missing_clusters as missing;
 
     const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/fonts");
 

@@ -1,45 +1,50 @@
-//! How a training went, as a picture: one panel a figure, epochs from left to right, the best one marked.
+//! Training curves as a picture: one panel for each figure, epochs from left to right, with the best epoch marked.
+//!
+//! Input are values by epoch; output is a picture 900 pixels wide, with 260 rows for each figure.
 
 use image::{Rgb, RgbImage};
 use imageproc::drawing::{draw_filled_circle_mut, draw_line_segment_mut};
 
 use crate::vision::render::fonts::Fonts;
+use crate::vision::render::page_colors::PAPER;
 use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
+/// Width of the picture, in pixels.
 const WIDTH: u32 = 900;
+/// Height of a panel, in pixels.
 const PANEL: u32 = 260;
+/// Margins of the plot within its panel, in pixels.
 const LEFT: u32 = 90;
 const RIGHT: u32 = 24;
 const TOP: u32 = 40;
 const BOTTOM: u32 = 34;
+/// Line height of the text, in pixels.
 const TEXT: f32 = 16.0;
+/// Colours of text, grid, curve and best epoch.
 const INK: Rgb<u8> = Rgb([40, 40, 40]);
 const FAINT: Rgb<u8> = Rgb([222, 222, 222]);
 const LINE: Rgb<u8> = Rgb([31, 119, 180]);
 const MARK: Rgb<u8> = Rgb([214, 39, 40]);
 
-/// One figure over the epochs.
+/// The values of one figure over the epochs, such as a loss.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingCurve<'a> {
-    /// What is drawn.
+    /// The title of its panel.
     pub title: &'a str,
-    /// One value an epoch; those that are no number leave a gap.
+    /// One value for each epoch; those that are not finite leave a gap.
     pub values: Vec<f64>,
 }
 
-/// Draws `curves` under each other; `best` is the epoch to mark, from 0.
+/// Draws `curves` in panels below each other; `best` is the epoch to mark, counted from 0 (labels count from 1).
 pub fn draw_curves(curves: &[TrainingCurve<'_>], best: Option<usize>) -> RgbImage {
-    let mut canvas = RgbImage::from_pixel(
-        WIDTH,
-        PANEL * curves.len().max(1) as u32,
-        Rgb([255, 255, 255]),
-    );
+    let mut canvas = RgbImage::from_pixel(WIDTH, PANEL * curves.len().max(1) as u32, PAPER);
     for (index, curve) in curves.iter().enumerate() {
         draw_panel(&mut canvas, index as u32 * PANEL, curve, best);
     }
     canvas
 }
 
+/// Draws one panel, from row `top` on.
 fn draw_panel(canvas: &mut RgbImage, top: u32, curve: &TrainingCurve<'_>, best: Option<usize>) {
     let numbers = || curve.values.iter().copied().filter(|v| v.is_finite());
     let (mut low, mut high) = numbers().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| {
@@ -77,7 +82,7 @@ fn draw_panel(canvas: &mut RgbImage, top: u32, curve: &TrainingCurve<'_>, best: 
         );
         draw_text(canvas, fonts, place, &text, &style);
     }
-    // About ten epochs have their number.
+    // About ten epochs are labelled.
     for epoch in (0..=last).step_by(last.div_ceil(10).max(1)) {
         let text = (epoch + 1).to_string();
         let (width, _) = measure_text(fonts, &text, TEXT);

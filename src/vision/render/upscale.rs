@@ -1,5 +1,5 @@
-//! A map over the patch grid is sampled at every pixel of the photo, row by row, without building the
-//! upsampled map.
+//! Upsampling of a map over the patch grid to every pixel of the photo, row by row, into the bytes of a picture: the
+//! upsampled map itself is never in memory.
 
 use rayon::prelude::*;
 
@@ -8,21 +8,21 @@ use crate::maths::resample::{SampleAxis, mix_rows, tap_runs};
 use crate::model::input::{Geometry, Grid};
 use crate::system::memory::try_vec;
 
-/// How values between patch centres are made up.
+/// The interpolation of values between patch centres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Upscale {
-    /// The patch that the pixel lies in.
+    /// The value of the patch that the pixel lies in.
     Nearest,
     /// Bilinear between patch centres (half-pixel centres, edges clamped).
     Bilinear,
 }
 
-/// Samples `map` `[rows * cols, k]` at every pixel of the photo that `geometry` came from. `paint` gets the samples of a
-/// line of pixels, channel by channel (`k` x width), and the line's bytes; the result is `[height, width, 3]`.
+/// Samples `map` `[rows * cols, k]` at every pixel of the photo of `geometry`. `paint` gets the samples of a row of
+/// pixels, channel by channel (`[k, width]`), and the row's bytes (`[width, 3]`); the result is `[height, width, 3]`.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory).
+/// [`Error::Memory`](crate::Error::Memory) if the result does not fit.
 pub fn upscale_rows(
     map: &[f32],
     k: usize,

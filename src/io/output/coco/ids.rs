@@ -1,18 +1,19 @@
-//! Numbers for images and annotations that follow from the photos' paths, and are distinct within a run.
+//! Ids of images and annotations that follow from the photos' paths and are distinct within a run.
 //!
-//! JSON readers keep whole numbers below 2^53 exactly: 36 bits of a hash are the image's, 17 count its annotations.
+//! JSON readers keep whole numbers below 2^53 exactly: an annotation's id has 36 bits of its image and 17 of its
+//! number.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// Bits of an annotation's id that are its own.
+/// Bits of an annotation's id that hold its number within the image.
 const ANNOTATION_BITS: u32 = 17;
 /// Bits of an image's id.
 const IMAGE_BITS: u32 = 36;
 
-/// How many annotations a photo has ids for.
+/// Most annotations of a photo.
 pub const MAX_ANNOTATIONS: u64 = (1 << ANNOTATION_BITS) - 1;
 
 /// The ids of all images of a run.
@@ -20,7 +21,7 @@ pub const MAX_ANNOTATIONS: u64 = (1 << ANNOTATION_BITS) - 1;
 pub struct ImageIds(HashMap<PathBuf, u64>);
 
 impl ImageIds {
-    /// For distinct paths. Where the hashes of two are the same, the later one has the next free number.
+    /// The ids of distinct paths. Where two hashes are equal, the later path gets the next free number.
     pub fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
         let mut taken = HashSet::new();
         let ids = paths.into_iter().map(|path| {
@@ -30,18 +31,18 @@ impl ImageIds {
         ImageIds(ids.collect())
     }
 
-    /// The id of a path; of one that is not of the run, its hash.
+    /// The id of a path; its hash if it is not of the run.
     pub fn id(&self, path: &Path) -> u64 {
         self.0.get(path).copied().unwrap_or_else(|| hash_path(path))
     }
 }
 
-/// The id of an image's annotation `number`, which is from 1 to [`MOST_ANNOTATIONS`].
+/// The id of an image's annotation `number`, 1..=[`MAX_ANNOTATIONS`].
 pub(super) fn annotation_id(image: u64, number: u64) -> u64 {
     (image << ANNOTATION_BITS) | number
 }
 
-/// The first number from `id` on that is not taken, and never 0.
+/// Takes the first free number from `id` on, never 0.
 fn claim_id(mut id: u64, taken: &mut HashSet<u64>) -> u64 {
     while id == 0 || !taken.insert(id) {
         id = (id + 1) & ((1 << IMAGE_BITS) - 1);
@@ -49,6 +50,7 @@ fn claim_id(mut id: u64, taken: &mut HashSet<u64>) -> u64 {
     id
 }
 
+/// The first 36 bits of the SHA-256 of a path.
 fn hash_path(path: &Path) -> u64 {
     let mut digest = Sha256::new();
     // The same on all systems, and for names that are no text.

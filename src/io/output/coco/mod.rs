@@ -1,9 +1,9 @@
-//! Label maps in COCO's JSON, as pycocotools and datumaro read it: one annotation a class or a connected region, as
-//! run-length encoded mask or as polygons ([`crate::vision::postprocess::contours::trace_contours`]).
+//! Label maps in COCO's JSON, as pycocotools and datumaro read it: one annotation for each class or connected region,
+//! as run-length encoded mask or as polygons ([`trace_contours`]).
 //!
-//! A document is of one photo, or of all photos of a run ([`RunDocument`]). Image and annotation ids follow from the
-//! photo's path ([`ImageIds`]), so that a photo has the same ids in both, and lists of many documents can be joined.
-//! Category ids are the classes' indices and one more, for 0 is taken for "none" by some readers.
+//! A document is about one photo, or about all photos of a run ([`RunDocument`]). Image and annotation ids follow from
+//! the photo's path ([`ImageIds`]), so that a photo has the same ids in both, and lists of many documents can be
+//! joined. Category ids are the classes' indices plus one, since some readers take 0 for "none".
 
 mod ids;
 mod rle;
@@ -24,16 +24,16 @@ use crate::vision::postprocess::{ClassArea, LabelMap, NO_CLASS, Regions};
 pub use ids::{ImageIds, MAX_ANNOTATIONS};
 pub use run_document::{RunDocument, file_names};
 
-/// What annotations are about.
+/// The subjects of annotations.
 #[derive(Debug, Clone, Copy)]
 pub enum AnnotationSubjects<'a> {
-    /// One a class that is there.
+    /// One annotation for each class of the map.
     Classes(&'a [ClassArea]),
-    /// One a connected region.
+    /// One annotation for each connected region.
     Regions(&'a Regions),
 }
 
-/// How annotations say which pixels are theirs.
+/// The encoding of an annotation's pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaskEncoding {
     /// Run lengths in COCO's printable string.
@@ -42,12 +42,12 @@ pub enum MaskEncoding {
     Polygons,
 }
 
-/// A photo's path as COCO has it, relative to the folder that was searched.
+/// A photo's path, relative to the folder that was searched, as COCO's `file_name`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CocoFileName {
-    /// With `/` between its parts on all systems; distinct for names that are text.
+    /// The path with `/` between its parts on all systems; lossy for names that are not valid Unicode.
     pub file_name: String,
-    /// As [`path_bytes`] gives them, for names that are no text.
+    /// The bytes as [`path_bytes`] encodes them, only for names that are not valid Unicode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_name_bytes: Option<String>,
 }
@@ -65,14 +65,14 @@ impl From<&Path> for CocoFileName {
 /// An entry of `images`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CocoImage {
-    /// From [`ImageIds`].
+    /// The id of the photo, from [`ImageIds`].
     pub id: u64,
-    /// Which photo it is.
+    /// The path of the photo.
     #[serde(flatten)]
     pub name: CocoFileName,
-    /// In pixels.
+    /// Width in pixels.
     pub width: usize,
-    /// In pixels.
+    /// Height in pixels.
     pub height: usize,
 }
 
@@ -83,12 +83,16 @@ pub struct CocoAnnotation {
     image_id: u64,
     category_id: u32,
     segmentation: Segmentation,
+    /// Number of pixels.
     area: u64,
+    /// x, y, width and height in pixels.
     bbox: [usize; 4],
     iscrowd: u8,
+    /// Mean softmax probability, 0..1.
     score: f64,
 }
 
+/// The pixels of an annotation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 enum Segmentation {
@@ -97,19 +101,19 @@ enum Segmentation {
         size: [usize; 2],
         counts: String,
     },
-    /// Each as x, y, x, y, and so on.
+    /// Each polygon as x, y, x, y, and so on.
     Polygons(Vec<Vec<u32>>),
 }
 
-/// All annotations of a photo: `subjects` must be those of `map`.
+/// All annotations of a photo; `subjects` must be those of `map`, and `encoding` is that of their pixels.
 ///
 /// # Errors
-/// A sentence, if there are more than [`MOST_ANNOTATIONS`].
+/// A sentence, if there are more than [`MAX_ANNOTATIONS`].
 pub fn annotate_photo(
     image: &CocoImage,
     map: &LabelMap,
     subjects: AnnotationSubjects<'_>,
-    shape: MaskEncoding,
+    encoding: MaskEncoding,
 ) -> Result<Vec<CocoAnnotation>, String> {
     match subjects {
         AnnotationSubjects::Classes(areas) => {
@@ -123,7 +127,7 @@ pub fn annotate_photo(
                 pixels: area.pixels,
                 confidence: area.confidence,
             });
-            build_annotations(image, shape, label, &entries.collect::<Vec<_>>())
+            build_annotations(image, encoding, label, &entries.collect::<Vec<_>>())
         }
         AnnotationSubjects::Regions(regions) => {
             let entries = regions
@@ -137,12 +141,12 @@ pub fn annotate_photo(
                     confidence: region.confidence,
                 });
             let label = |index: usize| regions.labels[index];
-            build_annotations(image, shape, label, &entries.collect::<Vec<_>>())
+            build_annotations(image, encoding, label, &entries.collect::<Vec<_>>())
         }
     }
 }
 
-/// What is known of the pixels with one label.
+/// The facts about the pixels of one label.
 struct AnnotationEntry {
     label: usize,
     class: u16,
@@ -150,9 +154,10 @@ struct AnnotationEntry {
     confidence: f64,
 }
 
+/// The annotations of `entries`, whose pixels are those with their labels by `label_at`.
 fn build_annotations(
     image: &CocoImage,
-    shape: MaskEncoding,
+    encoding: MaskEncoding,
     label_at: impl Fn(usize) -> u32,
     entries: &[AnnotationEntry],
 ) -> Result<Vec<CocoAnnotation>, String> {
@@ -165,7 +170,7 @@ fn build_annotations(
     let labels = entries.iter().map(|entry| entry.label + 1).max();
     let runs = rle::column_runs(image.width, image.height, &label_at, labels.unwrap_or(0));
     let mut polygons = vec![Vec::new(); runs.len()];
-    if shape == MaskEncoding::Polygons {
+    if encoding == MaskEncoding::Polygons {
         for contour in trace_contours(image.width, image.height, &label_at) {
             let points = contour.points.into_flattened();
             polygons[contour.label as usize].push(points);
@@ -177,7 +182,7 @@ fn build_annotations(
             id: ids::annotation_id(image.id, number),
             image_id: image.id,
             category_id: u32::from(entry.class) + 1,
-            segmentation: match shape {
+            segmentation: match encoding {
                 MaskEncoding::Rle => Segmentation::Rle {
                     size: [image.height, image.width],
                     counts: rle::encode_counts(&rle::counts(runs, image.width * image.height)),
@@ -195,12 +200,12 @@ fn build_annotations(
     Ok((1..).zip(entries).map(annotation).collect())
 }
 
-/// What a document says of itself and of the classes that its annotations are of.
+/// The head of a document: its description and its categories.
 #[derive(Debug, Clone, Copy)]
 pub struct Preamble<'a> {
-    /// Of the head or the clusters.
+    /// The classes of the head or the clusters, which become the categories.
     pub classes: &'a [Class],
-    /// Which annotations they are, such as `one annotation a class`.
+    /// The kind of annotations, such as `one annotation a class`.
     pub description: &'a str,
 }
 
@@ -220,7 +225,7 @@ pub fn write_document(
     })
 }
 
-/// Entries of a list, a line each.
+/// The entries of a JSON list, one a line.
 fn json_lines<T: Serialize>(entries: &[T]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     for entry in entries {
@@ -232,7 +237,7 @@ fn json_lines<T: Serialize>(entries: &[T]) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Writes a document whose lists of images and annotations are text already.
+/// Writes a document whose lists of images and annotations are encoded already.
 fn write_parts(
     writer: &mut dyn Write,
     preamble: Preamble<'_>,

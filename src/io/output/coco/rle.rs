@@ -1,9 +1,9 @@
-//! Masks as COCO's run lengths: pixels are counted down the columns, one column after another, and the counts are packed
-//! into a printable string.
+//! Masks as COCO's run lengths: pixels are counted down the columns, column after column, and the counts are packed
+//! into a printable string, as in pycocotools' `maskApi.c`.
 
 use crate::vision::postprocess::contours::NO_LABEL;
 
-/// For each of `labels` labels its runs, as start and end in the order down the columns.
+/// The runs of each of `labels` labels, as start and end in the order down the columns.
 pub(super) fn column_runs(
     width: usize,
     height: usize,
@@ -31,7 +31,7 @@ pub(super) fn column_runs(
     runs
 }
 
-/// Lengths of the runs outside and inside by turns, beginning outside.
+/// The lengths of runs outside and inside the mask in turn, beginning outside; `total` is the number of pixels.
 pub(super) fn counts(runs: &[(usize, usize)], total: usize) -> Vec<i64> {
     let mut counts = Vec::with_capacity(2 * runs.len() + 1);
     let mut end = 0;
@@ -45,8 +45,8 @@ pub(super) fn counts(runs: &[(usize, usize)], total: usize) -> Vec<i64> {
     counts
 }
 
-/// COCO's string: each count, from the fourth on less the one two before it, in groups of five bits, the lowest
-/// first; a sixth bit says that another group follows.
+/// COCO's string: each count, from the fourth on as the difference to the one two before it, in groups of five bits,
+/// the lowest first; a sixth bit says that another group follows.
 pub(super) fn encode_counts(counts: &[i64]) -> String {
     let mut text = String::with_capacity(2 * counts.len());
     for (i, &count) in counts.iter().enumerate() {
@@ -66,7 +66,7 @@ pub(super) fn encode_counts(counts: &[i64]) -> String {
     text
 }
 
-/// x, y, width and height of what the runs cover.
+/// x, y, width and height of the bounding box of `runs`.
 pub(super) fn bounds(runs: &[(usize, usize)], height: usize) -> [usize; 4] {
     let (mut top, mut bottom) = (height, 0);
     for &(start, end) in runs {

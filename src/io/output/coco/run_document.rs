@@ -1,4 +1,7 @@
-//! The one document of a run over many photos: annotations are kept in a temporary file until all are there.
+//! The COCO document of all photos of a run: annotations are spooled to a temporary file until the document is written.
+//!
+//! Photos come in the order of the run; [`RunDocument::write`] writes everything at its end, and [`file_names`] reads
+//! which photos an existing document holds.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -12,12 +15,12 @@ use crate::io::output::coco::{
 };
 use crate::system::files::spool::TextSpool;
 
-/// Images and annotations of a run so far. Memory grows with the number of photos, not of annotations.
+/// The images and annotations of a run so far. Memory grows with the number of photos, not with that of annotations.
 #[derive(Debug)]
 pub struct RunDocument {
-    /// Text of the list of images.
+    /// The entries of the list of images, as JSON text.
     images: Vec<u8>,
-    /// Text of the list of annotations.
+    /// The entries of the list of annotations, as JSON text.
     annotations: TextSpool,
 }
 
@@ -31,15 +34,15 @@ impl Default for RunDocument {
 }
 
 impl RunDocument {
-    /// Whether there is no photo in it.
+    /// Whether it has no photo.
     pub fn is_empty(&self) -> bool {
         self.images.is_empty()
     }
 
-    /// Adds a photo with all its annotations, or nothing of it.
+    /// Adds a photo with all its annotations, or on failure nothing of it.
     ///
     /// # Errors
-    /// If the temporary file cannot be written.
+    /// [`Error::File`] if the temporary file cannot be written.
     pub fn push(&mut self, image: &CocoImage, annotations: &[CocoAnnotation]) -> Result<()> {
         let text = |list: io::Result<Vec<u8>>| {
             list.map_err(|error| Error::file(&image.name.file_name, error.to_string()))
@@ -69,10 +72,10 @@ impl RunDocument {
     }
 }
 
-/// The names of a document's images; its annotations are passed over, however many there are.
+/// The names of the images of the document at `path`; its annotations are skipped.
 ///
 /// # Errors
-/// Names the file, if it cannot be read or is no COCO document.
+/// [`Error::File`] if it cannot be read or is no COCO document.
 pub fn file_names(path: &Path) -> Result<Vec<CocoFileName>> {
     #[derive(Deserialize)]
     struct CocoDocument {

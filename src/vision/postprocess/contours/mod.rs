@@ -1,14 +1,14 @@
-//! Outlines of labelled pixels as polygons that are exact: they run along the edges of pixels, so that their area is
-//! the number of pixels within, and drawing them gives the same pixels again.
+//! Contours of labelled pixels as exact polygons: they run along the edges of pixels, so that their area is the number
+//! of pixels within, and filling them gives the same pixels again.
 //!
 //! A polygon encloses pixels that touch by their sides. It cannot have holes, so each hole is joined to what encloses
 //! it by a cut of no width: the polygon goes along the cut, around the hole, and back, which leaves its area as it is
 //! and every pixel on its side under the even-odd and the non-zero rule.
 //!
-//! The edges between differing pixels are the edges of a planar map, and its faces are what is sought: a face is
-//! walked with its pixels on the right by taking, at each corner of pixels, the edge most to the right.
+//! The edges between pixels of different labels form a planar map whose faces are the polygons: a face is traced with
+//! its pixels on the right by taking, at each corner of pixels, the edge most to the right.
 
-/// The label of pixels that belong to nothing, and of those outside of the map.
+/// The label of pixels without a region, and of those outside of the map.
 pub const NO_LABEL: u32 = u32::MAX;
 
 /// A closed polygon around pixels of one label.
@@ -16,12 +16,12 @@ pub const NO_LABEL: u32 = u32::MAX;
 pub struct Contour {
     /// The label of the pixels within.
     pub label: u32,
-    /// Corners of pixels as x, y from the top left, clockwise; the last is joined to the first.
+    /// Corners of pixels as [x, y] from the top left, clockwise; the last is joined to the first.
     pub points: Vec<[u32; 2]>,
 }
 
-/// The polygons of all labels but [`NO_LABEL`] in a map of `width` by `height` pixels, whose pixels, row by row, have
-/// the label `label_at`. They come in the order of their first corners, row by row.
+/// The polygons of all labels but [`NO_LABEL`] in a map of `width` x `height` pixels; `label_at` gives the label of a
+/// pixel by its index, row by row. They are in the order of their first corners, row by row.
 pub fn trace_contours(
     width: usize,
     height: usize,
@@ -44,14 +44,14 @@ pub fn trace_contours(
     contours
 }
 
-/// To the right of each lies the next.
+/// The directions of edges, clockwise: to the right of each is the next.
 const DIRECTIONS: [usize; 4] = [EAST, SOUTH, WEST, NORTH];
 const EAST: usize = 0;
 const SOUTH: usize = 1;
 const WEST: usize = 2;
 const NORTH: usize = 3;
 
-/// Which edges between pixels there are, by the corners that they start from.
+/// The edges between pixels of different labels, by the corners that they start from.
 struct PixelEdges<F> {
     width: usize,
     height: usize,
@@ -91,6 +91,7 @@ impl<F: Fn(usize) -> u32> PixelEdges<F> {
         }
     }
 
+    /// Whether an edge leads from `corner` in `direction`.
     fn has(&self, corner: usize, direction: usize) -> bool {
         self.edge_bits[corner] & (1 << direction) != 0
     }
@@ -135,6 +136,7 @@ impl<F: Fn(usize) -> u32> PixelEdges<F> {
         }
     }
 
+    /// The corner next to `corner` in `direction`.
     fn next(&self, corner: usize, direction: usize) -> usize {
         match direction {
             EAST => corner + 1,
@@ -203,6 +205,7 @@ impl<F: Fn(usize) -> u32> PixelEdges<F> {
         }
     }
 
+    /// Marks all edges as not walked.
     fn forget_walks(&mut self) {
         self.edge_bits.iter_mut().for_each(|edges| *edges &= 0xf);
     }

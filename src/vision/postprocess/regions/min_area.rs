@@ -1,26 +1,30 @@
-//! The area below which a region is not worth listing.
+//! The value of `--min-region`: the area below which a region is not listed, in pixels or percent of the photo.
+//!
+//! It is parsed from and written as text such as `200` or `0.1%`, also in recipe files.
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How large a region must be to be listed.
+use crate::system::files::text_value;
+
+/// The least area of a listed region.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MinArea {
     /// This many pixels.
     Pixels(u64),
-    /// This part of the photo in percent, from 0 to 100.
+    /// This percentage of the photo's pixels, 0..100.
     Percent(f64),
 }
 
 impl MinArea {
-    /// Whether no region is too small.
+    /// Whether no region is below it.
     pub fn takes_all(self) -> bool {
         matches!(self, MinArea::Pixels(0 | 1) | MinArea::Percent(0.0))
     }
 
-    /// In pixels of a photo that has `total`; at least 1.
+    /// The area in pixels for a photo of `total` pixels, rounded up; at least 1.
     pub fn pixels(self, total: usize) -> u64 {
         let pixels = match self {
             MinArea::Pixels(pixels) => pixels,
@@ -40,7 +44,7 @@ impl Display for MinArea {
     }
 }
 
-/// As [`MinArea::from_str`] reads it.
+/// The text that [`MinArea::from_str`] reads.
 impl Serialize for MinArea {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -52,7 +56,7 @@ impl Serialize for MinArea {
 
 impl<'de> Deserialize<'de> for MinArea {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        crate::tasks::recipe::text::value::deserialize(from)
+        text_value::value::deserialize(from)
     }
 }
 

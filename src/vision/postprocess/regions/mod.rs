@@ -1,7 +1,7 @@
-//! Connected regions of a label map: pixels of one class that touch by a side or a corner (8-connectivity, as OpenCV
-//! and scikit-image take it if nothing is said).
+//! Connected regions of a label map: pixels of one class that touch by a side or a corner (8-connectivity, the default
+//! of OpenCV and scikit-image). A [`LabelMap`] gives [`Regions`]: a list by size, and the region of each pixel.
 //!
-//! A region is no instance: two dogs that touch are one region, and a dog behind a lamp post is two.
+//! A region is not an instance: two dogs that touch are one region, and a dog behind a lamp post is two.
 
 mod min_area;
 mod pixel_box;
@@ -9,6 +9,7 @@ mod pixel_box;
 use std::ops::Range;
 
 use crate::vision::postprocess::contours::NO_LABEL;
+use crate::vision::postprocess::union_find::DisjointSets;
 use crate::vision::postprocess::{LabelMap, NO_CLASS};
 
 pub use min_area::MinArea;
@@ -19,31 +20,31 @@ pub use pixel_box::PixelBox;
 pub struct Region {
     /// Index of its class.
     pub class: u16,
-    /// How many pixels it has.
+    /// Number of its pixels.
     pub pixels: u64,
-    /// The smallest box around it.
+    /// The smallest box that holds its pixels.
     pub bounds: PixelBox,
-    /// Mean probability of its class over its pixels.
+    /// Mean softmax probability of its class over its pixels, 0..1.
     pub confidence: f64,
 }
 
 /// The connected regions of a map.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Regions {
-    /// The largest first.
+    /// The regions of at least [`Regions::least`] pixels, the largest first.
     pub list: Vec<Region>,
-    /// `[height, width]`: which of the list a pixel belongs to, or [`NO_LABEL`].
+    /// The index in the list of each pixel's region, or [`NO_LABEL`]; `[height, width]`.
     pub labels: Vec<u32>,
-    /// Pixels that a region has at least.
+    /// Least number of pixels of a listed region.
     pub least: u64,
-    /// How many regions were smaller, and are left out.
+    /// Number of smaller regions, which are left out.
     pub left_out: usize,
-    /// The pixels of those.
+    /// Number of pixels of the regions left out.
     pub left_out_pixels: u64,
 }
 
 impl Regions {
-    /// Those of `map` that have at least `least` pixels.
+    /// The regions of `map` that have at least `least` pixels; pixels of [`NO_CLASS`] are in none.
     pub fn of(map: &LabelMap, least: u64) -> Self {
         let runs = RegionRun::all(map);
         let roots = union_runs(&runs);
@@ -102,7 +103,7 @@ impl Regions {
     }
 }
 
-/// Neighbouring pixels of one class in a row.
+/// A run of adjacent pixels of one class in a row: columns `start..end`.
 #[derive(Debug, Clone, Copy)]
 struct RegionRun {
     class: u16,
@@ -112,7 +113,7 @@ struct RegionRun {
 }
 
 impl RegionRun {
-    /// All of a map, row by row.
+    /// The runs of a map, row by row, without those of no class.
     fn all(map: &LabelMap) -> Vec<Self> {
         let mut runs = Vec::new();
         for (row, ids) in map.ids.chunks(map.width.max(1)).enumerate() {
@@ -134,7 +135,7 @@ impl RegionRun {
         runs
     }
 
-    /// Its pixels in a map as wide as `width`.
+    /// The indices of its pixels in a map of `width` columns.
     fn span(&self, width: usize) -> Range<usize> {
         self.row * width + self.start..self.row * width + self.end
     }
@@ -149,13 +150,14 @@ impl RegionRun {
     }
 }
 
-/// For each run the first run of its region, by a union of runs that touch from row to row.
+/// The first run of each run's region, by uniting runs that touch from row to row.
 ///
 /// imageproc's `connected_components` panics on maps without two equal neighbours (one pixel is enough), and takes 28
 /// bytes a pixel.
 fn union_runs(runs: &[RegionRun]) -> Vec<usize> {
-    let mut parents: Vec<usize> = (0..runs.len()).collect();
-    // The first run that may touch the present one.
+    let mut regions = DisjointSets::default();
+    runs.iter().for_each(|_| regions.push());
+    // The first run that may touch the current one.
     let mut above = 0;
     for (index, run) in runs.iter().enumerate() {
         let is_past = |other: &RegionRun| {
@@ -167,23 +169,12 @@ fn union_runs(runs: &[RegionRun]) -> Vec<usize> {
         let touching = (above..index)
             .take_while(|&other| runs[other].row < run.row && runs[other].start <= run.end);
         for other in touching.filter(|&other| runs[other].class == run.class) {
-            let (a, b) = (root(&mut parents, other), root(&mut parents, index));
-            // The lower index is the root, so that it is the region's first run.
-            parents[a.max(b)] = a.min(b);
+            regions.unite(other as u32, index as u32);
         }
     }
     (0..runs.len())
-        .map(|index| root(&mut parents, index))
+        .map(|index| regions.root(index as u32) as usize)
         .collect()
-}
-
-/// Where a run's chain of parents ends; the chain becomes shorter on the way.
-fn root(parents: &mut [usize], mut index: usize) -> usize {
-    while parents[index] != index {
-        parents[index] = parents[parents[index]];
-        index = parents[index];
-    }
-    index
 }
 
 #[cfg(test)]

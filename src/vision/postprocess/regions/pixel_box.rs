@@ -1,20 +1,20 @@
-//! Where in a photo something is.
+//! An axis-aligned box of pixels.
 
-/// A rectangle of pixels.
+/// A rectangle of whole pixels of a photo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PixelBox {
-    /// Of its left column.
+    /// Its left column, from 0.
     pub x: usize,
-    /// Of its upper row.
+    /// Its upper row, from 0.
     pub y: usize,
-    /// In pixels.
+    /// Number of columns.
     pub width: usize,
-    /// In pixels.
+    /// Number of rows.
     pub height: usize,
 }
 
 impl PixelBox {
-    /// Around both.
+    /// The smallest box that holds both.
     pub fn union(self, other: Self) -> Self {
         let (x, y) = (self.x.min(other.x), self.y.min(other.y));
         let right = (self.x + self.width).max(other.x + other.width);
@@ -27,7 +27,7 @@ impl PixelBox {
         }
     }
 
-    /// As COCO has it: x, y, width, height.
+    /// `[x, y, width, height]`, the order of COCO.
     pub fn xywh(self) -> [usize; 4] {
         [self.x, self.y, self.width, self.height]
     }

@@ -1,30 +1,35 @@
-//! Planes of numbers over the patch grid, such as components, fitted to the photo's edges.
+//! Channels of numbers over the patch grid, such as principal components, refined to the edges of the photo.
+//!
+//! Input is a map `[rows * cols, k]`, output the bytes of an RGB picture, painted row by row from `k` samples a pixel.
 
 use image::RgbImage;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::maths::resample::{mix_rows, tap_runs};
+use crate::maths::resample::tap_runs;
 use crate::model::input::{Geometry, Grid};
 use crate::system::memory::try_vec;
 use crate::vision::postprocess::guided::{Guide, LinearCoefficients};
-use crate::vision::postprocess::refine::{
-    CellGrid, LABEL_FILTER, RefineBuffers, apply_linear_run, mix_cell_rows, window_extremes,
-};
+use crate::vision::postprocess::refine::cells::{CellGrid, window_extremes};
+use crate::vision::postprocess::refine::labels::LABEL_FILTER;
+use crate::vision::postprocess::refine::linear::{PhotoColors, apply_linear_run, mix_cell_rows};
+use crate::vision::postprocess::rows::BilinearRows;
 
-/// A plane's coefficients, and the range that it has nearby.
+/// A channel as linear coefficients of the photo's colour, and the range of its values nearby.
 struct FilteredChannel {
+    /// Per cell.
     linear: Vec<LinearCoefficients>,
+    /// Per cell, the least and the largest value in its window.
     range: Vec<[f32; 2]>,
 }
 
-/// Samples `map` `[rows * cols, k]`, whose numbers are fitted to `photo`, at every pixel of it, as
-/// [`upscale_rows`](crate::vision::render::upscale::upscale_rows) does those that are not: `paint` gets the samples of a line of
-/// pixels, channel by channel (`k` x width), and the line's bytes; the result is `[height, width, 3]`. No sample is beyond
-/// what the map has nearby.
+/// Samples `map` `[rows * cols, k]` at every pixel of `photo`, refined to its edges, as
+/// [`upscale_rows`](crate::vision::render::upscale::upscale_rows) does it without refining: `paint` gets the samples of
+/// a row of pixels, channel by channel (`[k, width]`), and the row's bytes (`[width, 3]`); the result is
+/// `[height, width, 3]`. No sample is beyond the values that the map has nearby.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory); if the photo cannot be resized.
+/// [`Error::Memory`](crate::Error::Memory) if the result does not fit; if the photo cannot be resized.
 pub fn refine_rows(
     map: &[f32],
     k: usize,
@@ -35,14 +40,14 @@ pub fn refine_rows(
     let cells = CellGrid::new(geometry, LABEL_FILTER.cells_per_patch);
     let size = (cells.width, cells.height);
     let guide = Guide::new(photo, size, LABEL_FILTER.radius, LABEL_FILTER.epsilon)?;
-    let planes: Vec<FilteredChannel> = (0..k)
+    let channels: Vec<FilteredChannel> = (0..k)
         .into_par_iter()
         .map(|channel| {
             let values = sample_channel(map, (k, channel), geometry.grid(), &cells);
             let near = |pick| window_extremes(&values, cells.width, LABEL_FILTER.radius, pick);
             let (low, high) = (near(f32::min as fn(f32, f32) -> f32), near(f32::max));
             FilteredChannel {
-                // Without the steps from patch to patch, which labels do not show, but colours do.
+                // Without the steps from patch to patch: labels do not show them, but colours would.
                 linear: guide.filter(&values),
                 range: low.into_iter().zip(high).map(|(a, b)| [a, b]).collect(),
             }
@@ -57,13 +62,15 @@ pub fn refine_rows(
         .zip(photo.par_chunks_exact((3 * width).max(1)))
         .zip(&y_taps)
         .for_each_init(
-            || (RefineBuffers::default(), Vec::new(), vec![0f32; k * width]),
-            |(buffers, ranges, samples), ((out, rgb), y)| {
-                buffers.load_colors(&guide, &x_taps, y, rgb);
-                for (plane, samples) in planes.iter().zip(samples.chunks_exact_mut(width)) {
-                    let line = &mut buffers.line;
-                    mix_cell_rows(line, &plane.linear, cells.width, 0..cells.width, y);
-                    mix_cell_rows(ranges, &plane.range, cells.width, 0..cells.width, y);
+            || {
+                let samples = vec![0f32; k * width];
+                (PhotoColors::default(), Vec::new(), Vec::new(), samples)
+            },
+            |(colors, line, ranges, samples), ((out, rgb), y)| {
+                colors.load(&guide, &x_taps, y, rgb);
+                for (channel, samples) in channels.iter().zip(samples.chunks_exact_mut(width)) {
+                    mix_cell_rows(line, &channel.linear, cells.width, 0..cells.width, y);
+                    mix_cell_rows(ranges, &channel.range, cells.width, 0..cells.width, y);
                     for run in &runs {
                         let samples = &mut samples[run.samples.clone()];
                         apply_linear_run(
@@ -71,7 +78,7 @@ pub fn refine_rows(
                             &line[run.low],
                             &line[run.high],
                             &run.weights,
-                            buffers.colors.each_ref().map(|c| &c[run.samples.clone()]),
+                            colors.slice(&run.samples),
                         );
                         let (start, end) = (ranges[run.low], ranges[run.high]);
                         for (sample, weight) in samples.iter_mut().zip(&run.weights) {
@@ -86,7 +93,7 @@ pub fn refine_rows(
     Ok(bytes)
 }
 
-/// One of `k` channels of a map over the patch grid, at the cells.
+/// Samples one of the `k` channels of a map over the patch grid at the cells.
 fn sample_channel(
     map: &[f32],
     (k, channel): (usize, usize),
@@ -94,19 +101,13 @@ fn sample_channel(
     cells: &CellGrid,
 ) -> Vec<f32> {
     let plane: Vec<f32> = map.iter().skip(channel).step_by(k).copied().collect();
-    let (x_taps, y_taps) = (cells.x.bilinear(), cells.y.bilinear());
-    let mut line = vec![0f32; grid.cols];
-    let mut values = Vec::with_capacity(cells.width * cells.height);
-    for y in &y_taps {
-        let row = |y: usize| &plane[y * grid.cols..][..grid.cols];
-        mix_rows(&mut line, row(y.low), row(y.high), y.weight);
-        values.extend(
-            x_taps
-                .iter()
-                .map(|x| line[x.low] + (line[x.high] - line[x.low]) * x.weight),
-        );
+    BilinearRows {
+        cells: &plane,
+        cols: grid.cols,
+        x: cells.x.bilinear(),
+        y: cells.y.bilinear(),
     }
-    values
+    .to_vec()
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! The published test-time recipes for segmentation: which sizes of a photo the network sees, mirrored or not, and in
-//! which windows (mmsegmentation 0.27 with the configurations beside the published heads).
+//! The published test-time protocols for segmentation: the sizes to which a photo is resized, whether it is also
+//! mirrored, and the windows that the backbone gets (mmsegmentation 0.27 with the configurations of the published
+//! heads).
 //!
-//! [`views`] lays a photo out, [`score_views`] computes the scores of every window, and
-//! [`postprocess::views`](crate::vision::postprocess::views) reads them out. Only scores over patch grids are kept, never at the
-//! sizes of the views: 4 bytes x classes x patches of all windows, 5 MB for a photo of 4:3 under `slide` and 200 MB
-//! under `ms`, with 150 classes.
+//! [`views`] lays out the views of a photo, [`score_views`] computes the scores of every window, and
+//! [`postprocess::views`](crate::vision::postprocess::views) turns them into labels. Only scores over patch grids are
+//! kept, never at the sizes of the views: 4 bytes x classes x patches of all windows, 5 MB for a photo of 4:3 under
+//! `slide` and 200 MB under `ms`, with 150 classes.
 
 use image::RgbImage;
 use image::imageops::flip_horizontal;
@@ -14,47 +15,51 @@ use crate::model::head::{Protocol, Scores};
 use crate::vision::inference::slide::window_starts;
 use crate::vision::preprocess::{PreparedImage, Preprocessor, Resample, resize};
 
-/// A rectangle of pixels.
+/// A window of a view, in pixels of the view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PixelWindow {
     /// First column.
     pub left: u32,
     /// First row.
     pub top: u32,
-    /// In pixels.
+    /// Number of columns.
     pub width: u32,
-    /// In pixels.
+    /// Number of rows.
     pub height: u32,
 }
 
-/// One look at the photo.
+/// One view of the photo: resized, perhaps mirrored, and cut into windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProtocolView {
-    /// Width and height that the photo is resized to.
+    /// Width and height to which the photo is resized, in pixels.
     pub size: (u32, u32),
     /// Whether left and right are exchanged.
     pub mirrored: bool,
-    /// What the network sees of it, row by row; the last of a row or column is pulled back to end with the picture.
+    /// The windows, row by row; all are of one size, and the last of a row or column is pulled back to end with the
+    /// view.
     pub windows: Vec<PixelWindow>,
 }
 
 /// A view with the scores of its windows, each over the patch grid of its padded window.
 #[derive(Debug, Clone)]
 pub struct ScoredView {
-    /// The view.
+    /// The view that was scored.
     pub view: ProtocolView,
-    /// One for each window.
+    /// Scores of each window, in the order of the view's windows.
     pub scores: Vec<Scores>,
-    /// Side of a patch.
+    /// Side of a patch, in pixels.
     pub patch_size: usize,
 }
 
-/// What a protocol does to a photo.
+/// The test-time configuration of a protocol.
 struct ProtocolConfig {
+    /// Short side of the photo at ratio 1, in pixels.
     short_side: f64,
+    /// Factors of the short side, one view each.
     ratios: &'static [f64],
+    /// Whether each view is also mirrored.
     mirrored: bool,
-    /// Side of a window and how far the next one lies.
+    /// Side and stride of the windows, in pixels; none for the whole view at once.
     windows: Option<(u32, u32)>,
 }
 
@@ -84,12 +89,13 @@ fn protocol_config(protocol: Protocol) -> Option<ProtocolConfig> {
 /// The side of the largest window of any protocol, in pixels.
 pub const LARGEST_WINDOW: u32 = 640;
 
-/// The views of a photo of `photo` = (width, height).
+/// The views of a photo of `photo` = (width, height) under `protocol`.
 ///
 /// # Errors
-/// If the protocol is not for segmentation, or a strip is so long that a view of it would not fit into memory.
+/// [`Error::Usage`] if the protocol is not for segmentation; [`Error::Model`] for a strip so long that a side of a view
+/// would exceed 32768 pixels.
 pub fn views(protocol: Protocol, photo: (u32, u32)) -> Result<Vec<ProtocolView>> {
-    let Some(recipe) = protocol_config(protocol) else {
+    let Some(config) = protocol_config(protocol) else {
         let why = format!(
             "the protocol {} is for depth, not for segmentation",
             protocol.name()
@@ -97,9 +103,9 @@ pub fn views(protocol: Protocol, photo: (u32, u32)) -> Result<Vec<ProtocolView>>
         return Err(Error::Usage(why));
     };
     let mut views = Vec::new();
-    for ratio in recipe.ratios {
+    for ratio in config.ratios {
         // The base size is cut to whole pixels before the photo's scale is known, as mmsegmentation does it.
-        let short = (recipe.short_side * ratio).floor();
+        let short = (config.short_side * ratio).floor();
         let scale = short / f64::from(photo.0.min(photo.1));
         let side = |side: u32| (f64::from(side) * scale + 0.5).floor().max(1.0);
         let (width, height) = (side(photo.0), side(photo.1));
@@ -114,11 +120,11 @@ pub fn views(protocol: Protocol, photo: (u32, u32)) -> Result<Vec<ProtocolView>>
         }
         let size = (width as u32, height as u32);
         for mirrored in [false, true] {
-            if !mirrored || recipe.mirrored {
+            if !mirrored || config.mirrored {
                 views.push(ProtocolView {
                     size,
                     mirrored,
-                    windows: view_windows(size, recipe.windows),
+                    windows: view_windows(size, config.windows),
                 });
             }
         }
@@ -126,7 +132,7 @@ pub fn views(protocol: Protocol, photo: (u32, u32)) -> Result<Vec<ProtocolView>>
     Ok(views)
 }
 
-/// Longest side of a view.
+/// Longest side of a view, in pixels; windows of a longer one would not fit into memory.
 const MAX_SIDE: f64 = 32768.0;
 
 fn view_windows((width, height): (u32, u32), rule: Option<(u32, u32)>) -> Vec<PixelWindow> {
@@ -145,11 +151,11 @@ fn view_windows((width, height): (u32, u32), rule: Option<(u32, u32)>) -> Vec<Pi
     all
 }
 
-/// Scores of all windows of `views` of `photo`. `scores` gets the pixels of up to `batch` windows of one size, for
-/// patches of `patch_size`, and gives the scores of each.
+/// Scores all windows of the `views` of `photo`. `scores` gets up to `batch` prepared windows of one size, for patches
+/// of `patch_size` pixels, and returns the scores of each.
 ///
 /// # Errors
-/// What `scores` returns, or if a view does not fit into memory.
+/// What `scores` returns, and those of resizing.
 pub fn score_views(
     photo: &RgbImage,
     views: Vec<ProtocolView>,
@@ -170,19 +176,19 @@ pub fn score_views(
             true => flip_horizontal(&resized),
             false => resized.clone(),
         };
-        let mut found = Vec::with_capacity(view.windows.len());
+        let mut window_scores = Vec::with_capacity(view.windows.len());
         for windows in view.windows.chunks(batch.max(1)) {
             let prepare = |w: &PixelWindow| {
                 let cut = image::imageops::crop_imm(&image, w.left, w.top, w.width, w.height);
                 preprocessor.prepare(&cut.to_image())
             };
             let pixels = windows.iter().map(prepare).collect::<Result<Vec<_>>>()?;
-            found.extend(scores(&pixels)?);
+            window_scores.extend(scores(&pixels)?);
         }
         last = Some(resized);
         all.push(ScoredView {
             view,
-            scores: found,
+            scores: window_scores,
             patch_size,
         });
     }

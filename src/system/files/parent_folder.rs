@@ -1,0 +1,11 @@
+//! The folder that holds what a path names: the one place for the rule that a bare name lies in `.`.
+
+use std::path::Path;
+
+/// The parent folder of `path`; `.` where the path has none.
+pub(crate) fn parent_folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
