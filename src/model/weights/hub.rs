@@ -4,23 +4,20 @@
 //! fetched by this crate's own `transfer`: hf-hub's agents trust a built-in list of certificate authorities where the
 //! system's store should be asked, and have no timeouts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hf_hub::{Cache, Repo};
 use ureq::http::Uri;
 
 use crate::error::{Error, Result};
 use crate::model::weights::huggingface::{HubPaths, HubToken};
-use crate::model::weights::{FetchEventSink, transfer};
 use crate::system::environment::{EnvSetting, EnvVariables};
 use crate::system::http::has_invalid_port;
 use crate::system::http::network_access::NetworkAccess;
 use crate::system::http::proxy::ProxySettings;
-use crate::system::interrupt;
 
 /// How to reach the hub.
 #[derive(Debug, Clone)]
@@ -212,79 +209,13 @@ impl Hub {
         self.access.check(what, &instead)
     }
 
-    fn url(&self, repo: &str, file: &str) -> String {
+    pub(super) fn url(&self, repo: &str, file: &str) -> String {
         format!("{}/{repo}/resolve/main/{file}", self.endpoint)
-    }
-
-    /// Downloads `file` of `repo` to `partial`, going on where an earlier run of the same file stopped. On success the
-    /// file is whole: of the size that the server promised, and of its SHA-256 where the server names one.
-    ///
-    /// `Ok(false)` when the repository has no such file.
-    pub fn download(
-        &self,
-        repo: &str,
-        file: &str,
-        partial: &Path,
-        events: &mut FetchEventSink<'_>,
-    ) -> Result<bool> {
-        let url = self.url(repo, file);
-        transfer::fetch(self, repo, file, url, partial, events)
-    }
-
-    /// Asks for the file at `path` of a plain host without taking it, and how large it is, until `deadline`, whatever it
-    /// is that takes so long; it is told as `patience`.
-    ///
-    /// # Errors
-    /// If it is not there, or if nobody answers.
-    pub fn query_file_size(
-        &self,
-        path: &str,
-        (deadline, patience): (Instant, Duration),
-    ) -> Result<Option<u64>> {
-        const POLL_INTERVAL: Duration = Duration::from_millis(50);
-        let url = format!("{}/{path}", self.endpoint);
-        let hub = Hub {
-            timeout: patience,
-            retries: 0,
-            ..self.clone()
-        };
-        let label = last_part(path).to_owned();
-        let (send, receive) = mpsc::channel();
-        // Names are resolved without a limit of ours; who waits for one too long is left to itself.
-        std::thread::spawn(move || {
-            // Nobody listens any more after the deadline.
-            let _ = send.send(transfer::query_size(&hub, &label, url));
-        });
-        loop {
-            match receive.recv_timeout(POLL_INTERVAL) {
-                Ok(answer) => return answer,
-                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => interrupt::check()?,
-                Err(_) => {
-                    return Err(Error::Download(format!(
-                        "{} did not answer within {} s",
-                        self.endpoint,
-                        patience.as_secs_f64()
-                    )));
-                }
-            }
-        }
-    }
-
-    /// The same for the file at `path` of a plain host.
-    pub fn download_file(
-        &self,
-        path: &str,
-        partial: &Path,
-        events: &mut FetchEventSink<'_>,
-    ) -> Result<bool> {
-        let url = format!("{}/{path}", self.endpoint);
-        let label = last_part(path);
-        transfer::fetch(self, label, label, url, partial, events)
     }
 }
 
 /// The name of the file at `path`.
-fn last_part(path: &str) -> &str {
+pub(super) fn last_part(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 

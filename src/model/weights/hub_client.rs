@@ -7,7 +7,7 @@ use ureq::typestate::WithoutBody;
 use ureq::{Agent, Body, RequestBuilder};
 
 use crate::error::{Error, Result};
-use crate::model::weights::Hub;
+use crate::model::weights::hub::Hub;
 use crate::system::http;
 use crate::system::http::proxy::ProxyServer;
 

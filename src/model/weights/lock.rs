@@ -10,13 +10,48 @@ use crate::model::backbone::checkpoint::Checkpoint;
 use crate::model::backbone::variants::Variant;
 use crate::model::weights::record::{self, FORMAT, ModelRecord, Provenance};
 use crate::model::weights::store_errors::cannot_write;
-use crate::model::weights::{FetchEvent, FetchEventSink, Store, digest, tensorfile};
+use crate::model::weights::events::{FetchEvent, FetchEventSink};
+use crate::model::weights::store::Store;
+use crate::model::weights::{digest, tensorfile};
 
 impl Store {
     /// Takes the lock of the model `name`, waiting for another process if there is one. Where the file system has no
     /// locks, each process works in a folder of its own, and the last to finish has installed what stays.
     pub fn lock(&self, name: &str, events: &mut FetchEventSink<'_>) -> Result<ModelLock<'_>> {
         self.lock_with(name, events, &File::try_lock)
+    }
+
+    /// Removes the model `name`, also a damaged one.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        record::check_name(name)?;
+        let slot = self.lock(name, &mut |_| Ok(()))?;
+        let mut found = false;
+        // The JSON first: without it the rest is no model.
+        for path in [self.record_path(name), self.tensors_path(name)] {
+            match fs::remove_file(&path) {
+                Ok(()) => found = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(cannot_write(&path, &error)),
+            }
+        }
+        drop(slot);
+        if found {
+            Ok(())
+        } else {
+            Err(self.not_installed(name))
+        }
+    }
+
+    /// Installs `checkpoint` as `name`, replacing a model of that name.
+    pub fn install(
+        &self,
+        name: &str,
+        checkpoint: &Checkpoint,
+        variant: &Variant,
+        from: Provenance,
+    ) -> Result<ModelRecord> {
+        self.lock(name, &mut |_| Ok(()))?
+            .install(checkpoint, variant, from)
     }
 
     fn lock_with(

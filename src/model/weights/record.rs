@@ -52,6 +52,15 @@ pub struct Provenance {
     pub license: String,
 }
 
+/// What came of a pull or an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledModel {
+    /// The model.
+    pub record: ModelRecord,
+    /// Whether it was there before.
+    pub was_installed: bool,
+}
+
 /// Names are file names everywhere: lower-case letters, digits, `.`, `_`, `-`, starting with a letter or digit.
 pub fn check_name(name: &str) -> Result<()> {
     let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

@@ -14,10 +14,9 @@ use crate::error::{Error, Result};
 use crate::model::backbone::BackboneConfig;
 use crate::model::backbone::checkpoint::{Checkpoint, check_shapes};
 use crate::model::backbone::tensor_source::TensorSource;
-use crate::model::backbone::variants::Variant;
 use crate::model::weights::digest;
-use crate::model::weights::record::{self, FORMAT, ModelRecord, Provenance};
-use crate::model::weights::store_errors::{cannot_read, cannot_write};
+use crate::model::weights::record::{self, FORMAT, ModelRecord};
+use crate::model::weights::store_errors::cannot_read;
 use crate::model::weights::tensorfile::TensorFile;
 use crate::system::environment::{self, EnvVariables};
 
@@ -230,39 +229,6 @@ impl Store {
             ));
         }
         Ok(record)
-    }
-
-    /// Removes the model `name`, also a damaged one.
-    pub fn remove(&self, name: &str) -> Result<()> {
-        record::check_name(name)?;
-        let slot = self.lock(name, &mut |_| Ok(()))?;
-        let mut found = false;
-        // The JSON first: without it the rest is no model.
-        for path in [self.record_path(name), self.tensors_path(name)] {
-            match fs::remove_file(&path) {
-                Ok(()) => found = true,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(cannot_write(&path, &error)),
-            }
-        }
-        drop(slot);
-        if found {
-            Ok(())
-        } else {
-            Err(self.not_installed(name))
-        }
-    }
-
-    /// Installs `checkpoint` as `name`, replacing a model of that name.
-    pub fn install(
-        &self,
-        name: &str,
-        checkpoint: &Checkpoint,
-        variant: &Variant,
-        from: Provenance,
-    ) -> Result<ModelRecord> {
-        self.lock(name, &mut |_| Ok(()))?
-            .install(checkpoint, variant, from)
     }
 
     /// The error for a model that is not there.

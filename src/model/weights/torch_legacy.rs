@@ -12,7 +12,7 @@ use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result as OurResult};
 use crate::model::weights::pickle::unpickle;
-use crate::model::weights::torch::{parse_descriptor, state_dict};
+use crate::model::weights::torch_state_dict::{parse_descriptor, state_dict};
 
 /// The pickled magic number; too long an integer for the pickle machine.
 const MAGIC: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";

@@ -15,7 +15,9 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use crate::error::{Error, Result};
 use crate::model::weights::hub_client::{HubClient, RemoteFileInfo, TransferFailure};
 use crate::model::weights::store_errors::cannot_write;
-use crate::model::weights::{FetchEvent, FetchEventSink, Hub, digest};
+use crate::model::weights::digest;
+use crate::model::weights::events::{FetchEvent, FetchEventSink};
+use crate::model::weights::hub::Hub;
 use crate::system::http::{header, is_timeout};
 
 /// Downloads a file, see [`Hub::download`].
