@@ -95,6 +95,14 @@ impl Error {
         }
     }
 
+    /// The same error with `remedy` behind the reason; errors that are about no file stay as they are.
+    pub(crate) fn with_remedy(mut self, remedy: &str) -> Self {
+        if let Error::File { reason, .. } = &mut self {
+            reason.push_str(remedy);
+        }
+        self
+    }
+
     /// An I/O error about `path`, in the operating system's words.
     pub fn io(path: impl AsRef<Path>, error: &std::io::Error) -> Self {
         let fault = match error.kind() {

@@ -22,6 +22,9 @@ use crate::system::child_process;
 /// The exit code of an interrupted program: 128 + SIGINT.
 pub const EXIT_CODE: u8 = 130;
 
+/// What a shell reports for a program whose reader has closed the pipe: 128 + SIGPIPE.
+pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
+
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());

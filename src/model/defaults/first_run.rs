@@ -290,7 +290,7 @@ impl TransferLimit {
                     false => Ok(()),
                 }
             }
-            FetchEvent::Note(note) if note.contains("going on from byte") => {
+            FetchEvent::Resumed(_) => {
                 self.breaks += 1;
                 match self.breaks > Self::BREAKS {
                     true => Err(Error::Download(format!(

@@ -24,9 +24,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{HeadLocation, HeadStore, LocatedHead};
 use crate::error::{Error, Result};
 use crate::model::head::{Head, file};
+use crate::model::head_zoo::store::{HeadLocation, HeadStore, LocatedHead};
 use crate::model::weights::config::write_in_store;
 use crate::model::weights::store_errors::{cannot_read, cannot_write};
 use crate::system::files::Digest;

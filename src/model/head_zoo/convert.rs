@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor};
 
 use crate::model::head::{Dense, DptHead, Head, HeadNetwork, LinearHead};
-use crate::model::head_zoo::official::HeadSignature;
 use crate::model::head_zoo::published::{PublishedHead, all};
+use crate::model::head_zoo::signature::HeadSignature;
 
 /// Added to the variance by every published batch normalisation.
 const BATCH_NORM_EPS: f64 = 1e-5;

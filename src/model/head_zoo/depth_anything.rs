@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::model::backbone::variants::{self, Variant};
 use crate::model::head::meta::HeadOrigin;
 use crate::model::head::{DepthReadout, HeadInput, HeadMeta, HeadTask, RELATIVE_INVERSE_DEPTH};
-use crate::model::head_zoo::official::HeadSignature;
+use crate::model::head_zoo::signature::HeadSignature;
 use crate::model::input::Unpad;
 
 /// What a head tells.

@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::model::head::HeadMeta;
 use crate::model::head_zoo::depth_anything::{self, DepthAnythingHead};
-use crate::model::head_zoo::official::{self, HeadSignature, OfficialHead};
+use crate::model::head_zoo::official::{self, OfficialHead};
+use crate::model::head_zoo::signature::HeadSignature;
 
 /// A published head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

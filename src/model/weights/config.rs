@@ -88,18 +88,7 @@ impl UserConfig {
 
 /// Writes a file of the store's folder; a failure says how to choose another.
 pub fn write_in_store(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_atomic(path, |writer| writer.write_all(bytes)).map_err(|error| match error {
-        Error::File {
-            path,
-            reason: why,
-            fault,
-        } => Error::File {
-            path,
-            fault,
-            reason: format!(
-                "{why}; DINO_HOME chooses the folder that models and heads are kept in"
-            ),
-        },
-        other => other,
+    write_atomic(path, |writer| writer.write_all(bytes)).map_err(|error| {
+        error.with_remedy("; DINO_HOME chooses the folder that models and heads are kept in")
     })
 }

@@ -10,6 +10,8 @@ use crate::error::Result;
 pub enum FetchEvent<'a> {
     /// A sentence.
     Note(&'a str),
+    /// A sentence about a transfer that broke off and goes on behind the bytes that came.
+    Resumed(&'a str),
     /// Something that may not be as the user meant it.
     Warning(&'a str),
     /// Bytes of a transfer so far.

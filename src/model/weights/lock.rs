@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::error::{Error, Result};
 use crate::model::backbone::checkpoint::Checkpoint;
 use crate::model::backbone::variants::Variant;
-use crate::model::weights::record::{self, FORMAT, ModelRecord, Provenance};
-use crate::model::weights::store_errors::cannot_write;
 use crate::model::weights::events::{FetchEvent, FetchEventSink};
+use crate::model::weights::record::{self, FORMAT, ModelRecord, Provenance};
 use crate::model::weights::store::Store;
+use crate::model::weights::store_errors::cannot_write;
 use crate::model::weights::{digest, tensorfile};
 
 impl Store {

@@ -10,12 +10,12 @@ const TEMPORARY_VARIABLE: &str = if cfg!(windows) { "TMP" } else { "TMPDIR" };
 
 /// The error for a file or folder of the store that cannot be written.
 pub fn cannot_write(path: &Path, error: &io::Error) -> Error {
-    with_remedy(path, error, &write_remedy("DINO_HOME", error))
+    Error::io(path, error).with_remedy(&write_remedy("DINO_HOME", error))
 }
 
 /// The error for a temporary file that cannot be written, or the folder for them.
 pub fn cannot_write_temporary(path: &Path, error: &io::Error) -> Error {
-    with_remedy(path, error, &write_remedy(TEMPORARY_VARIABLE, error))
+    Error::io(path, error).with_remedy(&write_remedy(TEMPORARY_VARIABLE, error))
 }
 
 /// What to do with `variable` where a file cannot be written in its folder.
@@ -45,22 +45,7 @@ pub fn cannot_read(path: &Path, error: &io::Error) -> Error {
         }
         _ => "",
     };
-    with_remedy(path, error, remedy)
-}
-
-fn with_remedy(path: &Path, error: &io::Error, remedy: &str) -> Error {
-    match Error::io(path, error) {
-        Error::File {
-            path,
-            reason: why,
-            fault,
-        } => Error::File {
-            path,
-            fault,
-            reason: why + remedy,
-        },
-        other => other,
-    }
+    Error::io(path, error).with_remedy(remedy)
 }
 
 #[cfg(all(test, unix))]

@@ -16,7 +16,6 @@ const STATE_DICT_KEYS: &[&str] = &[
     "backbone",
 ];
 
-
 /// A tensor as the pickle describes it.
 pub(super) struct TensorDescriptor {
     /// Of its numbers.

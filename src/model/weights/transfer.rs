@@ -13,11 +13,11 @@ use ureq::Body;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
 use crate::error::{Error, Result};
-use crate::model::weights::hub_client::{HubClient, RemoteFileInfo, TransferFailure};
-use crate::model::weights::store_errors::cannot_write;
 use crate::model::weights::digest;
 use crate::model::weights::events::{FetchEvent, FetchEventSink};
 use crate::model::weights::hub::Hub;
+use crate::model::weights::hub_client::{HubClient, RemoteFileInfo, TransferFailure};
+use crate::model::weights::store_errors::cannot_write;
 use crate::system::http::{header, is_timeout};
 
 /// Downloads a file, see [`Hub::download`].
@@ -63,11 +63,12 @@ pub(super) fn fetch(
                     };
                     return Err(Error::Download(format!("{}: {why}{remedy}", transfer.url)));
                 }
-                let next = match have {
-                    0 => "trying again".to_owned(),
-                    _ => format!("going on from byte {have}"),
-                };
-                events(FetchEvent::Note(&format!("{file}: {why}, {next}")))?;
+                match have {
+                    0 => events(FetchEvent::Note(&format!("{file}: {why}, trying again")))?,
+                    _ => events(FetchEvent::Resumed(&format!(
+                        "{file}: {why}, going on from byte {have}"
+                    )))?,
+                }
                 std::thread::sleep(
                     Duration::from_millis(300 * u64::from(attempt)).min(hub.timeout),
                 );

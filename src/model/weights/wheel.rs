@@ -14,10 +14,10 @@ use zip::ZipArchive;
 
 use crate::error::{Error, Result};
 use crate::model::backbone::variants::{VARIANTS, Variant, VariantSource};
-use crate::model::weights::store_errors::cannot_write;
 use crate::model::weights::digest;
 use crate::model::weights::events::{FetchEvent, FetchEventSink};
 use crate::model::weights::hub::Hub;
+use crate::model::weights::store_errors::cannot_write;
 use crate::system::child_process::ChildProcess;
 use crate::system::interrupt;
 

@@ -218,7 +218,7 @@ pub(crate) fn write_stream(stream: &OutputStream, path: &Path, bytes: &[u8]) -> 
     };
     match write() {
         Err(error) if error.kind() == ErrorKind::BrokenPipe && *stream == OutputStream::Stdout => {
-            interrupt::end_now(crate::terminal::console::BROKEN_PIPE_EXIT_CODE)
+            interrupt::end_now(interrupt::BROKEN_PIPE_EXIT_CODE)
         }
         written => written.map_err(|error| Error::io(path, &error)),
     }

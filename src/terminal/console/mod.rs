@@ -3,27 +3,26 @@
 //! Messages are worded and coloured as clap's are (`error: …`), appear above a running progress bar, and are plain
 //! where stderr is no terminal or `NO_COLOR` is set.
 
+mod progress;
+mod record;
+mod recorder;
+
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::system::closed_stdout;
-use crate::system::files::FileStamp;
-use crate::system::interrupt::{self, WaitGuard};
+use crate::system::interrupt::{self, BROKEN_PIPE_EXIT_CODE, WaitGuard};
 use crate::terminal::printable::printable;
 pub use crate::terminal::progress::{PhotoProgress, Progress};
-use crate::terminal::progress::{ProgressUnit, REPORT_INTERVAL};
 use crate::terminal::warnings::Warnings;
-
-/// What a shell reports for a program whose reader went away: 128 + SIGPIPE.
-pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
+use record::RecordedMessage;
 
 /// Why a picture is not printed.
 pub const BINARY_TO_TERMINAL: &str =
@@ -52,21 +51,6 @@ pub struct Console {
     record: Option<Arc<Mutex<Vec<RecordedMessage>>>>,
 }
 
-/// Something that was said, and is to be said again.
-#[derive(Debug)]
-enum RecordedMessage {
-    Text(Vec<u8>),
-    Raw(Vec<u8>),
-    Path(PathBuf),
-    Note(String),
-    NoteOnce(&'static str, String),
-    Warning(String),
-    Detail(String),
-    /// Not said, but noted.
-    WrittenFile(PathBuf, FileStamp),
-    Fact(&'static str, Value),
-}
-
 impl Console {
     /// `quiet` keeps notes and progress back, `verbose` adds details.
     pub fn new(quiet: bool, verbose: bool) -> Self {
@@ -87,106 +71,6 @@ impl Console {
             noted: Arc::default(),
             record: None,
         }
-    }
-
-    /// A console that keeps what it is to say until [`Console::replay`], so that photos that are finished side by side
-    /// are told one after the other. Bars, errors and [`Console::warnings`] do not wait.
-    pub fn recorder(&self) -> Self {
-        Console {
-            record: Some(Arc::default()),
-            ..self.clone()
-        }
-    }
-
-    /// Says what `recorder` has kept.
-    ///
-    /// # Errors
-    /// As [`Console::out`].
-    pub fn replay(&self, recorder: &Console) -> Result<()> {
-        let Some(record) = &recorder.record else {
-            return Ok(());
-        };
-        let said = std::mem::take(&mut *record.lock().unwrap_or_else(PoisonError::into_inner));
-        said.into_iter().try_for_each(|said| match said {
-            RecordedMessage::Text(text) => self.out_text(&text),
-            RecordedMessage::Raw(bytes) => self.out_bytes(&bytes),
-            RecordedMessage::Path(path) => self.out_path(&path),
-            RecordedMessage::Note(text) => {
-                self.note(text);
-                Ok(())
-            }
-            RecordedMessage::NoteOnce(kind, text) => {
-                self.note_once(kind, text);
-                Ok(())
-            }
-            RecordedMessage::Warning(text) => {
-                self.warn(text);
-                Ok(())
-            }
-            RecordedMessage::Detail(text) => {
-                self.detail(text);
-                Ok(())
-            }
-            RecordedMessage::WrittenFile(..) | RecordedMessage::Fact(..) => Ok(()),
-        })
-    }
-
-    /// Has a recorder keep the stamp of a file that was written.
-    pub fn record_file(&self, path: &Path, stamp: FileStamp) {
-        self.try_record(|| RecordedMessage::WrittenFile(path.to_owned(), stamp));
-    }
-
-    /// The stamp of the file at `path`, if a recorder was told of it.
-    pub fn recorded_stamp(&self, path: &Path) -> Option<FileStamp> {
-        let record = self.record.as_ref()?;
-        let record = record.lock().unwrap_or_else(PoisonError::into_inner);
-        record.iter().rev().find_map(|said| match said {
-            RecordedMessage::WrittenFile(of, stamp) if of == path => Some(stamp.clone()),
-            _ => None,
-        })
-    }
-
-    /// Has a recorder keep what was found in the photo that it is about, for the folder's record.
-    pub fn record_fact(&self, name: &'static str, value: impl Into<Value>) {
-        if self.record.is_some() {
-            let value = value.into();
-            self.try_record(|| RecordedMessage::Fact(name, value));
-        }
-    }
-
-    /// What a recorder was told of the photo that it is about.
-    pub fn facts(&self) -> Map<String, Value> {
-        let record = self.record.as_ref().map(|record| record.lock());
-        let record = record.map(|record| record.unwrap_or_else(PoisonError::into_inner));
-        let said = record.iter().flat_map(|said| said.iter());
-        said.filter_map(|said| match said {
-            RecordedMessage::Fact(name, value) => Some(((*name).to_owned(), value.clone())),
-            _ => None,
-        })
-        .collect()
-    }
-
-    /// Whether a recorder keeps lines of data for stdout.
-    pub fn has_lines(&self) -> bool {
-        self.record.as_ref().is_some_and(|record| {
-            let record = record.lock().unwrap_or_else(PoisonError::into_inner);
-            record
-                .iter()
-                .any(|said| matches!(said, RecordedMessage::Text(_)))
-        })
-    }
-
-    /// The notes that a recorder has kept so far.
-    #[cfg(test)]
-    pub(crate) fn recorded_notes(&self) -> Vec<String> {
-        let record = self.record.as_ref().map(|record| record.lock());
-        let record = record.map(|record| record.unwrap_or_else(PoisonError::into_inner));
-        let said = record.iter().flat_map(|said| said.iter());
-        said.filter_map(|said| match said {
-            RecordedMessage::Note(text) => Some(text.clone()),
-            _ => None,
-        })
-        .collect()
     }
 
     /// Keeps `said` if it is to be said later.
@@ -357,56 +241,6 @@ impl Console {
 
     fn print_message(&self, line: std::fmt::Arguments<'_>) {
         print_line(&self.bars, line);
-    }
-
-    /// Counts to `total` things called `unit`; not shown for a single one.
-    pub fn progress(&self, total: u64, unit: &str) -> Progress {
-        match total {
-            0 | 1 => Progress::hidden(),
-            _ => self.start(ProgressUnit::Items(unit.to_owned()), Some(total)),
-        }
-    }
-
-    /// Counts `total` photos; of a single one, the blocks of the network that it has gone through.
-    pub fn progress_of_photos(&self, total: usize) -> PhotoProgress {
-        let (unit, is_single) = match total {
-            1 => (ProgressUnit::Items("percent of the network".into()), true),
-            _ => (ProgressUnit::Photos(None), false),
-        };
-        let known = (!is_single).then_some(total as u64);
-        let progress = self.start(unit, known);
-        PhotoProgress::new(progress, is_single)
-    }
-
-    /// Counts `total` frames of a clip.
-    pub fn progress_of_frames(&self, total: usize) -> PhotoProgress {
-        let progress = self.start(ProgressUnit::Photos(None), Some(total as u64));
-        PhotoProgress::new(progress, false)
-    }
-
-    /// Counts `total` photos that were seen before, or are seen for other ends, as `work` says: drawing, features. Not shown
-    /// for a single one.
-    pub fn progress_of_work(&self, total: usize, work: &'static str) -> Progress {
-        match total {
-            0 | 1 => Progress::hidden(),
-            _ => self.start(ProgressUnit::Photos(Some(work)), Some(total as u64)),
-        }
-    }
-
-    /// Counts bytes; without a total it only says how many there are.
-    pub fn progress_bytes(&self, total: Option<u64>, label: &str) -> Progress {
-        self.start(ProgressUnit::Bytes(label.to_owned()), total)
-    }
-
-    fn start(&self, unit: ProgressUnit, total: Option<u64>) -> Progress {
-        let bars = self.bars.clone();
-        match (self.quiet, self.shows_bars) {
-            (true, _) => Progress::hidden(),
-            (false, true) => Progress::bar(&bars, &unit, total),
-            (false, false) => Progress::lines(unit, total, REPORT_INTERVAL, move |line| {
-                print_line(&bars, format_args!("{}", printable(line)));
-            }),
-        }
     }
 }
 
