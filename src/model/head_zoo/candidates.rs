@@ -13,8 +13,8 @@ use crate::terminal::suggest;
 const REG_OR_PLAIN: &str =
     "vits14, vitb14, vitl14 or vitg14, or one of them with -reg for classifiers";
 
-/// Which of `candidates` a file is that is called `hint`: the one whose published name it has, else the only one whose
-/// data set it names.
+/// The one of `candidates` that the file `path` is: the one whose published name `path` or `hint` has, else the only candidate,
+/// else the only one whose data set `hint` names.
 pub(super) fn choose_candidate(
     candidates: &[PublishedHead],
     path: &Path,
@@ -46,7 +46,7 @@ pub(super) fn choose_candidate(
         .iter()
         .filter(|head| match head {
             PublishedHead::Meta(head) => last_two.contains(head.dataset.name()),
-            // Of these, names are all that tells depths in metres from such that are none: only whole ones count.
+            // Only a whole name tells metres from relative depth here.
             PublishedHead::DepthAnything(_) => false,
         })
         .collect();
@@ -67,10 +67,10 @@ pub(super) fn choose_candidate(
     ))
 }
 
-/// The heads that `words` of a command line mean.
+/// The heads of the backbone `model` that `words` of a command line mean, each once.
 ///
 /// # Errors
-/// If a word means none, with what there is.
+/// [`Error::Usage`] if no heads were published for `model`, or a word means none; with the names that there are.
 pub fn resolve_names(words: &[String], model: &str) -> Result<Vec<OfficialHead>> {
     if !official::PLAIN_BACKBONES.contains(&model) && !official::REGISTER_BACKBONES.contains(&model)
     {

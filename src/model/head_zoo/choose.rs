@@ -14,12 +14,12 @@ use crate::model::weights::config::UserConfig;
 use crate::model::weights::{Store, WeightsPolicy};
 use crate::system::environment::EnvVariables;
 
-/// Why a head was chosen.
+/// The rule by which a head was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadChoiceReason {
     /// The command line named it.
     Named,
-    /// This environment variable asks for it.
+    /// This environment variable names it, or the policy that led to it.
     Variable(String),
     /// `config.json` names it.
     Config,
@@ -30,7 +30,7 @@ pub enum HeadChoiceReason {
 }
 
 impl HeadStore {
-    /// The head for `task`: see [`HeadStore::choose_with_reason`].
+    /// The head for `task` (a word of [`TASKS`](crate::model::head_zoo::TASKS)), see [`HeadStore::choose_with_reason`].
     ///
     /// # Errors
     /// As there.
@@ -83,7 +83,7 @@ impl HeadStore {
                     UserConfig::path(&self.root).display()
                 ))
             })?;
-            // A backbone that was named for this run is not for a head that was set for all.
+            // A head that was set for all runs does not hold where this run names another backbone.
             if backbone.is_none_or(|backbone| backbone == found.head.meta.backbone) {
                 return Ok((found, HeadChoiceReason::Config));
             }
@@ -112,7 +112,7 @@ impl HeadStore {
         }
     }
 
-    /// The best head for `task` of those that nobody named.
+    /// The best head for `task` by the ranking, where none is named.
     fn best(
         &self,
         task: &str,
@@ -131,7 +131,7 @@ impl HeadStore {
                         fitting.push((name, found));
                     }
                 }
-                // Not passed over in silence: it would have been the best.
+                // A damaged one is not skipped in silence: it might have been the best.
                 Err(error) if is_published && origins != WeightsPolicy::Focus => {
                     return Err(Error::Model(format!(
                         "{error}; `dino heads rm {name}` removes it, `dino heads pull {name}` then fetches it anew"
@@ -141,7 +141,7 @@ impl HeadStore {
             }
         }
         let store = Store::at(&self.root);
-        // Of published heads, those whose backbone is there.
+        // A published head counts as available only with its backbone.
         let usable = |official: &OfficialHead| matches!(store.get(official.backbone), Ok(Some(_)));
         let rank = |name: &str, found: &LocatedHead| {
             let official = official::find(name)

@@ -1,4 +1,6 @@
-//! Published heads come into the store: from their publisher's host, from the Hugging Face hub, or from a file.
+//! Download of published heads and their backbones: from the publisher's host, or from the Hugging Face hub.
+//!
+//! `import` installs what was fetched. The publisher's host is Meta's, unless `DINO_HEADS_URL` names a mirror.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,15 +19,15 @@ use crate::system::http::NetworkAccess;
 pub use crate::model::head_zoo::candidates::resolve_names;
 pub use crate::model::head_zoo::import::{InstalledHead, import, is_of_publisher};
 
-/// Where the publisher keeps heads and backbones, unless `DINO_HEADS_URL` names a mirror.
+/// Meta's host of heads and backbones.
 const PUBLISHER_URL: &str = "https://dl.fbaipublicfiles.com/dinov2";
 
 const URL_VARIABLE: &str = "DINO_HEADS_URL";
 
-/// What takes a head's file.
+/// The command that installs a head's file, for messages.
 const IMPORT_COMMAND: &str = "dino heads import FILE";
 
-/// What takes a head's file whatever that is called: several have the same tensors.
+/// The command that installs a head's file as `name`: several heads have the same tensors.
 fn import_command(name: &str) -> String {
     format!("{IMPORT_COMMAND} --as {name}")
 }
@@ -59,18 +61,18 @@ pub fn host(access: NetworkAccess) -> Result<Hub> {
     Hub::plain_host(URL_VARIABLE, PUBLISHER_URL, IMPORT_COMMAND, access)
 }
 
-/// The address that [`host`] has, of other variables.
+/// The address of [`host`] by the environment `variables`, without a slash at the end.
 ///
 /// # Errors
-/// As there.
+/// If `DINO_HEADS_URL` is no address.
 pub fn address(variables: &EnvVariables) -> Result<String> {
     hub::address(variables, URL_VARIABLE, PUBLISHER_URL)
 }
 
-/// Fetches a published head.
+/// Fetches and installs one of Meta's heads, unless it is installed.
 ///
 /// # Errors
-/// If it cannot be fetched, or is not what its name says.
+/// If it cannot be fetched, its tensors are those of another head, or the store cannot be written.
 pub fn pull(
     heads: &HeadStore,
     store: &Store,
@@ -91,18 +93,18 @@ pub fn pull(
             was_installed: true,
         })
     };
-    // Before the lock too: what is there is used in a store that cannot be written.
+    // Looked up before the lock too: a read-only store cannot be locked, and its heads are usable.
     if path.exists() {
         return there(name, path);
     }
     let remote = official.remote_path();
     host.check_file(&remote)?;
-    // Another program may be fetching the same.
-    let slot = store.lock(&name, events)?;
+    // Another run may be fetching the same file.
+    let model_lock = store.lock(&name, events)?;
     if path.exists() {
         return there(name, path);
     }
-    let partial = slot.partial();
+    let partial = model_lock.partial();
     if !host.download_file(&remote, &partial, events)? {
         return Err(Error::Download(format!(
             "{}/{remote}: there is no such file (404); check DINO_HEADS_URL",
@@ -113,15 +115,15 @@ pub fn pull(
         raw.into_head(&PublishedHead::Meta(*official))
             .map_err(|why| Error::file(Path::new(&remote), why))
     });
-    // Whole as it came: there is nothing to go on with, whatever it is.
+    // The file is complete, so there is nothing to resume.
     let _ = fs::remove_file(&partial);
     install(heads, &head?, false)
 }
 
-/// Fetches a backbone from the publisher of the heads if it is not installed. Says whether it did.
+/// Fetches a backbone from the publisher of the heads if it is not installed; whether it did.
 ///
 /// # Errors
-/// If it cannot be fetched, or is not what its name says.
+/// If it cannot be fetched, its tensors are those of another backbone, or the store cannot be written.
 pub fn pull_backbone(
     store: &Store,
     name: &str,
@@ -135,8 +137,8 @@ pub fn pull_backbone(
     let host = host.with_import_command("dino models import FILE");
     let remote = official::backbone_path(name);
     host.check_file(&remote)?;
-    let installed = weights::pull_with(store, variant, events, |slot, events| {
-        let partial = slot.partial();
+    let installed = weights::pull_with(store, variant, events, |model_lock, events| {
+        let partial = model_lock.partial();
         let source = format!("{}/{remote}", host.endpoint);
         if !host.download_file(&remote, &partial, events)? {
             return Err(Error::Download(format!(
@@ -144,14 +146,15 @@ pub fn pull_backbone(
             )));
         }
         let imported = checkpoints::read(&partial, &remote);
-        // Whole as it came: there is nothing to go on with, whatever it is.
+        // The file is complete, so there is nothing to resume.
         let _ = fs::remove_file(&partial);
         Ok((imported?.checkpoint, source))
     })?;
     Ok(!installed.was_installed)
 }
 
-/// The repository of the Hugging Face hub that the head called `name` is in, if its publisher has no other place for it.
+/// The repository of the Hugging Face hub that the head called `name` is fetched from; `None` for Meta's heads, which have a
+/// host of their own.
 pub fn repository_of(name: &str) -> Option<String> {
     depth_anything::find(name).map(|head| head.repository())
 }
@@ -189,8 +192,8 @@ pub fn pull_repository(
     if FILES.iter().all(|file| hub.cached(repo, file).is_none()) {
         hub.check(repo, FILES[0])?;
     }
-    let slot = store.lock(&repo.replace('/', "-").to_ascii_lowercase(), events)?;
-    let partial = slot.partial();
+    let model_lock = store.lock(&repo.replace('/', "-").to_ascii_lowercase(), events)?;
+    let partial = model_lock.partial();
     for file in FILES {
         let cached = hub.cached(repo, file);
         let found = match &cached {
@@ -204,7 +207,7 @@ pub fn pull_repository(
                 let origin = format!("{repo}/{file}");
                 install_published(heads, store, (path, &origin), (raw, &chosen), events)
             });
-            // Whole as it came: there is nothing to go on with, whatever it is.
+            // The file is complete, so there is nothing to resume.
             let _ = fs::remove_file(&partial);
             return installed;
         }

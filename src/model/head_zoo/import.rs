@@ -22,19 +22,19 @@ use crate::model::weights::{
     self, FetchEvent, FetchEventSink, Provenance, Store, digest, import as checkpoints,
 };
 
-/// A head that is installed now.
+/// Result of a pull or an import of a head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstalledHead {
     /// Its name.
     pub name: String,
     /// Its file.
     pub path: PathBuf,
-    /// Whether it was there before.
+    /// Whether the same head was installed before, so that nothing was changed.
     pub was_installed: bool,
 }
 
-/// Whether `source`, as a record names it, is where the publisher of `variant` has it: the hub's repository, or a file of
-/// its name on the publisher's host or a mirror of that.
+/// Whether `source` of a model's record is the place of the publisher of `variant`: its repository on the hub, or the file of
+/// its name on the publisher's host or a mirror.
 pub fn is_of_publisher(source: &str, variant: &Variant) -> bool {
     let is_address = source.starts_with("https://") || source.starts_with("http://");
     match variant.source {
@@ -46,11 +46,11 @@ pub fn is_of_publisher(source: &str, variant: &Variant) -> bool {
     }
 }
 
-/// Installs the published head in `path`: as `name`, or as what its tensors and the file's name tell. A file with the
-/// backbone in it too installs that as well, if it is missing.
+/// Installs the published head in `path`: the head called `name`, or the one that its tensors and the file's name lead to. A
+/// backbone in the same file is installed too, if it is missing.
 ///
 /// # Errors
-/// If it is no published head, or could be several.
+/// If it is no published head or could be several, its configuration contradicts its name, or the store cannot be written.
 pub fn import(
     heads: &HeadStore,
     store: &Store,
@@ -77,7 +77,7 @@ pub fn import(
             let is_called = |head: &PublishedHead| {
                 choose_candidate(&[*head, *head], path, &hint).is_ok_and(|chosen| chosen == *head)
             };
-            // A name that contradicts its configuration is told below, not passed over.
+            // A name that contradicts the configuration is an error below, not a reason to choose another head.
             if !candidates.iter().any(is_called) {
                 candidates.retain(fits);
             }
@@ -96,8 +96,8 @@ pub fn import(
     install_published(heads, store, (path, &origin), (raw, &chosen), events)
 }
 
-/// Installs the head `chosen`, whose tensors are `raw`, and the backbone beside it in the file, which messages call by the
-/// second name.
+/// Installs the head `chosen`, whose tensors are `raw`, and the backbone beside it in the file `path`; `origin` is the file's
+/// name in messages.
 pub(super) fn install_published(
     heads: &HeadStore,
     store: &Store,
@@ -107,11 +107,11 @@ pub(super) fn install_published(
 ) -> Result<InstalledHead> {
     let wrong = |why: String| Error::file(Path::new(origin), why);
     let mut head = raw.into_head(chosen).map_err(wrong)?;
-    // Nothing is installed of a file whose head cannot be.
+    // Checked first, so that a file whose head cannot be installed leaves no backbone behind.
     file::to_bytes(&head).map_err(wrong)?;
     let fingerprint = install_backbone(store, (path, origin), chosen, events)?;
     if let (PublishedHead::DepthAnything(_), Some(fingerprint)) = (chosen, fingerprint) {
-        // They were trained together: other weights of this name are not what it reads.
+        // Head and encoder were trained together: the head is bound to these very weights.
         head.meta.fingerprint = fingerprint;
     } else if let PublishedHead::DepthAnything(_) = chosen {
         let backbone = chosen.backbone();
@@ -123,13 +123,14 @@ pub(super) fn install_published(
     install(heads, &head, true)
 }
 
-/// The head's tensors in a file or folder; `origin` is what messages call it.
+/// The head's tensors in a file or folder; `origin` is its name in messages.
 pub(super) fn read(path: &Path, origin: &str) -> Result<RawHeadTensors> {
     let tensors = checkpoints::read_tensors_of(path, origin, convert::is_head_tensor)?;
     convert::recognise(tensors).map_err(|why| Error::file(Path::new(origin), why))
 }
 
-/// Installs the backbone that `path`, which messages call `origin`, has beside the head; its fingerprint, if it has one.
+/// Installs the backbone in `path` beside the head, if the file has one; its fingerprint. `origin` is the file's name in
+/// messages.
 fn install_backbone(
     store: &Store,
     (path, origin): (&Path, &str),

@@ -1,49 +1,50 @@
-//! The heads that Meta published with DINOv2, as a table: their names here and there, what they read, and the figures of
-//! the paper (Oquab et al., 2023, tables 10 and 11; ImageNet's from the repository's README).
+//! The heads that Meta published with DINOv2 (facebookresearch/dinov2), as a table: names here and on the publisher's host,
+//! backbones, the blocks that each reads, and their ranking. `official_meta` has what their files say.
 
 use crate::model::backbone::variants;
 use crate::model::head::HeadMeta;
 
-/// What a head was trained on.
+/// The data set that a head was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OfficialDataset {
-    /// Depth of rooms, to 10 m.
+    /// NYU Depth V2: depth of rooms, to 10 m.
     Nyu,
-    /// Depth of streets, to 80 m.
+    /// KITTI: depth of streets, to 80 m.
     Kitti,
-    /// 150 classes of anything.
+    /// ADE20K: 150 classes of scenes and things.
     Ade20k,
-    /// 20 classes of things, and background.
+    /// PASCAL VOC 2012: 20 classes of things, and background.
     Voc2012,
-    /// 1000 classes of photos.
+    /// ImageNet-1k: 1000 classes of photos.
     Imagenet,
 }
 
-/// What it is made of.
+/// The layers of a head, and the blocks that they read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadMethod {
     /// One linear layer on the last block.
     Linear,
-    /// One linear layer on four blocks.
+    /// One linear layer on four blocks together.
     Linear4,
-    /// Convolutions on four blocks.
+    /// DPT (Ranftl et al., 2021): convolutions on four blocks.
     Dpt,
-    /// One linear layer on the last four blocks, run at five sizes.
+    /// One linear layer on the last four blocks, evaluated at several scales and mirrored.
     MultiScale,
 }
 
-/// A published head.
+/// One of Meta's published heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OfficialHead {
-    /// Its data set.
+    /// The data set that it was trained on.
     pub dataset: OfficialDataset,
-    /// Its kind.
+    /// Its layers.
     pub method: HeadMethod,
     /// Its backbone: a row of [`VARIANTS`](variants::VARIANTS).
     pub backbone: &'static str,
 }
 
-/// The groups of heads, each of which is there for every backbone of a kind.
+/// The groups of heads. Each group has a head for every backbone of [`PLAIN_BACKBONES`], those of ImageNet also for every one of
+/// [`REGISTER_BACKBONES`].
 pub const GROUPS: [(OfficialDataset, HeadMethod); 12] = [
     (OfficialDataset::Nyu, HeadMethod::Linear),
     (OfficialDataset::Nyu, HeadMethod::Linear4),
@@ -61,10 +62,10 @@ pub const GROUPS: [(OfficialDataset, HeadMethod); 12] = [
 
 /// Backbones with heads for every task, smallest first.
 pub const PLAIN_BACKBONES: [&str; 4] = ["vits14", "vitb14", "vitl14", "vitg14"];
-/// Backbones with registers, for which there are classifiers alone.
+/// Backbones with register tokens, smallest first; only classifiers were published for them.
 pub const REGISTER_BACKBONES: [&str; 4] = ["vits14-reg", "vitb14-reg", "vitl14-reg", "vitg14-reg"];
 
-/// All published heads.
+/// All of Meta's heads, in the order of [`GROUPS`].
 pub fn all() -> impl Iterator<Item = OfficialHead> {
     GROUPS.into_iter().flat_map(|(data, method)| {
         let registers: &[&str] = match data {
@@ -80,7 +81,7 @@ pub fn all() -> impl Iterator<Item = OfficialHead> {
     })
 }
 
-/// The published head called `name`.
+/// Meta's head called `name`, such as `nyu-linear4-vits14`.
 pub fn find(name: &str) -> Option<OfficialHead> {
     all().find(|head| head.name() == name)
 }
@@ -101,7 +102,7 @@ pub fn matching(text: &str, model: &str) -> Vec<OfficialHead> {
 }
 
 impl OfficialDataset {
-    /// As names begin.
+    /// The first part of heads' names.
     pub fn name(self) -> &'static str {
         match self {
             OfficialDataset::Nyu => "nyu",
@@ -112,7 +113,7 @@ impl OfficialDataset {
         }
     }
 
-    /// In full, with what the paper measured on.
+    /// The data set's full name.
     pub(super) fn full_name(self) -> &'static str {
         match self {
             OfficialDataset::Nyu => "NYU Depth V2",
@@ -123,7 +124,7 @@ impl OfficialDataset {
         }
     }
 
-    /// The task of its heads.
+    /// The task of its heads, as commands spell it: depth, segment or classify.
     pub fn task(self) -> &'static str {
         match self {
             OfficialDataset::Nyu | OfficialDataset::Kitti => "depth",
@@ -134,7 +135,7 @@ impl OfficialDataset {
 }
 
 impl HeadMethod {
-    /// As names go on.
+    /// The second part of heads' names.
     pub fn name(self) -> &'static str {
         match self {
             HeadMethod::Linear => "linear",
@@ -146,17 +147,17 @@ impl HeadMethod {
 }
 
 impl OfficialHead {
-    /// `nyu-linear4-vits14`.
+    /// Its name, such as `nyu-linear4-vits14`.
     pub fn name(&self) -> String {
         format!("{}-{}", self.group(), self.backbone)
     }
 
-    /// The name without the backbone.
+    /// Its name without the backbone, such as `nyu-linear4`.
     pub fn group(&self) -> String {
         format!("{}-{}", self.dataset.name(), self.method.name())
     }
 
-    /// Where the file lies on the publisher's host. Not as the repository's README links some of them.
+    /// Path of its file on the publisher's host. The repository's README links some of them wrongly.
     pub fn remote_path(&self) -> String {
         let (folder, stem) = stem(self.backbone);
         let (data, method) = (self.dataset.name(), self.method.name());
@@ -177,26 +178,26 @@ impl OfficialHead {
             (HeadMethod::MultiScale, ..) | (HeadMethod::Linear4, OfficialDataset::Imagenet, _) => {
                 (depth - 4..depth).collect()
             }
-            // Not evenly spread for the large one: so it was trained.
+            // The large one was trained with blocks that are not evenly spread.
             (_, _, 24) => vec![4, 11, 17, 23],
             (_, _, 40) => vec![9, 19, 29, 39],
             _ => vec![2, 5, 8, 11],
         }
     }
 
-    /// Width of its backbone's tokens.
+    /// Width of its backbone's tokens, 384 to 1536.
     pub fn dim(&self) -> usize {
         variants::find(self.backbone).map_or(0, |variant| variant.config.dim)
     }
 
-    /// The published head that `meta` is of, whatever it is called now.
+    /// The published head whose metadata `meta` are, by their origin: the head may have been renamed.
     pub fn of(meta: &HeadMeta) -> Option<Self> {
         let origin = meta.origin.as_ref()?;
         all().find(|head| origin.source.ends_with(&head.remote_path()))
     }
 
-    /// Its place among heads for one task, the one to use first having the least: rooms before streets, and the better
-    /// of two unless it takes fifty times as long.
+    /// Its rank among the heads of one task, 0 being the first choice: rooms before streets, and the more exact of two heads
+    /// unless it takes fifty times as long (the multi-scale ones).
     pub fn rank(&self) -> usize {
         let group = GROUPS
             .iter()
@@ -227,7 +228,7 @@ fn stem(backbone: &str) -> (String, String) {
     }
 }
 
-/// Where the weights of a backbone lie on the publisher's host.
+/// Path of a backbone's weights on the publisher's host.
 pub fn backbone_path(backbone: &str) -> String {
     let (folder, stem) = stem(backbone);
     format!("{folder}/{stem}_pretrain.pth")

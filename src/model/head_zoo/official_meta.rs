@@ -17,11 +17,11 @@ use crate::model::head_zoo::official::{
 use crate::model::head_zoo::signature::HeadSignature;
 use crate::model::input::Unpad;
 
-/// Bins of the linear depth heads.
+/// Depth bins of the linear depth heads.
 const BINS: usize = 256;
 
 impl OfficialHead {
-    /// The paper's figure: what it is of, and its value in the paper's unit. None where it gives none.
+    /// The paper's figure: RMSE in metres, mIoU in percent, or top-1 accuracy in percent. `None` where it gives none.
     pub fn paper_metric(&self) -> Option<(&'static str, f64)> {
         let size = PLAIN_BACKBONES
             .iter()
@@ -51,7 +51,7 @@ impl OfficialHead {
         Some((what, row[size % 4]))
     }
 
-    /// The shape of its weights.
+    /// The sizes of its tensors.
     pub fn signature(&self) -> HeadSignature {
         let (dim, blocks) = (self.dim(), self.blocks().len());
         match (self.dataset.task(), self.method) {
@@ -69,18 +69,18 @@ impl OfficialHead {
         }
     }
 
-    /// Its classes, of a head for segmentation.
+    /// Its classes; empty but for a head for segmentation.
     fn classes(&self) -> Vec<Class> {
         let text = match self.dataset {
             OfficialDataset::Ade20k => include_str!("classes/ade20k.json"),
             OfficialDataset::Voc2012 => include_str!("classes/voc2012.json"),
             _ => "[]",
         };
-        // A test reads both.
+        // A test reads both files, so that the default is never used.
         from_str(text).unwrap_or_default()
     }
 
-    /// What the ids of its data set's masks mean: ADE20K's are one more than the classes, and 0 is not judged.
+    /// The meaning of the ids in its data set's masks. ADE20K's ids are one above the classes, and 0 is ignored.
     fn label_sets(&self) -> Vec<LabelSet> {
         let classes = self.classes().len() as u16;
         if classes == 0 {
@@ -100,7 +100,7 @@ impl OfficialHead {
         }]
     }
 
-    /// What its file will say about it.
+    /// The metadata of its file once it is converted.
     pub fn meta(&self) -> HeadMeta {
         let max = match self.dataset {
             // The repository's own loader decodes NYU heads with 80, eight times too deep.

@@ -2,36 +2,36 @@
 
 use std::fmt;
 
-/// Which tensors a head has, as far as that tells heads apart.
+/// The kind of a head and the sizes of its tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadSignature {
-    /// 256 bins.
+    /// A linear depth head with 256 bins.
     Depth {
-        /// Numbers read of a patch.
+        /// Numbers read per patch: token width times blocks, doubled where the cls token is read too.
         inputs: usize,
     },
-    /// Classes of pixels.
+    /// A linear segmentation head.
     Segment {
-        /// How many.
+        /// Number of classes.
         classes: usize,
-        /// Numbers read of a patch.
+        /// Numbers read per patch: token width times blocks.
         inputs: usize,
     },
-    /// 1000 classes of photos.
+    /// A linear classifier of whole photos into 1000 classes.
     Classify {
-        /// Numbers read of a photo.
+        /// Numbers read per photo: the cls token of each block, and the mean of the patch tokens.
         inputs: usize,
     },
-    /// Convolutions.
+    /// A DPT head for depth (Ranftl et al., 2021).
     Dpt {
         /// Width of a token.
         dim: usize,
     },
-    /// Convolutions, as Depth Anything V2 has them.
+    /// The DPT decoder of Depth Anything V2, which has no readout of the cls token.
     DepthAnything {
         /// Width of a token.
         dim: usize,
-        /// Channels where the four stages come together.
+        /// Channels of the fusion blocks.
         features: usize,
     },
 }

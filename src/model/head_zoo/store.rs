@@ -13,27 +13,27 @@ use crate::model::weights::config::write_in_store;
 use crate::model::weights::store_errors::{cannot_read, cannot_write};
 use crate::terminal::suggest;
 
-/// Where a head was found.
+/// The place that a head was found in; who published it is in its metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadLocation {
     /// Inside the program.
     Builtin,
-    /// In the store's folder.
+    /// In the store's folder, at this path.
     Installed(PathBuf),
     /// In a file that the user named.
     File(PathBuf),
 }
 
-/// A head and where it was found.
+/// A head and the place that it was found in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LocatedHead {
-    /// The head.
+    /// Its metadata and its weights.
     pub head: Head,
-    /// Its place.
+    /// Where it was found.
     pub location: HeadLocation,
 }
 
-/// Heads of one store folder and those inside the program.
+/// The heads installed in one store folder, and those inside the program.
 #[derive(Debug, Clone)]
 pub struct HeadStore {
     pub(super) root: PathBuf,
@@ -63,7 +63,10 @@ impl HeadStore {
         Ok(self.folder().join(format!("{name}.safetensors")))
     }
 
-    /// All heads by name, with those whose files are damaged as errors.
+    /// All heads, sorted by name; those whose files are damaged are errors.
+    ///
+    /// # Errors
+    /// If the folder is there and cannot be read.
     pub fn list(&self) -> Result<Vec<(String, Result<LocatedHead>)>> {
         let mut all: Vec<(String, Result<LocatedHead>)> = Vec::new();
         let folder = self.folder();
@@ -119,7 +122,7 @@ impl HeadStore {
                 location: HeadLocation::File(path),
             });
         }
-        // Names have letters of ASCII alone, so that nothing is found by what stands for others here.
+        // Names are ASCII, so that a replacement character of the conversion never matches one.
         let name: &str = &name.to_string_lossy();
         let path = self.path(name)?;
         if path.exists() {
@@ -151,7 +154,10 @@ impl HeadStore {
         }
     }
 
-    /// Copies a head into the store under its own name, or under `name`.
+    /// Copies the head in the file `source` into the store, under its own name or under `name`.
+    ///
+    /// # Errors
+    /// If the file is no head, the name is no plain one, or the store cannot be written.
     pub fn install(&self, source: &Path, name: Option<&str>) -> Result<PathBuf> {
         let mut head = read(source)?;
         if let Some(name) = name {

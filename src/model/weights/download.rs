@@ -11,10 +11,13 @@ use crate::model::weights::transfer;
 use crate::system::interrupt;
 
 impl Hub {
-    /// Downloads `file` of `repo` to `partial`, going on where an earlier run of the same file stopped. On success the
-    /// file is whole: of the size that the server promised, and of its SHA-256 where the server names one.
+    /// Downloads `file` of `repo` to `partial`, resuming where an earlier run of the same file stopped. On success the file
+    /// is complete: of the size that the server stated, and of its SHA-256 where the server names one. `Ok(false)` means that
+    /// the repository has no such file.
     ///
-    /// `Ok(false)` when the repository has no such file.
+    /// # Errors
+    /// If the network is forbidden, the server refuses or cannot be reached, the transfer breaks more often than
+    /// [`Hub::retries`] allows, the file is not what the server stated, or it cannot be written.
     pub fn download(
         &self,
         repo: &str,
@@ -26,11 +29,11 @@ impl Hub {
         transfer::fetch(self, repo, file, url, partial, events)
     }
 
-    /// Asks for the file at `path` of a plain host without taking it, and how large it is, until `deadline`, whatever it
-    /// is that takes so long; it is told as `patience`.
+    /// Size in bytes of the file at `path` of a plain host, which is not fetched; `None` where the server does not tell. The
+    /// wait ends at `deadline`; `patience` is the same limit as a duration, for the request and for messages.
     ///
     /// # Errors
-    /// If it is not there, or if nobody answers.
+    /// If the file is not there, the server cannot be reached, or it does not answer in time; [`Error::Interrupted`].
     pub fn query_file_size(
         &self,
         path: &str,
@@ -45,9 +48,9 @@ impl Hub {
         };
         let label = last_part(path).to_owned();
         let (send, receive) = mpsc::channel();
-        // Names are resolved without a limit of ours; who waits for one too long is left to itself.
+        // Resolving a host name has no limit of its own; a thread that waits too long for one is abandoned.
         std::thread::spawn(move || {
-            // Nobody listens any more after the deadline.
+            // After the deadline the receiver is gone.
             let _ = send.send(transfer::query_size(&hub, &label, url));
         });
         loop {
@@ -65,7 +68,10 @@ impl Hub {
         }
     }
 
-    /// The same for the file at `path` of a plain host.
+    /// As [`Hub::download`], for the file at `path` of a plain host.
+    ///
+    /// # Errors
+    /// As there.
     pub fn download_file(
         &self,
         path: &str,

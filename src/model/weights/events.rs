@@ -5,27 +5,27 @@
 
 use crate::error::Result;
 
-/// Something to tell the user while models are fetched.
+/// One report of a download or an installation, for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchEvent<'a> {
-    /// A sentence.
+    /// A sentence of information, such as what is fetched and under which licence.
     Note(&'a str),
     /// A sentence about a transfer that broke off and goes on behind the bytes that came.
     Resumed(&'a str),
-    /// Something that may not be as the user meant it.
+    /// A sentence about something that may not be what the user intended.
     Warning(&'a str),
     /// Bytes of a transfer so far.
     Progress {
-        /// What is being fetched.
+        /// Name of the model, repository or file that is being fetched.
         label: &'a str,
-        /// Bytes so far, those of earlier runs included.
+        /// Bytes on the disk so far, those of earlier runs included.
         done: u64,
-        /// All bytes, when known.
+        /// Size of the whole file in bytes; `None` where the server does not tell.
         total: Option<u64>,
     },
-    /// The transfer that [`FetchEvent::Progress`] told about has ended.
+    /// The transfer of the last [`FetchEvent::Progress`] has ended.
     ProgressEnd,
 }
 
-/// Who is told; an error from it stops the work and is passed on.
+/// Receiver of [`FetchEvent`]s; an error that it returns stops the work and is passed on to the caller.
 pub type FetchEventSink<'a> = dyn FnMut(FetchEvent<'_>) -> Result<()> + 'a;

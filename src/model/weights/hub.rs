@@ -1,8 +1,8 @@
 //! The Hugging Face hub as the environment describes it.
 //!
-//! hf-hub 0.5 finds the files that other programs have already cached. The bytes are
-//! fetched by this crate's own `transfer`: hf-hub's agents trust a built-in list of certificate authorities where the
-//! system's store should be asked, and have no timeouts.
+//! Only settings are here; `download` adds the transfers to [`Hub`]. The crate hf-hub finds the files that other programs
+//! have already cached. It does not fetch: its agents trust a built-in list of certificate authorities where the system's
+//! store should be asked, and have no timeouts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use crate::system::http::has_invalid_port;
 use crate::system::http::network_access::NetworkAccess;
 use crate::system::http::proxy::ProxySettings;
 
-/// How to reach the hub.
+/// How a server of weights is reached: the Hugging Face hub, or a plain host of files.
 #[derive(Debug, Clone)]
 pub struct Hub {
     /// The server, without a slash at the end.
     pub endpoint: String,
     /// A token for gated or private repositories.
     pub token: Option<HubToken>,
-    /// The cache of other Hugging Face programs, looked into before anything is fetched.
+    /// The cache of other Hugging Face programs, searched before anything is fetched.
     pub cache: Option<Cache>,
-    /// How long to wait for a connection, and for the next byte.
+    /// Longest wait for a connection, and for the next byte.
     pub timeout: Duration,
-    /// How often a broken transfer is taken up again before giving up.
+    /// Attempts without any progress before a broken transfer is given up.
     pub retries: u32,
     /// The variable that names the server, for messages.
     pub endpoint_variable: &'static str,
@@ -40,11 +40,11 @@ pub struct Hub {
     pub access: NetworkAccess,
     /// The proxies that requests go through.
     pub proxies: ProxySettings,
-    /// Whether what is odd about the settings has been said; clones share it.
+    /// Whether warnings about the settings have been given; clones share it.
     pub has_warned: Arc<AtomicBool>,
 }
 
-/// The usual server.
+/// Address of the Hugging Face hub.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
 /// `DINO_HTTP_TIMEOUT`, else for the hub `HF_HUB_DOWNLOAD_TIMEOUT`, else 30 seconds.
@@ -122,15 +122,15 @@ impl Hub {
         Hub::from_variables(&EnvVariables::from_process(), access)
     }
 
-    /// The same of other variables.
+    /// As [`Hub::from_env`], with the environment `variables`.
     ///
     /// # Errors
-    /// As there.
+    /// If a variable cannot be understood.
     pub fn from_variables(variables: &EnvVariables, access: NetworkAccess) -> Result<Self> {
         let folders = HubPaths::from_variables(variables)?;
         let token = match &access {
             NetworkAccess::Allowed => HubToken::find(variables, folders.token.as_ref())?,
-            // Shown to nobody, so it is no matter what is wrong with it.
+            // No request is made, so a malformed token does no harm.
             NetworkAccess::Forbidden(_) => None,
         };
         Ok(Hub {
@@ -147,7 +147,8 @@ impl Hub {
         })
     }
 
-    /// A plain host of files at the address in the environment variable `variable`, else at `usual`; it is shown no token.
+    /// A plain host of files at the address in the environment variable `variable`, else at `usual`. Requests to it carry no
+    /// token; messages name `instead` as the command that takes a file fetched by other means.
     ///
     /// # Errors
     /// If the variable holds no address.
@@ -172,7 +173,7 @@ impl Hub {
         })
     }
 
-    /// The file as another program has cached it.
+    /// Path of `file` of `repo` in the cache of other Hugging Face programs, if it is there.
     pub fn cached(&self, repo: &str, file: &str) -> Option<PathBuf> {
         self.cache
             .as_ref()?
@@ -180,7 +181,7 @@ impl Hub {
             .get(file)
     }
 
-    /// The same hub, for files that `command` takes where they are fetched in another way.
+    /// The same server, with `command` as the one that takes a file fetched by other means, for messages.
     pub fn with_import_command(&self, command: &str) -> Self {
         Hub {
             import_command: command.to_owned(),
@@ -188,15 +189,15 @@ impl Hub {
         }
     }
 
-    /// Stops early what would fetch `file` of `repo`.
+    /// Checks that `file` of `repo` may be fetched, before anything is written for it.
     ///
     /// # Errors
-    /// If it is forbidden, with who forbids it.
+    /// If the network is forbidden, with the flag or variable that forbids it.
     pub fn check(&self, repo: &str, file: &str) -> Result<()> {
         self.check_address(&format!("{file} of {repo}"), &self.url(repo, file))
     }
 
-    /// The same for the file at `path` of a plain host.
+    /// As [`Hub::check`], for the file at `path` of a plain host.
     ///
     /// # Errors
     /// As there.

