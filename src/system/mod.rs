@@ -1,5 +1,5 @@
 //! The process and the machine that it runs on: environment variables, memory, threads, interrupts, child processes, files
-//! and the network.
+//! and the network. Nothing here knows of models, images or the terminal's messages.
 
 pub mod child_process;
 pub mod closed_stdout;

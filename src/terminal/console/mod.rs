@@ -1,7 +1,8 @@
 //! The only place that prints: data to stdout, everything else to stderr.
 //!
 //! Messages are worded and coloured as clap's are (`error: …`), appear above a running progress bar, and are plain
-//! where stderr is no terminal or `NO_COLOR` is set.
+//! where stderr is no terminal or `NO_COLOR` is set. `recorder` keeps messages of photos that are computed side by side,
+//! `progress` makes the bars.
 
 mod progress;
 mod record;
@@ -24,17 +25,17 @@ pub use crate::terminal::progress::{PhotoProgress, Progress};
 use crate::terminal::warnings::Warnings;
 use record::RecordedMessage;
 
-/// Why a picture is not printed.
+/// The message where binary data would go to a terminal.
 pub const BINARY_TO_TERMINAL: &str =
     "binary data is not written to a terminal; send it to a file (> out.png) or another program";
 
-/// The flag whose data on stdout name the written files themselves.
+/// The flag whose data on stdout name the written files, so that their paths are not printed again.
 const JSON: &str = "--json";
 
-/// The flag by which files are packed after they were written, so that their paths are told to nobody.
+/// The flag that packs files after they were written, so that their paths are not printed.
 pub(crate) const TAR_FLAG: &str = "--tar";
 
-/// Where words and data go. Cheap to clone; all clones share one screen.
+/// The program's output. Cheap to clone; all clones share the progress bars, the warnings and the claim of stdout.
 #[derive(Debug, Clone)]
 pub struct Console {
     quiet: bool,
@@ -43,16 +44,16 @@ pub struct Console {
     shows_bars: bool,
     bars: MultiProgress,
     warnings: Warnings,
-    /// What stdout is kept for, if it is.
+    /// The flag that stdout is reserved for, if it is.
     stdout_owner: Arc<OnceLock<String>>,
-    /// Kinds of notes that were made.
+    /// Kinds of notes that [`Console::note_once`] has printed.
     noted: Arc<Mutex<HashSet<&'static str>>>,
-    /// What is kept to be said later, where it is.
+    /// The messages of a recorder; `None` for a console that prints at once.
     record: Option<Arc<Mutex<Vec<RecordedMessage>>>>,
 }
 
 impl Console {
-    /// `quiet` keeps notes and progress back, `verbose` adds details.
+    /// A console without notes and progress if `quiet`, with details if `verbose`.
     pub fn new(quiet: bool, verbose: bool) -> Self {
         let shows_bars = io::stderr().is_terminal();
         let target = match quiet || !shows_bars {
@@ -73,7 +74,7 @@ impl Console {
         }
     }
 
-    /// Keeps `said` if it is to be said later.
+    /// Records the message if this is a recorder; whether it is.
     fn try_record(&self, said: impl FnOnce() -> RecordedMessage) -> bool {
         let Some(record) = &self.record else {
             return false;
@@ -83,12 +84,12 @@ impl Console {
         true
     }
 
-    /// Whether notes and progress are kept back.
+    /// Whether notes and progress are suppressed (`--quiet`).
     pub fn is_quiet(&self) -> bool {
         self.quiet
     }
 
-    /// Warnings that many files may give rise to: each kind is said once, the rest is counted.
+    /// Warnings that may concern many files: each kind is printed once, the rest is counted.
     pub fn warnings(&self) -> &Warnings {
         &self.warnings
     }
@@ -96,15 +97,15 @@ impl Console {
     /// One line of data on stdout.
     ///
     /// # Errors
-    /// If stdout is closed or cannot be written. A reader that went away (`| head`) ends the program without a word.
+    /// If stdout is closed or cannot be written. A reader that has closed the pipe (`| head`) ends the program silently.
     pub fn out(&self, line: &str) -> Result<()> {
         self.write_out(&[line.as_bytes(), b"\n"])
     }
 
-    /// Keeps stdout for what `flag` stands for: written paths are not printed any more.
+    /// Reserves stdout for the data of `flag`: paths of written files are not printed any more.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it is kept for something else already; and if it is closed.
+    /// [`Error::Usage`] if another flag has reserved it; and if it is closed.
     pub fn claim_stdout(&self, flag: &str) -> Result<()> {
         closed_stdout::check_stdout()?;
         match self.stdout_owner.get_or_init(|| flag.to_owned()) {
@@ -115,9 +116,9 @@ impl Console {
         }
     }
 
-    /// The path of a file that was written, on stdout, one line, byte for byte as the system has it. Where stdout is kept for
-    /// data it is a note, unless the data are JSON, which names files itself, or files are packed; where it is closed it is not
-    /// told.
+    /// Prints the path of a written file on stdout, one line, byte for byte as the system has it. Where stdout is reserved for
+    /// data it becomes a note, unless the data are JSON, which names files itself, or files are packed; where stdout is closed
+    /// nothing is printed.
     ///
     /// # Errors
     /// As [`Console::out`].
@@ -149,7 +150,7 @@ impl Console {
         self.write_out(&[bytes, text.as_bytes(), b"\n"])
     }
 
-    /// Text of many lines on stdout.
+    /// Text of several lines on stdout, with its line ends.
     ///
     /// # Errors
     /// As [`Console::out`].
@@ -160,7 +161,7 @@ impl Console {
     /// Raw data on stdout.
     ///
     /// # Errors
-    /// As [`Console::out`]; and if stdout is a terminal, which a picture would only garble.
+    /// As [`Console::out`]; [`Error::Usage`] if stdout is a terminal.
     pub fn out_bytes(&self, bytes: &[u8]) -> Result<()> {
         if self.try_record(|| RecordedMessage::Raw(bytes.to_owned())) {
             return Ok(());
@@ -192,7 +193,7 @@ impl Console {
         }
     }
 
-    /// Something good to know, such as which model is used.
+    /// A note on stderr, such as which model is used; suppressed by `--quiet`.
     pub fn note(&self, message: impl Display) {
         if self.quiet || self.try_record(|| RecordedMessage::Note(message.to_string())) {
             return;
@@ -200,7 +201,7 @@ impl Console {
         self.print_message(format_args!("{}", printable(&message.to_string())));
     }
 
-    /// As [`Console::note`] for the first of a `kind` in a run; the others are details.
+    /// As [`Console::note`] for the first message of a `kind` in a run; later ones are details.
     pub fn note_once(&self, kind: &'static str, message: impl Display) {
         if self.try_record(|| RecordedMessage::NoteOnce(kind, message.to_string())) {
             return;
@@ -212,7 +213,7 @@ impl Console {
         }
     }
 
-    /// Something that may not be as the user meant it.
+    /// A warning on stderr, also with `--quiet`.
     pub fn warn(&self, message: impl Display) {
         if self.try_record(|| RecordedMessage::Warning(message.to_string())) {
             return;
@@ -220,7 +221,7 @@ impl Console {
         print_warning(&self.bars, message);
     }
 
-    /// Something that failed.
+    /// An error on stderr; never recorded.
     pub fn error(&self, message: impl Display) {
         let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         let message = message.to_string();
@@ -230,7 +231,7 @@ impl Console {
         ));
     }
 
-    /// What only `-v` asks for, such as the time each stage took.
+    /// A detail on stderr that only `-v` shows, such as the time of each stage.
     pub fn detail(&self, message: impl Display) {
         if self.verbose && !self.try_record(|| RecordedMessage::Detail(message.to_string())) {
             let style = Style::new().dimmed();
@@ -253,7 +254,7 @@ fn print_warning(bars: &MultiProgress, message: impl Display) {
     );
 }
 
-/// A line on stderr, above the bars. If that fails there is nobody left to tell.
+/// A line on stderr, above the bars. A failure is ignored: there is no other place to report it.
 fn print_line(bars: &MultiProgress, line: std::fmt::Arguments<'_>) {
     bars.suspend(|| {
         let _ = writeln!(anstream::stderr().lock(), "{line}");

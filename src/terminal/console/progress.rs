@@ -5,7 +5,7 @@ use crate::terminal::printable::printable;
 use crate::terminal::progress::{PhotoProgress, Progress, ProgressUnit, REPORT_INTERVAL};
 
 impl Console {
-    /// Counts to `total` things called `unit`; not shown for a single one.
+    /// Progress over `total` things called `unit` (a plural); hidden for fewer than two.
     pub fn progress(&self, total: u64, unit: &str) -> Progress {
         match total {
             0 | 1 => Progress::hidden(),
@@ -13,7 +13,7 @@ impl Console {
         }
     }
 
-    /// Counts `total` photos; of a single one, the blocks of the network that it has gone through.
+    /// Progress over `total` photos; of a single one, over the percent of the network that are computed.
     pub fn progress_of_photos(&self, total: usize) -> PhotoProgress {
         let (unit, is_single) = match total {
             1 => (ProgressUnit::Items("percent of the network".into()), true),
@@ -24,14 +24,13 @@ impl Console {
         PhotoProgress::new(progress, is_single)
     }
 
-    /// Counts `total` frames of a clip.
+    /// Progress over `total` frames of a clip.
     pub fn progress_of_frames(&self, total: usize) -> PhotoProgress {
         let progress = self.start(ProgressUnit::Photos(None), Some(total as u64));
         PhotoProgress::new(progress, false)
     }
 
-    /// Counts `total` photos that were seen before, or are seen for other ends, as `work` says: drawing, features. Not shown
-    /// for a single one.
+    /// Progress over `total` photos in a pass called `work`, such as drawing or features; hidden for fewer than two.
     pub fn progress_of_work(&self, total: usize, work: &'static str) -> Progress {
         match total {
             0 | 1 => Progress::hidden(),
@@ -39,7 +38,7 @@ impl Console {
         }
     }
 
-    /// Counts bytes; without a total it only says how many there are.
+    /// Progress over bytes of `label`; without a total only their number is shown.
     pub fn progress_bytes(&self, total: Option<u64>, label: &str) -> Progress {
         self.start(ProgressUnit::Bytes(label.to_owned()), total)
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::system::files::FileStamp;
 
-/// Something that was said, and is to be said again.
+/// One message of a recorder; the variants are named after the methods of [`Console`](super::Console).
 #[derive(Debug)]
 pub(super) enum RecordedMessage {
     Text(Vec<u8>),
@@ -16,7 +16,7 @@ pub(super) enum RecordedMessage {
     NoteOnce(&'static str, String),
     Warning(String),
     Detail(String),
-    /// Not said, but noted.
+    /// A written file and its stamp; not printed by the replay.
     WrittenFile(PathBuf, FileStamp),
     Fact(&'static str, Value),
 }

@@ -11,8 +11,7 @@ use crate::error::Result;
 use crate::system::files::FileStamp;
 
 impl Console {
-    /// A console that keeps what it is to say until [`Console::replay`], so that photos that are finished side by side
-    /// are told one after the other. Bars, errors and [`Console::warnings`] do not wait.
+    /// A console that keeps its messages until [`Console::replay`]. Bars, errors and [`Console::warnings`] are shown at once.
     pub fn recorder(&self) -> Self {
         Console {
             record: Some(Arc::default()),
@@ -20,7 +19,7 @@ impl Console {
         }
     }
 
-    /// Says what `recorder` has kept.
+    /// Prints the messages that `recorder` has kept, and empties it.
     ///
     /// # Errors
     /// As [`Console::out`].
@@ -53,12 +52,12 @@ impl Console {
         })
     }
 
-    /// Has a recorder keep the stamp of a file that was written.
+    /// Records the stamp of a written file; without effect on a console that is no recorder.
     pub fn record_file(&self, path: &Path, stamp: FileStamp) {
         self.try_record(|| RecordedMessage::WrittenFile(path.to_owned(), stamp));
     }
 
-    /// The stamp of the file at `path`, if a recorder was told of it.
+    /// The latest stamp of the file at `path`, if it was recorded.
     pub fn recorded_stamp(&self, path: &Path) -> Option<FileStamp> {
         let record = self.record.as_ref()?;
         let record = record.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +67,8 @@ impl Console {
         })
     }
 
-    /// Has a recorder keep what was found in the photo that it is about, for the folder's record.
+    /// Records a value measured in the photo of this recorder, for the folder's record; without effect on a console that is no
+    /// recorder.
     pub fn record_fact(&self, name: &'static str, value: impl Into<Value>) {
         if self.record.is_some() {
             let value = value.into();
@@ -76,7 +76,7 @@ impl Console {
         }
     }
 
-    /// What a recorder was told of the photo that it is about.
+    /// The recorded values, by name.
     pub fn facts(&self) -> Map<String, Value> {
         let record = self.record.as_ref().map(|record| record.lock());
         let record = record.map(|record| record.unwrap_or_else(PoisonError::into_inner));
@@ -88,7 +88,7 @@ impl Console {
         .collect()
     }
 
-    /// Whether a recorder keeps lines of data for stdout.
+    /// Whether lines of data for stdout were recorded.
     pub fn has_lines(&self) -> bool {
         self.record.as_ref().is_some_and(|record| {
             let record = record.lock().unwrap_or_else(PoisonError::into_inner);
