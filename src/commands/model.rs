@@ -241,7 +241,7 @@ pub fn event_handler(console: &Console) -> impl FnMut(FetchEvent<'_>) -> Result<
     move |event| {
         interrupt::check()?;
         match event {
-            FetchEvent::Note(text) => console.note(text),
+            FetchEvent::Note(text) | FetchEvent::Resumed(text) => console.note(text),
             FetchEvent::Warning(text) => console.warn(text),
             FetchEvent::Progress { label, done, total } => {
                 bar.get_or_insert_with(|| console.progress_bytes(total, label))

@@ -1,11 +1,11 @@
-//! What errors of the tensor library about a GPU mean, in words of what is wrong and what helps.
+//! Errors of CUDA and cuBLAS in plain words: the cause and the remedy, by the name of the error code.
 
-/// What an error of the tensor library about a GPU means, in words of what is wrong and what helps.
+/// The message of an error of the tensor library, see [`readable`].
 pub(crate) fn reason(error: &candle_core::Error) -> String {
     readable(&error.to_string())
 }
 
-/// By the name that the driver gives an error, what it means.
+/// Names of error codes of the driver and of cuBLAS, with cause and remedy.
 const MEANINGS: [(&str, &str); 17] = [
     (
         "CUDA_ERROR_NO_DEVICE",
@@ -75,9 +75,9 @@ const MEANINGS: [(&str, &str); 17] = [
     ),
 ];
 
-/// What the library says, explained where it is known, with the driver's own name for it.
+/// The first line of the library's message `text`; a known error code is explained and named in brackets.
 pub(crate) fn readable(text: &str) -> String {
-    // What follows is a trace of calls.
+    // The lines after the first are a backtrace.
     let line = text.lines().next().unwrap_or_default();
     let name = line
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
@@ -87,7 +87,7 @@ pub(crate) fn readable(text: &str) -> String {
     };
     match MEANINGS.iter().find(|(known, _)| *known == name) {
         Some((_, meaning)) => format!("{meaning} ({name})"),
-        // The driver's own sentence, where the library hands it on.
+        // An unknown code: the driver's own sentence, if the message quotes it.
         None => match line.split('"').nth(1) {
             Some(sentence) => format!("{sentence} ({name})"),
             None => line.to_owned(),

@@ -8,25 +8,24 @@ use std::path::{Path, PathBuf};
 /// What went wrong, worded for the person at the terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line or a setting is wrong, which it and what the program knows tell: an option, a name in its
-    /// tables, a contradiction, an output that is there already. Nothing was done. The binary exits with 2, after all
-    /// else with 1.
+    /// The command line or a setting is wrong, as is known without reading an input: an option, a name that is in no table, a
+    /// contradiction, an output that exists already. Nothing was done. The binary exits with 2; other errors give 1.
     #[error("{0}")]
     Usage(String),
-    /// A file could not be read, written or understood.
+    /// A file could not be read, written or decoded.
     #[error("{}: {reason}", path.display())]
     File {
         /// The file as the user named it.
         path: PathBuf,
         /// What was wrong with it, and what was expected.
         reason: String,
-        /// The same in a word.
+        /// The kind of fault, for reports.
         fault: FileFault,
     },
-    /// A model, head or basis does not fit what was asked of it.
+    /// A model, head or PCA basis is not there or does not fit the task.
     #[error("{0}")]
     Model(String),
-    /// A download failed or its content was not what was promised.
+    /// A download failed, or its content was not the published one.
     #[error("{0}")]
     Download(String),
     /// The tensor library failed (out of memory, no such device, …).
@@ -35,7 +34,7 @@ pub enum Error {
     /// None of several inputs can be used.
     #[error("{}", join(.0))]
     Inputs(Vec<Error>),
-    /// Something would take, or took, more memory than there is.
+    /// Something needs more memory than is available or allowed.
     #[error("{0}")]
     Memory(String),
     /// The user pressed Ctrl-C. The binary exits with 130.
@@ -43,33 +42,33 @@ pub enum Error {
     Interrupted,
 }
 
-/// What is wrong with a file, for those who decide by it rather than read the sentence.
+/// The kind of fault of a file, for code that decides by it and for JSON reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FileFault {
-    /// Nothing that has a word of its own.
+    /// None of the kinds below.
     #[default]
     Other,
-    /// It is not there.
+    /// It does not exist.
     Missing,
-    /// The system does not let it be read, or written.
+    /// The operating system failed to read or write it.
     Unreadable,
-    /// It is no image.
+    /// It is not an image.
     NotImage,
-    /// It is an image of a kind that is not decoded here.
+    /// It is an image of a format or variant that is not supported.
     Unsupported,
     /// It is damaged.
     Damaged,
     /// It has more pixels than are allowed.
     TooLarge,
-    /// It would take more memory than is allowed.
+    /// Decoding it needs more memory than is allowed.
     Memory,
-    /// Another program that reads it is not there, or failed.
+    /// The external program that decodes it is missing or failed.
     Program,
-    /// It lacks what an option asks of it.
+    /// It lacks something that an option requires.
     Option,
     /// It was changed while it was in use.
     Changed,
-    /// It could not be fetched.
+    /// It could not be fetched over the network.
     Network,
 }
 
@@ -77,12 +76,12 @@ pub enum FileFault {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error about `path`.
+    /// An error about `path`, with [`FileFault::Other`].
     pub fn file(path: impl AsRef<Path>, why: impl Into<String>) -> Self {
         Error::file_with_fault(path, why, FileFault::Other)
     }
 
-    /// An error about `path`, with a word for what is wrong with it.
+    /// An error about `path` of the kind `fault`.
     pub fn file_with_fault(
         path: impl AsRef<Path>,
         why: impl Into<String>,
@@ -103,7 +102,7 @@ impl Error {
         self
     }
 
-    /// An I/O error about `path`, in the operating system's words.
+    /// An I/O error about `path`, in the operating system's words: [`FileFault::Missing`] or [`FileFault::Unreadable`].
     pub fn io(path: impl AsRef<Path>, error: &std::io::Error) -> Self {
         let fault = match error.kind() {
             std::io::ErrorKind::NotFound => FileFault::Missing,

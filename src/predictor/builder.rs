@@ -232,7 +232,9 @@ impl PredictorBuilder {
             false => NetworkAccess::from_offline_flag(false)?,
         };
         let loaded = weights::load(store, Some(name), &access, &mut |event| {
-            if let FetchEvent::Note(text) | FetchEvent::Warning(text) = event {
+            if let FetchEvent::Note(text) | FetchEvent::Resumed(text) | FetchEvent::Warning(text) =
+                event
+            {
                 notes.push(text.to_owned());
             }
             Ok(())

@@ -1,8 +1,8 @@
-//! Programs that are started for one piece of work, and that never outlive this one.
+//! Programs that are started for one piece of work (ffmpeg, pip, the GPU build's trial), and that never outlive this one.
 //!
-//! Each is a process group of its own, so that what it starts itself is ended with it; Ctrl-C at a terminal reaches only
-//! this program, which passes the end on. On Linux the system ends them even where this program is killed, though not what
-//! they have started themselves.
+//! Each is a process group of its own, so that its own children are ended with it; Ctrl-C at a terminal reaches only this
+//! program, which then ends the groups. On Linux the kernel ends a program even where this one is killed, though not the
+//! program's own children.
 
 use std::collections::BTreeSet;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
@@ -12,22 +12,22 @@ use std::{io, thread};
 
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-/// A program that runs; dropping this ends it.
+/// A running program; dropping this kills it and its process group.
 #[derive(Debug)]
 pub struct ChildProcess {
     child: Child,
-    /// None before it has ended.
+    /// Its exit status; `None` while it runs.
     status: Option<ExitStatus>,
 }
 
 impl ChildProcess {
-    /// Starts `command`.
+    /// Starts `command` in a process group of its own.
     ///
     /// # Errors
-    /// The system's reason.
+    /// The system's error, if it cannot be started.
     pub fn start(command: &mut Command) -> io::Result<Self> {
         tie_to_parent(command);
-        // The lock is kept: the program may end between the start and the entry otherwise.
+        // The lock is held over the start, so that `end_all` never misses a program that is just starting.
         let mut running = running();
         let child = command.spawn()?;
         running.insert(child.id());
@@ -37,13 +37,13 @@ impl ChildProcess {
         })
     }
 
-    /// How it ended, if it did.
+    /// The exit status, if the program has ended; does not block.
     ///
     /// # Errors
-    /// The system's reason.
+    /// The system's error, if it cannot be waited for.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         if self.status.is_none() {
-            // Once it was waited for, its number may be another's.
+            // Once it was waited for, the system may give its process id to another program.
             let mut running = running();
             self.status = self.child.try_wait()?;
             if self.status.is_some() {
@@ -53,33 +53,33 @@ impl ChildProcess {
         Ok(self.status)
     }
 
-    /// How it ended, once it has.
+    /// Waits until the program has ended; its exit status.
     ///
     /// # Errors
-    /// The system's reason.
+    /// The system's error, if it cannot be waited for.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         let mut pause = Duration::from_millis(1);
         loop {
             if let Some(status) = self.try_wait()? {
                 return Ok(status);
             }
-            // Waiting in the system would keep the lock from who ends all of them.
+            // A blocking wait would hold the lock that `end_all` needs.
             thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));
         }
     }
 
-    /// What it reads, if that was piped and not taken before.
+    /// The pipe to its standard input, if there is one and it was not taken before.
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
     }
 
-    /// What it writes, likewise.
+    /// The pipe from its standard output, likewise.
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 
-    /// What it says, likewise.
+    /// The pipe from its standard error, likewise.
     pub fn take_stderr(&mut self) -> Option<ChildStderr> {
         self.child.stderr.take()
     }
@@ -97,7 +97,7 @@ impl Drop for ChildProcess {
     }
 }
 
-/// Ends all of them.
+/// Kills every running program with its process group.
 pub fn end_all() {
     running().iter().copied().for_each(end);
 }
@@ -106,7 +106,7 @@ fn running() -> MutexGuard<'static, BTreeSet<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends a program with all that it started.
+/// Kills the process group of the program `id`.
 #[cfg(unix)]
 fn end(id: u32) {
     use rustix::process::{Pid, Signal, kill_process_group};
@@ -128,7 +128,7 @@ fn tie_to_parent(command: &mut Command) {
     // SAFETY: one system call, without memory or locks.
     unsafe {
         command.pre_exec(|| {
-            // Where it is refused, the program is ended by this one alone.
+            // Where the kernel refuses, the program is ended by this one alone.
             let _ = set_parent_process_death_signal(Some(Signal::KILL));
             Ok(())
         });

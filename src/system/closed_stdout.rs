@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Refuses to write data that nobody would get.
+/// Checks that data on standard output would reach somebody.
 ///
 /// # Errors
 /// If standard output was closed when the program started.
@@ -24,8 +24,8 @@ pub fn check_stdout() -> Result<()> {
     }
 }
 
-/// Lets a program that this one is about to become find standard output closed too: what the runtime has opened in its
-/// place goes away then.
+/// Makes standard output closed too for the program that this process is about to become, by marking the `/dev/null` that the
+/// runtime has opened in its place as close-on-exec.
 #[cfg(unix)]
 pub(crate) fn pass_on_closed_stdout() {
     if STDOUT_WAS_CLOSED.load(Ordering::Relaxed) {

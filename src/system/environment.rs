@@ -1,4 +1,7 @@
-//! Environment variables, read in one way: an empty one is not set, and a path is absolute.
+//! Environment variables under one rule: an empty one counts as not set, and a path is made absolute.
+//!
+//! [`EnvVariables`] is passed to whatever reads settings, so that tests need not change the process. The variables of models and
+//! downloads are listed at [`weights`](crate::model::weights).
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -6,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Removes every variable that is empty, so that the libraries this program is made of and the programs that it starts
-/// see it as not set too: with an empty `HOME` or `TMPDIR` they would use the working folder.
+/// Removes every variable that is empty, so that libraries and started programs see it as not set too: with an empty `HOME` or `TMPDIR` they would use the working folder.
 ///
 /// To be called first thing in `main`, before any other thread exists.
 #[allow(unsafe_code)] // Changing the environment.
@@ -22,12 +24,12 @@ pub fn unset_empty() {
     }
 }
 
-/// A setting and the variable that it is from.
+/// A setting and the variable that holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvSetting<T> {
-    /// The variable.
+    /// Name of the variable.
     pub variable: &'static str,
-    /// What it says.
+    /// Its value.
     pub value: T,
 }
 
@@ -36,12 +38,12 @@ pub struct EnvSetting<T> {
 pub struct EnvVariables(BTreeMap<OsString, OsString>);
 
 impl EnvVariables {
-    /// Those of this process.
+    /// The variables of this process.
     pub fn from_process() -> Self {
         EnvVariables::from_pairs(std::env::vars_os())
     }
 
-    /// Those of a list, without the empty ones.
+    /// The variables of a list of names and values, without the empty ones.
     pub fn from_pairs<N: Into<OsString>, V: Into<OsString>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
@@ -54,15 +56,15 @@ impl EnvVariables {
         )
     }
 
-    /// The value of `name` as the system has it.
+    /// The raw value of `name`; `None` if it is not set or empty.
     pub fn os(&self, name: &str) -> Option<&OsStr> {
         self.0.get(&key(name.into())).map(OsString::as_os_str)
     }
 
-    /// The value of `name` without white space around it.
+    /// The value of `name` without white space around it; `None` if nothing is left.
     ///
     /// # Errors
-    /// If it is no text.
+    /// [`Error::Usage`] if it is not UTF-8.
     pub fn text(&self, name: &str) -> Result<Option<&str>> {
         let Some(value) = self.os(name) else {
             return Ok(None);
@@ -75,10 +77,10 @@ impl EnvVariables {
         }
     }
 
-    /// The first of `names` that is set, as [`EnvVariables::text`].
+    /// The first of `names` that is set, read as [`EnvVariables::text`].
     ///
     /// # Errors
-    /// If it is no text.
+    /// As there.
     pub fn first(&self, names: &[&'static str]) -> Result<Option<EnvSetting<&str>>> {
         for variable in names {
             if let Some(value) = self.text(variable)? {
@@ -88,19 +90,19 @@ impl EnvVariables {
         Ok(None)
     }
 
-    /// Whether `name` is `1`, `ON`, `YES` or `TRUE` in any case: huggingface_hub's rule, for which all else is no.
+    /// Whether `name` is `1`, `ON`, `YES` or `TRUE` in any case, by huggingface_hub's rule; every other value is false.
     ///
     /// # Errors
-    /// If it is no text.
+    /// [`Error::Usage`] if it is not UTF-8.
     pub fn is_true(&self, name: &str) -> Result<bool> {
         Ok(self.text(name)?.is_some_and(is_true))
     }
 
     /// The path in `name`, absolute, with `~`, `$NAME` and `${NAME}` replaced as Python's `expanduser` and `expandvars` do.
-    /// A `$NAME` that is not set is part of the path unless it begins it, and blanks before a path from the root are not.
+    /// A `$NAME` that is not set stays as it is, except at the beginning; blanks before an absolute path are removed.
     ///
     /// # Errors
-    /// If a part cannot be replaced: what is left would be a folder of that very name in the working folder.
+    /// [`Error::Usage`] if a part cannot be replaced: the rest would be a folder of that name in the working folder.
     pub fn path(&self, name: &str) -> Result<Option<PathBuf>> {
         self.os(name)
             .filter(|value| value.to_str().is_none_or(|text| !text.trim().is_empty()))
@@ -119,7 +121,7 @@ impl EnvVariables {
                 value.display()
             ))
         };
-        // A path that is no text has nothing in it that Python would replace either.
+        // A path that is not UTF-8 is taken as it is, as in Python.
         let expanded = match value.to_str() {
             None => PathBuf::from(value),
             Some(text) => {
@@ -161,7 +163,7 @@ impl EnvVariables {
         std::path::absolute(&expanded).map_err(|error| wrong(&format!("no path ({error})")))
     }
 
-    /// The user's home folder: `HOME`, else what the system's list of users says.
+    /// The user's home folder: `HOME` (`USERPROFILE` on Windows), else by the system's user database; absolute or `None`.
     pub fn home(&self) -> Option<PathBuf> {
         let home = match self.os(if cfg!(windows) { "USERPROFILE" } else { "HOME" }) {
             Some(home) => Some(PathBuf::from(home)),
@@ -171,7 +173,7 @@ impl EnvVariables {
     }
 }
 
-/// Windows takes names without regard to case.
+/// The name as a key: on Windows names differ in case alone.
 fn key(name: OsString) -> OsString {
     match cfg!(windows) {
         true => name.to_ascii_uppercase(),
@@ -179,7 +181,7 @@ fn key(name: OsString) -> OsString {
     }
 }
 
-/// See [`EnvVariables::is_true`].
+/// Whether `value` means yes, see [`EnvVariables::is_true`].
 pub fn is_true(value: &str) -> bool {
     ["1", "on", "yes", "true"]
         .iter()
@@ -198,7 +200,7 @@ fn reference(text: &str) -> Option<(&str, usize)> {
     (end > 0).then(|| (&text[..end], end))
 }
 
-/// Whether a path says by itself where it is, from no other folder.
+/// Whether a path does not depend on the working folder: absolute, or beginning with `~` or `$`.
 pub fn is_independent_path(path: &OsStr) -> bool {
     let text = path.to_string_lossy();
     is_independent_path_text(text.trim_start())
@@ -208,7 +210,7 @@ fn is_independent_path_text(text: &str) -> bool {
     Path::new(text).is_absolute() || text.starts_with(['~', '$'])
 }
 
-/// `text` without blanks before a path that is whole, which they would make one of the working folder.
+/// `text` without blanks before an independent path, which they would turn into a relative one.
 fn trim_independent_path(text: &str) -> &str {
     let path = text.trim_start();
     if is_independent_path_text(path) {

@@ -1,11 +1,11 @@
-//! Ctrl-C: the first asks the work to stop after the image that it is at, the second ends the program at once.
+//! Ctrl-C: the first one lets the current image be finished, the second one ends the program at once.
 //!
-//! While the program only waits for somebody else, for a reader or for what comes out of a pipe, the first one ends it
-//! too: there is no image after which it could stop. Where one is computed while the next is waited for, [`wait_for`] gives
-//! up the wait, and the image is finished.
+//! While the program only waits for another one, for the reader of its output or for input from a pipe, the first Ctrl-C ends
+//! it too: there is no image after which it could stop. Where an image is computed while the next is waited for, [`wait_for`]
+//! gives up the wait, and the image is finished.
 //!
-//! Either way no half-written file stays behind, and no other program that was started: unfinished files are registered
-//! here while they are written, programs by [`child`]. A request to terminate (SIGTERM) or a closed terminal
+//! No half-written file and no started program is left behind: unfinished files are registered here while they are written,
+//! programs by [`child_process`]. A request to terminate (SIGTERM) or a closed terminal
 //! (SIGHUP) counts as Ctrl-C.
 
 use std::collections::BTreeSet;
@@ -21,6 +21,9 @@ use crate::system::child_process;
 
 /// The exit code of an interrupted program: 128 + SIGINT.
 pub const EXIT_CODE: u8 = 130;
+
+/// What a shell reports for a program whose reader has closed the pipe: 128 + SIGPIPE.
+pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 static WAITING: AtomicUsize = AtomicUsize::new(0);
@@ -40,7 +43,7 @@ pub fn install(announce: impl Fn() + Send + 'static) -> Result<()> {
     .map_err(|error| Error::Usage(format!("cannot watch for Ctrl-C: {error}")))
 }
 
-/// To be called wherever work can stop cleanly: between images, between pieces of a download.
+/// Checks for Ctrl-C; to be called wherever work can stop cleanly: between images, between pieces of a download.
 ///
 /// # Errors
 /// [`Error::Interrupted`] once Ctrl-C was pressed.
@@ -51,19 +54,20 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// How soon a wait notices that it is to end.
+/// Time between two checks for Ctrl-C during a wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Does what may wait for somebody else for ever, such as reading a pipe, and gives it up when the program is to end.
+/// Runs `work`, which may block for ever (such as reading a pipe), on another thread, and gives it up when the program is to
+/// end.
 ///
 /// # Errors
-/// [`Error::Interrupted`]; the thread that waits is left to itself then, and ends with the program.
+/// [`Error::Interrupted`] after Ctrl-C; the blocked thread is abandoned then, and ends with the program.
 pub fn wait_for<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (sender, receiver) = sync_channel(1);
     thread::Builder::new()
         .name("wait".into())
         .spawn(move || {
-            // Whoever has given it up does not listen any more.
+            // The receiver is gone if the wait was given up.
             let _ = sender.send(work());
         })
         .map_err(|error| Error::Usage(format!("no thread can be started: {error}")))?;
@@ -76,10 +80,10 @@ pub fn wait_for<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
     }
 }
 
-/// Deletes what is unfinished, ends the programs that were started, and ends this one.
+/// Kills the started programs, deletes unfinished files and folders, and exits with `code`.
 pub fn end_now(code: u8) -> ! {
     child_process::end_all();
-    // The lock is kept: no other thread may start or finish a file now.
+    // The lock is held until the exit, so that no thread starts or finishes a file.
     let unfinished = unfinished();
     for path in unfinished.iter() {
         let _ = match path.is_dir() {
@@ -100,7 +104,7 @@ impl UnfinishedPath {
         Self::insert(&mut unfinished(), path)
     }
 
-    /// Makes something that lies at the path that `path` tells, and registers it before the program can end.
+    /// Creates a file or folder by `make` and registers its path, given by `path`, before the program can end.
     ///
     /// # Errors
     /// That of `make`.
@@ -108,7 +112,7 @@ impl UnfinishedPath {
         make: impl FnOnce() -> std::io::Result<T>,
         path: impl FnOnce(&T) -> &Path,
     ) -> std::io::Result<(T, Self)> {
-        // Who ends the program holds this lock from then on.
+        // `end_now` takes the same lock.
         let mut unfinished = unfinished();
         let made = make()?;
         let registered = Self::insert(&mut unfinished, path(&made));
@@ -128,14 +132,13 @@ impl Drop for UnfinishedPath {
     }
 }
 
-/// Marks the time in which the program waits for its readers, until dropped: opening and writing are begun anew after a
-/// signal, and would never see that it is to end.
+/// Marks a time, until dropped, in which the program blocks on other programs. Opening and writing are restarted after a signal
+/// and would never notice Ctrl-C.
 #[derive(Debug)]
 pub struct WaitGuard(());
 
 impl WaitGuard {
-    /// A request to end that comes from now on ends the program at once; one that has come already is for the caller to
-    /// [`check`].
+    /// From now on Ctrl-C ends the program at once; for an earlier one the caller has to [`check`].
     pub fn begin() -> Self {
         WAITING.fetch_add(1, Ordering::SeqCst);
         WaitGuard(())

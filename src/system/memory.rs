@@ -1,7 +1,7 @@
-//! How much memory a photo may take, and that no more photos are under way than fit.
+//! Limits of memory: how much is free, and a gate that lets in only as many photos at once as fit. All sizes are bytes.
 //!
-//! A photo's size decides what it costs, and is known before anything is allocated for it: what would not fit is refused
-//! by name, and the rest of the run goes on. Allocations of that kind are fallible besides ([`try_vec`]).
+//! The cost of a photo follows from its size, which is known before anything is allocated for it. A photo that cannot fit is
+//! refused by name, and the run continues with the others. Large allocations are fallible ([`try_vec`]).
 
 use std::fs;
 use std::path::Path;
@@ -9,23 +9,23 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// Where the system does not tell what is free.
+/// Assumed free memory where the system does not tell, 8 GiB.
 const ASSUMED_FREE: u64 = 8 << 30;
 
-/// What the system and other programs are left of what is free.
+/// Share of the free memory that is left to the system and other programs.
 const SYSTEM_SHARE: f64 = 0.2;
 
-/// What the program itself goes on taking: threads' stacks, tables, heads.
+/// Memory of the program itself, 64 MiB: threads' stacks, tables, heads.
 const RESERVE: u64 = 64 << 20;
 
-/// The bytes that photos may take together if nothing else is asked for: what is free now, less a fifth.
+/// Default of `--max-memory`: the free memory less a fifth and a reserve.
 pub fn usual_limit() -> u64 {
     let free = free_bytes().unwrap_or(ASSUMED_FREE);
     ((free as f64 * (1.0 - SYSTEM_SHARE)) as u64).saturating_sub(RESERVE)
 }
 
-/// The bytes that this process can still get: what the machine has, within the limits of its control group and of its
-/// shell (`ulimit -v`); none where the system does not tell.
+/// Bytes that this process can still allocate: the least of the machine's free memory and of the limits of its control group
+/// and of its shell (`ulimit`); `None` where the system does not tell.
 pub fn free_bytes() -> Option<u64> {
     [
         machine_free_bytes(),
@@ -46,7 +46,7 @@ fn machine_free_bytes() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Of the control group, or the narrowest one above it.
+/// Free bytes within the control group (version 1 or 2), or the tightest one above it.
 fn cgroup_free_bytes() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let within = |line: &str| -> Option<u64> {
@@ -69,7 +69,7 @@ fn cgroup_free_bytes() -> Option<u64> {
                     .parse()
                     .ok()
             };
-            // What was read from disks goes as soon as memory is wanted.
+            // Cached file pages are released as soon as memory is needed.
             let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
             let cached = stat.lines().find_map(|line| {
                 let (name, value) = line.split_once(' ')?;
@@ -87,7 +87,7 @@ fn cgroup_free_bytes() -> Option<u64> {
     groups.lines().filter_map(within).min()
 }
 
-/// Of what the shell lets a process have.
+/// Free bytes within the resource limits of the process (`ulimit -v`, `ulimit -d`).
 #[cfg(target_os = "linux")]
 fn rlimit_free_bytes() -> Option<u64> {
     use rustix::process::{Resource, getrlimit};
@@ -112,8 +112,8 @@ fn rlimit_free_bytes() -> Option<u64> {
     None
 }
 
-/// Refuses weights of so many `bytes` where there is no room for them: they are packed, and their file is mapped beside,
-/// which the shell's limit counts and the machine's memory does not.
+/// Checks that weights of so many `bytes` fit into memory. The shell's limit has to hold them twice: packed, and the mapping of
+/// their file, which takes no memory of the machine.
 ///
 /// # Errors
 /// [`Error::Memory`] with both figures.
@@ -139,7 +139,7 @@ pub fn check_weights(name: &str, bytes: u64) -> Result<()> {
     }
 }
 
-/// Bytes as people read them.
+/// Bytes as `12 MB` (rounded up) or `1.5 GB`, in powers of ten.
 pub fn format_bytes(bytes: u64) -> String {
     match bytes {
         0..1_000_000_000 => format!("{:.0} MB", (bytes as f64 / 1e6).ceil()),
@@ -147,10 +147,10 @@ pub fn format_bytes(bytes: u64) -> String {
     }
 }
 
-/// `count` times `value`.
+/// A vector of `count` times `value`.
 ///
 /// # Errors
-/// [`Error::Memory`], where an ordinary vector would end the program.
+/// [`Error::Memory`] if it cannot be allocated, where `vec!` would abort.
 pub fn try_vec<T: Clone>(value: T, count: usize) -> Result<Vec<T>> {
     let mut values = try_with_capacity(count)?;
     values.resize(count, value);
@@ -173,7 +173,7 @@ pub fn try_with_capacity<T>(count: usize) -> Result<Vec<T>> {
     Ok(values)
 }
 
-/// Lets photos in as long as what they are going to take together stays within a limit.
+/// A semaphore counted in bytes: photos are let in as long as their memory together stays within a limit.
 #[derive(Debug, Clone)]
 pub struct MemoryGate(Arc<MemoryGateState>);
 
@@ -192,7 +192,7 @@ pub struct MemoryPermit {
 }
 
 impl MemoryGate {
-    /// With room for `limit` bytes.
+    /// A gate for `limit` bytes.
     pub fn new(limit: u64) -> Self {
         MemoryGate(Arc::new(MemoryGateState {
             limit,
@@ -201,16 +201,15 @@ impl MemoryGate {
         }))
     }
 
-    /// The bytes of all that are let in together.
+    /// The limit in bytes of all permits together.
     pub fn limit(&self) -> u64 {
         self.0.limit
     }
 
-    /// Lets in a photo that is going to take `bytes`, once there is room; `wait` is called before that has to be waited
-    /// for. Whoever is let in alone never waits.
+    /// Waits until `bytes` are free and takes them; `wait` is called first if there is a wait.
     ///
     /// # Errors
-    /// [`Error::Memory`] if there never will be.
+    /// [`Error::Memory`] if `bytes` exceed the limit, so that there never will be room.
     pub fn acquire(&self, bytes: u64, wait: impl FnOnce()) -> Result<MemoryPermit> {
         check(bytes, self.0.limit)?;
         let lock = || self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -228,7 +227,7 @@ impl MemoryGate {
 }
 
 impl MemoryPermit {
-    /// Of what is not counted.
+    /// A permit that is not counted.
     pub fn uncounted() -> Self {
         MemoryPermit {
             gate: None,
@@ -236,7 +235,7 @@ impl MemoryPermit {
         }
     }
 
-    /// What its holder is going to take.
+    /// Bytes that it stands for; 0 if it is not counted.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -251,7 +250,7 @@ impl Drop for MemoryPermit {
     }
 }
 
-/// Refuses what would take more than `limit` bytes.
+/// Checks that `bytes` stay within `limit`.
 ///
 /// # Errors
 /// [`Error::Memory`] with both figures.
@@ -262,7 +261,7 @@ pub fn check(bytes: u64, limit: u64) -> Result<()> {
     }
 }
 
-/// Why something that takes `bytes` is refused, as a part of a sentence about it.
+/// The reason why something of `bytes` exceeds `limit`, as a part of a sentence about it.
 pub fn too_much(bytes: u64, limit: u64) -> String {
     format!(
         "needs about {} of memory, and photos may take {} (--max-memory, else four fifths of what is free); make it smaller",

@@ -1,4 +1,4 @@
-//! How many threads compute.
+//! The number of threads that compute: `--threads`, and the variables of rayon and candle.
 
 use std::num::NonZeroUsize;
 
@@ -24,10 +24,10 @@ pub fn set_threads(threads: NonZeroUsize) -> Result<()> {
         .map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))
 }
 
-/// Threads that a run may have, whatever the machine has: more only wait for each other.
+/// Most threads of a run on any machine; more would only wait for each other.
 const MOST_THREADS: usize = 256;
 
-/// Refuses more threads than make sense: more than 256, or than there are processors.
+/// Checks that `threads` is at most 256, or the number of processors if that is larger; `by` is the setting's name.
 fn check_threads(by: &str, threads: usize) -> Result<()> {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let most = MOST_THREADS.max(processors);
@@ -39,10 +39,10 @@ fn check_threads(by: &str, threads: usize) -> Result<()> {
     }
 }
 
-/// As [`set_threads`] refuses its own, refuses what the environment asks of the libraries.
+/// Checks the numbers of threads in the variables of rayon and candle as [`set_threads`] checks its own.
 ///
 /// # Errors
-/// [`Error::Usage`] that names the variable.
+/// [`Error::Usage`] that names the variable, if it is no number or too large.
 pub fn check_environment() -> Result<()> {
     for variable in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
         let value = std::env::var(variable).unwrap_or_default();
@@ -50,7 +50,7 @@ pub fn check_environment() -> Result<()> {
             continue;
         }
         match value.trim().parse::<usize>() {
-            // 0 is rayon's word for as many as there are processors.
+            // For rayon 0 means one thread per processor.
             Ok(threads) => check_threads(variable, threads)?,
             Err(_) => {
                 return Err(Error::Usage(format!(

@@ -1,9 +1,9 @@
-//! Text for a terminal: names of files may hold anything, escape sequences and line breaks too, and must neither drive
-//! the terminal nor look like lines of the program's own.
+//! Text that is safe for a terminal: names of files may contain escape sequences and line breaks, and must neither control the
+//! terminal nor imitate lines of the program.
 
 use std::borrow::Cow;
 
-/// `text` with every character that a terminal would obey, not show, written as an escape such as `\n` or `\x1b`.
+/// `text` with every control character written as an escape such as `\n` or `\x1b`.
 ///
 /// Only lines that the program itself puts below a sentence, indented by two blanks after a colon, stay lines.
 pub fn printable(text: &str) -> Cow<'_, str> {

@@ -1,13 +1,13 @@
-//! "Did you mean": the known names that a wrong one is most like.
+//! "Did you mean": the known names that are most similar to an unknown one.
 
-/// Names that are at least this alike (Jaro-Winkler) are worth a question.
+/// Least Jaro-Winkler similarity, 0 to 1, of a suggestion.
 const ALIKE: f64 = 0.8;
 
-/// Names that are asked about, at most.
+/// Most names in one suggestion.
 const MAX_SUGGESTIONS: usize = 3;
 
-/// Those of `known` that may have been meant by `wanted`, the likeliest first: names that begin or end alike, that hold it or
-/// are held by it, or that are a few slips of the keys away. Case does not count.
+/// At most three of `known` that `wanted` may stand for, the most similar first: names with a common beginning, names that
+/// contain it or are contained in it, and names a few typing errors away. Case is ignored.
 pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = wanted.trim().to_lowercase();
     let mut found: Vec<(f64, &str)> = known
@@ -23,11 +23,11 @@ pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Ve
         .collect()
 }
 
-/// From 0 to 1; none where nobody would have meant it.
+/// Similarity from 0 to 1; `None` where it is too low for a suggestion.
 fn likeness(wanted: &str, name: &str) -> Option<f64> {
     let longest = wanted.chars().count().max(name.chars().count());
     let slips = strsim::osa_distance(wanted, name);
-    // A letter too few or too many, or two in the wrong order, in every three.
+    // At most one edit (insertion, deletion, substitution, transposition) per three letters.
     let near = slips <= longest.div_ceil(3) && slips < longest;
     let part =
         wanted.len() > 2 && name.len() > 2 && (name.contains(wanted) || wanted.contains(name));
@@ -35,13 +35,13 @@ fn likeness(wanted: &str, name: &str) -> Option<f64> {
     let scores = [
         near.then(|| 1.0 - slips as f64 / longest as f64),
         part.then_some(ALIKE),
-        // Names that begin alike are likelier than others, but not than a slip of the keys.
+        // A common beginning counts less than a typing error.
         (alike >= ALIKE).then_some(0.7 * alike),
     ];
     scores.into_iter().flatten().max_by(f64::total_cmp)
 }
 
-/// `; did you mean a?`, or `a, b or c?`; nothing where no name is near.
+/// The end of a message: `; did you mean a?`, or `a, b or c?`; empty where no name is similar.
 pub fn did_you_mean<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let near: Vec<String> = nearest(wanted, known)
         .into_iter()

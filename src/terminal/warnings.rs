@@ -1,13 +1,13 @@
-//! What may not be as the user meant it: each kind is said once a run, and the rest of its kind is counted.
+//! Warnings about many files: each kind is printed once per run, and the others of its kind are counted.
 //!
-//! A folder of a million thermal pictures deserves one sentence, not a million. [`Warnings`] is shared by all threads
-//! of a run; clones speak through the same mouth.
+//! A folder of a million thermal pictures gives one sentence, not a million. [`Warnings`] is shared by all threads of a run;
+//! clones share counts and output.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Display};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Collects warnings by kind. Cheap to clone; all clones share what was said.
+/// Collects warnings by kind. Cheap to clone; all clones share counts and output.
 #[derive(Clone)]
 pub struct Warnings {
     groups: Arc<Mutex<BTreeMap<&'static str, WarningGroup>>>,
@@ -16,11 +16,11 @@ pub struct Warnings {
     verbose: bool,
 }
 
-/// What was said of one kind.
+/// Warnings of one kind so far.
 #[derive(Debug, Default)]
 struct WarningGroup {
     first: String,
-    /// What has been warned of already: a photo that is decoded twice is one photo.
+    /// Files that were warned of: a photo that is decoded twice counts once.
     subjects: HashSet<String>,
 }
 
@@ -29,14 +29,14 @@ struct WarningGroup {
 pub struct WarningCount {
     /// The kind, such as `narrow value range`.
     pub kind: &'static str,
-    /// Files that it was about.
+    /// Number of files concerned.
     pub files: usize,
-    /// The first one's sentence.
+    /// The sentence of the first warning.
     pub first: String,
 }
 
 impl Warnings {
-    /// Hands what is to be said to `print`: the first of a kind, or all with `verbose`.
+    /// Warnings that are passed to `print`: the first of each kind, or all with `verbose`.
     pub fn new(print: impl Fn(&str) + Send + Sync + 'static, verbose: bool) -> Self {
         Warnings {
             groups: Arc::default(),
@@ -45,13 +45,13 @@ impl Warnings {
         }
     }
 
-    /// Only counts.
+    /// Warnings that are counted and not printed.
     pub fn silent() -> Self {
         Self::new(|_| (), false)
     }
 
-    /// Warns that `subject` (a file, mostly) is of a `kind`, in a `sentence` that says what was found, what was done
-    /// about it and which flag says otherwise. A subject counts once a kind.
+    /// Warns about `subject` (mostly a file) in a `sentence` with the finding, its consequence and the flag that changes it. A
+    /// subject counts once per kind.
     pub fn add(&self, kind: &'static str, subject: &str, sentence: impl Display) {
         let line = format!("{subject}: {sentence}");
         let mut said = self.lock();
@@ -69,7 +69,7 @@ impl Warnings {
         }
     }
 
-    /// How often each kind came up so far, by name.
+    /// The count of each kind so far, sorted by kind.
     pub fn counts(&self) -> Vec<WarningCount> {
         let said = self.lock();
         said.iter()
@@ -81,7 +81,7 @@ impl Warnings {
             .collect()
     }
 
-    /// Says how many more there were of every kind that was said once.
+    /// Prints the number of further files of every kind; nothing with `verbose`, which printed them all.
     pub fn finish(&self) {
         if self.verbose {
             return;

@@ -1,4 +1,7 @@
-//! The first run of a bare command: Meta's weights come from their publisher, or it goes on without them.
+//! The first run: Meta's weights are fetched unasked, within limits of time, or the command runs without them.
+//!
+//! In: the [`RequiredWeights`] of a command and the store. Out: the names of what was fetched; messages go to the
+//! [`FetchEventSink`].
 
 use std::time::{Duration, Instant};
 
@@ -15,22 +18,22 @@ use crate::system::memory::format_bytes;
 /// How long the publisher's host may take to answer at all, for all files together.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long a transfer that nobody asked for may be silent.
+/// Longest silence of a transfer that the user did not ask for.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What came of a first run.
+/// Result of a first run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FirstRunReport {
     /// Names of the heads and backbones that were fetched just now.
     pub fetched: Vec<String>,
 }
 
-/// Weights of Meta's that are to be fetched.
+/// Meta's weights that are to be fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingWeights {
-    /// Heads.
+    /// Heads that are not installed.
     pub heads: Vec<OfficialHead>,
-    /// Their backbone, where that is missing too.
+    /// The backbone, where that is not installed either.
     pub backbone: Option<&'static str>,
 }
 
@@ -40,7 +43,7 @@ impl MissingWeights {
         self.heads.is_empty() && self.backbone.is_none()
     }
 
-    /// What it is called, and where it lies on the publisher's host, in the order in which it is fetched.
+    /// Name and path on the publisher's host of each file, in the order of download.
     pub fn files(&self) -> Vec<(String, String)> {
         let heads = self
             .heads
@@ -51,18 +54,18 @@ impl MissingWeights {
         heads.chain(backbone).collect()
     }
 
-    /// How large each of its files is, asked all at once; they have `patience` together.
+    /// Size of each file in bytes, where the host tells; all are asked at once, within `patience` together.
     ///
     /// # Errors
-    /// If one is not there, or if nobody answers.
+    /// If one is not there, or the host does not answer in time.
     pub fn sizes(&self, host: &Hub, patience: Duration) -> Result<Vec<Option<u64>>> {
         sizes_of(&self.files(), host, patience)
     }
 
-    /// Fetches all of it into the store.
+    /// Fetches and installs all of it.
     ///
     /// # Errors
-    /// If it cannot be fetched, or is not what its name says.
+    /// If a file cannot be fetched, is not what its name says, or the store cannot be written.
     pub fn pull(&self, store: &Store, host: &Hub, events: &mut FetchEventSink<'_>) -> Result<()> {
         let heads = HeadStore::at(store.root());
         for head in &self.heads {
@@ -75,12 +78,12 @@ impl MissingWeights {
     }
 }
 
-/// Fetches what a bare command `needs` of Meta's weights and the store has not, unless `$DINO_WEIGHTS` is `focus`, the
-/// network is forbidden, or a try failed less than a day ago. What fails is told in one line, and the command goes on
-/// with `vits14-focus` and the heads inside the program.
+/// Fetches Meta's weights that a command `needs` and the store has not, unless `$DINO_WEIGHTS` is `focus`, the network is
+/// forbidden, or a download failed less than a day ago. A failure is one line of warning, and the command runs with
+/// `vits14-focus` and the heads inside the program.
 ///
 /// # Errors
-/// [`Error::Interrupted`]; a wrong `$DINO_WEIGHTS`; and, where that is `official`, what keeps the weights away.
+/// [`Error::Interrupted`]; a wrong `$DINO_WEIGHTS` or `$DINO_HEADS_URL`; where `$DINO_WEIGHTS` is `official`, every failure.
 pub fn fetch_missing(
     store: &Store,
     needs: &[RequiredWeights],
@@ -98,7 +101,7 @@ pub fn fetch_missing(
     }
     let must = origins == WeightsPolicy::Official;
     let mut memory = DefaultsState::read(store.root());
-    // A wrong address is the user's to mend.
+    // A wrong address is an error: only the user can correct it.
     let host = fetch::host(access.clone())?;
     if !must {
         let has_failed = memory.recent_failure(Some(&host.endpoint)).is_some();
@@ -118,7 +121,7 @@ pub fn fetch_missing(
     match fetched {
         Ok(fetched) => {
             memory.clear_failure();
-            // All is well without it.
+            // The state is only a convenience.
             let _ = memory.write(store.root());
             Ok(FirstRunReport { fetched })
         }
@@ -142,16 +145,16 @@ pub fn fetch_missing(
     }
 }
 
-/// What went wrong, without what could be done about it.
+/// The reason of an error message, without the remedy behind the first `; `.
 fn in_short(why: &str) -> &str {
     why.split_once("; ").map_or(why, |(start, _)| start)
 }
 
-/// What of Meta's weights the store has not, where nothing better than what is inside the program would be used.
+/// Meta's weights that the store lacks, where a command would otherwise use those inside the program.
 fn missing(store: &Store, heads: &HeadStore, needs: &[RequiredWeights]) -> Result<MissingWeights> {
-    // Where Meta's must be used and none is installed, there is no default yet.
+    // With DINO_WEIGHTS=official and none of Meta's installed, there is no default yet.
     let default = weights::default_model(store).unwrap_or_else(|_| weights::FOCUS_MODEL.to_owned());
-    // What is set but not there is not fetched unasked, however large it is.
+    // A backbone that is set but not installed is not fetched unasked: it may be large.
     let is_there = |name: &str| matches!(store.get(name), Ok(Some(_)));
     let installed = official::PLAIN_BACKBONES
         .iter()
@@ -165,13 +168,13 @@ fn missing(store: &Store, heads: &HeadStore, needs: &[RequiredWeights]) -> Resul
     let mut is_needed = false;
     for need in needs {
         let Some(official) = need.official(backbone) else {
-            // Who set a backbone has it, whichever it is.
+            // A user who has set a backbone has chosen; nothing is fetched in its place.
             is_needed |=
                 config.model.is_none() && installed.is_none() && default == weights::FOCUS_MODEL;
             continue;
         };
         let task = need.task().unwrap_or_default();
-        // One that is avoided would be fetched for nothing.
+        // An avoided head would not be used after the download.
         let is_found = matches!(heads.choose(task, None), Ok(found) if found.location != HeadLocation::Builtin);
         if is_found || config.avoid.contains(&official.name()) {
             continue;
@@ -187,7 +190,7 @@ fn missing(store: &Store, heads: &HeadStore, needs: &[RequiredWeights]) -> Resul
     Ok(missing)
 }
 
-/// Fetches what is missing; the names of all.
+/// Fetches all of `missing`; the names of the files. Unless `must` is set, slow or unstable transfers are given up.
 fn fetch(
     store: &Store,
     missing: &MissingWeights,
@@ -195,7 +198,7 @@ fn fetch(
     events: &mut FetchEventSink<'_>,
 ) -> Result<Vec<String>> {
     let files = missing.files();
-    // Whether anyone is there, and how much there is to fetch.
+    // Proves that the host answers, and gives the sizes for the note.
     let patience = ANSWER_TIMEOUT.min(host.timeout);
     let mut sizes = Vec::new();
     for ((name, _), size) in files.iter().zip(missing.sizes(&host, patience)?) {
@@ -227,7 +230,7 @@ fn fetch(
     Ok(files.into_iter().map(|(name, _)| name).collect())
 }
 
-/// How large each of `files` is, asked all at once; they have `patience` together.
+/// See [`MissingWeights::sizes`].
 fn sizes_of(
     files: &[(String, String)],
     host: &Hub,
@@ -256,7 +259,7 @@ fn sizes_of(
     })
 }
 
-/// What a transfer that nobody asked for may take of the user's time: it must not be slow, nor break off again and again.
+/// Limits of a transfer that the user did not ask for: it must not be slow, nor break off again and again.
 #[derive(Debug, Default)]
 struct TransferLimit {
     label: String,
@@ -265,11 +268,11 @@ struct TransferLimit {
 }
 
 impl TransferLimit {
-    /// Bytes a second that it must have.
+    /// Lowest rate in bytes per second.
     const RATE: u64 = 100_000;
-    /// For so long it may be slower.
+    /// How long it may be slower at first.
     const GRACE: Duration = Duration::from_secs(15);
-    /// So often a transfer is taken up again.
+    /// How often it may be resumed.
     const BREAKS: u32 = 4;
 
     fn check(&mut self, event: &FetchEvent<'_>) -> Result<()> {
@@ -290,7 +293,7 @@ impl TransferLimit {
                     false => Ok(()),
                 }
             }
-            FetchEvent::Note(note) if note.contains("going on from byte") => {
+            FetchEvent::Resumed(_) => {
                 self.breaks += 1;
                 match self.breaks > Self::BREAKS {
                     true => Err(Error::Download(format!(

@@ -1,7 +1,8 @@
-//! What a bare command computes with: Meta's weights where they can be had, else those that always can.
+//! The weights of a command that names none: Meta's where they can be fetched, else those inside the program and
+//! `vits14-focus`.
 //!
-//! [`fetch_missing`] is the first run: what a command needs and nobody named is fetched from its publisher, once, and
-//! where that fails nothing is lost but a better picture. [`DefaultsState`] keeps what a later run has to know of earlier ones.
+//! [`fetch_missing`] is the first run: the weights that a command needs are fetched from their publisher, once, and where that
+//! fails the command runs with less exact ones. [`DefaultsState`] remembers earlier runs.
 //! Which head and which backbone are then used is the rule of [`HeadStore::choose`](crate::model::head_zoo::HeadStore::choose) and
 //! [`default_model`](crate::model::weights::default_model).
 
@@ -13,22 +14,22 @@ pub use state::DefaultsState;
 
 use crate::model::head_zoo::official::{HeadMethod, OfficialDataset, OfficialHead};
 
-/// The backbone that is fetched where none of Meta's is installed: small and fast.
+/// The backbone that is fetched where none of Meta's is installed: the smallest and fastest.
 pub const BACKBONE: &str = "vits14";
 
-/// What a command needs.
+/// The weights that a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequiredWeights {
     /// A depth head and its backbone.
     Depth,
     /// A segmentation head and its backbone.
     Segment,
-    /// A backbone.
+    /// A backbone alone.
     Backbone,
 }
 
 impl RequiredWeights {
-    /// The published head that answers it, of `backbone`.
+    /// The published head to fetch for it, on `backbone`; `None` where no head is needed.
     pub fn official(self, backbone: &'static str) -> Option<OfficialHead> {
         let (data, method) = match self {
             RequiredWeights::Depth => (OfficialDataset::Nyu, HeadMethod::Linear4),
@@ -42,7 +43,7 @@ impl RequiredWeights {
         })
     }
 
-    /// Of a task as commands spell it.
+    /// The weights that `task`, as commands spell it, needs.
     pub fn of_task(task: &str) -> Self {
         match task {
             "depth" => RequiredWeights::Depth,
@@ -51,7 +52,7 @@ impl RequiredWeights {
         }
     }
 
-    /// The task that it is of, where that needs a head.
+    /// The task, where it needs a head.
     pub fn task(self) -> Option<&'static str> {
         match self {
             RequiredWeights::Depth => Some("depth"),

@@ -1,4 +1,6 @@
-//! `first-run.json` in the store's folder: the last try that failed, and what was used last.
+//! `first-run.json` in the store's folder: the last download that failed, the heads used last, and the warnings given.
+//!
+//! A failed download is not tried again for a day. Losing the file loses nothing: a download is tried once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::model::weights::config::write_in_store;
 
-/// For so long a failed try is not repeated unasked.
+/// How long a failed download is not repeated unasked.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A try that failed.
+/// A download that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct FailedFetch {
     /// Seconds since 1970.
@@ -24,15 +26,15 @@ struct FailedFetch {
     why: String,
 }
 
-/// What the store remembers of earlier runs. It is worth nothing in itself: without it a try is made once more.
+/// State of earlier runs, kept in the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefaultsState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failed: Option<FailedFetch>,
-    /// By task, the head that a bare command used last.
+    /// The head that was used last by default, by task.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     last: BTreeMap<String, String>,
-    /// Fingerprints of weights, each with the head on them, of which it was said that nobody knows whether they are the publisher's.
+    /// `HEAD FINGERPRINT` of weights of unknown origin that were warned of.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     warned: BTreeSet<String>,
 }
@@ -43,19 +45,19 @@ fn now() -> u64 {
 }
 
 impl DefaultsState {
-    /// The file of the store at `root`.
+    /// The path of the file in the store at `root`.
     pub fn path(root: &Path) -> PathBuf {
         root.join("first-run.json")
     }
 
-    /// What the store at `root` remembers; nothing where the file cannot be read or understood.
+    /// The state in the store at `root`; empty where the file cannot be read or understood.
     pub fn read(root: &Path) -> Self {
         let text = fs::read(Self::path(root)).ok();
         text.and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default()
     }
 
-    /// Writes it.
+    /// Writes it into the store at `root`.
     ///
     /// # Errors
     /// If the store cannot be written.
@@ -66,18 +68,18 @@ impl DefaultsState {
         write_in_store(&path, &bytes)
     }
 
-    /// Why the last try of `host` (of any, if none is given) failed, if that was less than a day ago.
+    /// The message of the last failed download from `host` (from any, if `None`), if it was less than a day ago.
     pub fn recent_failure(&self, host: Option<&str>) -> Option<&str> {
         let failed = self.failed.as_ref()?;
         if host.is_some_and(|host| host != failed.host) {
             return None;
         }
-        // A time to come is of a clock that was wrong.
+        // A time in the future comes from a clock that was wrong.
         let age = now().checked_sub(failed.at)?;
         (age < DAY.as_secs()).then_some(failed.why.as_str())
     }
 
-    /// Notes that a try of `host` failed just now.
+    /// Records that a download from `host` failed just now.
     pub fn record_failure(&mut self, host: &str, why: &str) {
         self.failed = Some(FailedFetch {
             at: now(),
@@ -86,23 +88,23 @@ impl DefaultsState {
         });
     }
 
-    /// Forgets what failed.
+    /// Forgets the failed download.
     pub fn clear_failure(&mut self) {
         self.failed = None;
     }
 
-    /// Notes that a bare command for `task` uses `head`; the head that it used before, if that was another.
+    /// Records `head` as the default head of `task`; the one before, if it was another.
     pub fn replace_last(&mut self, task: &str, head: &str) -> Option<String> {
         let before = self.last.insert(task.to_owned(), head.to_owned());
         before.filter(|before| before != head)
     }
 
-    /// Whether `head` on weights with this fingerprint was not warned of yet; it is from now on.
+    /// Marks `head` on weights with this fingerprint as warned of; `true` if it was not before.
     pub fn mark_warned(&mut self, head: &str, fingerprint: &str) -> bool {
         self.warned.insert(format!("{head} {fingerprint}"))
     }
 
-    /// The head that a bare command for `task` used last.
+    /// The head that was used last by default for `task`.
     pub fn last(&self, task: &str) -> Option<&str> {
         self.last.get(task).map(String::as_str)
     }

@@ -1,12 +1,12 @@
-//! The device and the number type, as the user asks for them.
+//! The device and the number type as the command line names them: parsing and display, nothing is opened.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A device as the user asks for it.
+/// The value of `--device`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// The first that is there of CUDA, Metal, CPU.
+    /// The first that works of CUDA, Metal, CPU.
     #[default]
     Auto,
     /// The processor.
@@ -15,7 +15,7 @@ pub enum DeviceChoice {
     Cuda(Vec<usize>),
     /// An Apple GPU.
     Metal,
-    /// None: a constant in place of the network, to measure everything else on the processor. No help tells it.
+    /// No network: a constant in its place, to measure everything else on the processor. Not documented in the help.
     Null,
 }
 
@@ -62,7 +62,7 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// The number type of the backbone, as the user asks for it.
+/// The value of `--dtype`: the number type of the backbone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DtypeChoice {
     /// f16 on NVIDIA GPUs from Ampere on, or bf16 where a model's numbers are too large for it; f32 everywhere else.

@@ -1,4 +1,4 @@
-//! NVIDIA GPUs: what is known of each, what the driver's errors mean, and why none is used.
+//! NVIDIA GPUs: the facts that the driver gives of each, and the reason why none is used.
 
 use std::path::Path;
 
@@ -8,31 +8,31 @@ use serde::Serialize;
 use super::choice::DeviceChoice;
 use super::{launcher, open};
 
-/// What the driver tells of a GPU.
+/// A GPU as the driver describes it; serialised by `dino info --json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gpu {
-    /// What `--device` calls it.
+    /// Its name for `--device`, such as `cuda:0`.
     pub device: String,
-    /// The name of the card.
+    /// Name of the card.
     pub name: String,
-    /// Such as `9.0`; absent where the GPU cannot be opened, as the two after it.
+    /// Compute capability, such as `9.0`; absent where the GPU cannot be opened, as are the two values after it.
     pub compute_capability: Option<String>,
     /// Bytes of memory.
     pub memory: Option<u64>,
-    /// Bytes of memory that nobody uses, this program's own part taken off.
+    /// Bytes of free memory, after this program's own context was created.
     pub memory_free: Option<u64>,
-    /// The version of the driver.
+    /// Version of the driver, such as `550.54.14`.
     pub driver: Option<String>,
-    /// The latest version of CUDA that the driver knows.
+    /// Latest version of CUDA that the driver supports.
     pub driver_cuda: Option<String>,
-    /// The version of CUDA that this program was built with.
+    /// Version of CUDA that this program was built with.
     pub built_cuda: Option<String>,
-    /// Why it cannot be used.
+    /// The reason why it cannot be used, if it cannot.
     pub error: Option<String>,
 }
 
 impl Gpu {
-    /// All of it as one line.
+    /// All facts as one line of text.
     pub fn line(&self) -> String {
         let gb = |bytes: u64| format!("{:.1}", bytes as f64 / 1e9);
         let mut facts = vec![format!("{} {}", self.device, self.name)];
@@ -58,12 +58,12 @@ impl Gpu {
 /// Every GPU that the driver shows; none in a build without CUDA.
 ///
 /// # Errors
-/// The driver's reason, readably.
+/// The driver's reason, in words.
 pub fn list() -> Result<Vec<Gpu>, String> {
     cuda::list()
 }
 
-/// Why `--device auto` computes on the processor, and what would change that; nothing where it does not.
+/// Why `--device auto` computes on the processor, and what would change that; `None` where it uses a GPU.
 pub fn unused_reason() -> Option<String> {
     if cfg!(feature = "cuda") {
         let mut reason = None;
@@ -85,8 +85,7 @@ pub fn unused_reason() -> Option<String> {
     })
 }
 
-/// What [`DeviceChoice`] calls the devices that work here, the preferred one first; `gpus` are those that the driver
-/// shows.
+/// Names for `--device` of the devices that work on this machine, the preferred one first; `gpus` are those of [`list`].
 pub fn available(gpus: &[Gpu]) -> Vec<String> {
     let works = |gpu: &&Gpu| gpu.error.is_none();
     let mut names: Vec<String> = gpus
@@ -101,7 +100,7 @@ pub fn available(gpus: &[Gpu]) -> Vec<String> {
     names
 }
 
-/// The version of the driver that the system has loaded.
+/// Version of the NVIDIA driver that the system has loaded; `None` without one, and on other systems than Linux.
 pub fn driver_version() -> Option<String> {
     let text = std::fs::read_to_string(Path::new("/proc/driver/nvidia/version")).ok()?;
     find_version(&text)

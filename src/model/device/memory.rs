@@ -1,4 +1,4 @@
-//! The memory of a device: how much is free, and whether it ran out.
+//! The memory of a GPU: how much is free, and which errors mean that it ran out.
 
 use candle_core::Device;
 
@@ -12,7 +12,7 @@ pub fn free_memory(device: &Device) -> Option<u64> {
         return None;
     };
     let stream = device.cuda_stream();
-    // What was let go of a moment ago may not be free yet.
+    // Memory that was released a moment ago may not be free before the stream is done.
     stream.synchronize().ok()?;
     let (free, _) = stream.context().mem_get_info().ok()?;
     Some(free as u64)
@@ -25,8 +25,8 @@ pub fn free_memory(_device: &Device) -> Option<u64> {
     None
 }
 
-/// How the libraries below say that a device has no memory left, in lower case: CUDA, cuBLAS and cuDNN by the names of
-/// their codes, Metal by what could not be made and by the name of its own code.
+/// Parts of the libraries' messages, in lower case, that mean a lack of device memory: names of error codes of CUDA, cuBLAS and
+/// cuDNN; of Metal the failed operation and the name of its code.
 const OUT_OF_MEMORY_MESSAGES: [&str; 5] = [
     "cuda_error_out_of_memory",
     "_status_alloc_failed",
@@ -35,11 +35,11 @@ const OUT_OF_MEMORY_MESSAGES: [&str; 5] = [
     "erroroutofmemory",
 ];
 
-/// Whether something failed because memory ran out, so that less of it at once may do.
+/// Whether `error` is a lack of memory, so that a smaller batch may succeed.
 pub fn is_out_of_memory(error: &Error) -> bool {
     match error {
         Error::Memory(_) => true,
-        // What a library says is behind several wrappers, and of a type that only builds for its device have.
+        // The library's error is wrapped several times, and its type exists only in builds for its device.
         Error::Tensor(error) => {
             let text = error.to_string().to_ascii_lowercase();
             OUT_OF_MEMORY_MESSAGES

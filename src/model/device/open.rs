@@ -1,4 +1,4 @@
-//! Opening of devices, each proven by a first computation.
+//! Opening of devices, each proven by a first computation, and the number type for each.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -26,7 +26,7 @@ impl DeviceChoice {
         Ok(first.unwrap_or(Device::Cpu))
     }
 
-    /// What `device`, which it has opened, is called.
+    /// Name of `device`, which this choice has opened, for messages and reports.
     pub fn name_of(&self, device: &Device) -> String {
         match self {
             DeviceChoice::Null => self.to_string(),
@@ -34,8 +34,8 @@ impl DeviceChoice {
         }
     }
 
-    /// Opens all devices that are asked for, in that order, each proven by a first computation. `note` is told why `Auto`
-    /// ends at the processor where this build could use a GPU.
+    /// Opens all devices of the choice, in its order, each proven by a first computation. `note` is called with the reason where
+    /// `Auto` falls back to the processor although this build could use a GPU.
     ///
     /// # Errors
     /// If this build has no support for one, or the machine has none that works; `Auto` always ends at the processor.
@@ -91,14 +91,14 @@ fn auto(note: &mut dyn FnMut(String)) -> Device {
     Device::Cpu
 }
 
-/// The NVIDIA GPU of this number, once it has computed something: the driver opens devices too for which this build has no
-/// kernels.
+/// The NVIDIA GPU of this number, after a first computation: the driver also opens devices for which this build has no
+/// kernels. A GPU is opened once per process.
 ///
 /// # Errors
-/// Why it cannot be used.
+/// The reason why it cannot be used.
 pub(crate) fn open_cuda(number: usize) -> Result<Device, String> {
-    /// Those that are open: each has handles and kernels of its own, which take long to load, and tensors of two
-    /// openings of one GPU do not go together.
+    /// GPUs opened so far. Each opening has handles and kernels of its own, which take long to load, and tensors of two
+    /// openings of one GPU cannot be combined.
     static OPEN: Mutex<Vec<(usize, Device)>> = Mutex::new(Vec::new());
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, device)) = open.iter().find(|(of, _)| *of == number) {
@@ -117,17 +117,17 @@ pub(crate) fn open_cuda(number: usize) -> Result<Device, String> {
     Ok(device)
 }
 
-/// The Apple GPU, once it has computed something.
+/// The Apple GPU, after a first computation.
 ///
 /// # Errors
-/// Why it cannot be used.
+/// The reason why it cannot be used.
 pub(crate) fn open_metal() -> Result<Device, String> {
     let device = Device::new_metal(0).map_err(|error| reason(&error))?;
     check_computation(&device)?;
     Ok(device)
 }
 
-/// Computes a first product and sum on `device`, and compares.
+/// Computes a small product and sum on `device`, and compares them with the known result.
 fn check_computation(device: &Device) -> Result<(), String> {
     let compute = || {
         let matrix = Tensor::new(&[[1f32, 2.0], [3.0, 4.0]], device)?;
@@ -143,7 +143,7 @@ fn check_computation(device: &Device) -> Result<(), String> {
     }
 }
 
-/// What [`DeviceChoice`] calls an open device.
+/// Name of an open device for `--device`: `cpu`, `cuda:N` or `metal`.
 pub fn name(device: &Device) -> String {
     match device.location() {
         candle_core::DeviceLocation::Cpu => "cpu".into(),
@@ -153,14 +153,14 @@ pub fn name(device: &Device) -> String {
 }
 
 impl DtypeChoice {
-    /// The type to compute with on `device`.
+    /// The number type of the backbone on `device`.
     ///
     /// # Errors
     /// Half precision on the CPU: processors compute it more slowly and less exactly than f32.
     pub fn resolve(self, device: &Device) -> Result<DType> {
         let (name, dtype) = match self {
             DtypeChoice::Auto => {
-                // As fast as bf16 and eight times as exact. The kernels, and bf16 as a way out, are there from 8.0 on.
+                // f16 is as fast as bf16 and eight times as exact; its kernels, and bf16 as the fallback, need 8.0.
                 let is_new = compute_capability(device).is_some_and(|(major, _)| major >= 8);
                 return Ok(if is_new { DType::F16 } else { DType::F32 });
             }
@@ -177,13 +177,13 @@ impl DtypeChoice {
     }
 }
 
-/// Major and minor number of what the GPU can compute; nothing of other devices.
+/// Compute capability of a CUDA device as major and minor number; `None` for other devices.
 #[cfg(not(feature = "cuda"))]
 pub fn compute_capability(_: &Device) -> Option<(i32, i32)> {
     None
 }
 
-/// Major and minor number of what the GPU can compute; nothing of other devices.
+/// Compute capability of a CUDA device as major and minor number; `None` for other devices.
 #[cfg(feature = "cuda")]
 pub fn compute_capability(device: &Device) -> Option<(i32, i32)> {
     let device = device.as_cuda_device().ok()?;

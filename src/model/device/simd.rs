@@ -1,14 +1,14 @@
-//! The vector instructions that the CPU kernels use.
+//! The vector instructions of the CPU kernels, and `DINO_SIMD`, which chooses them.
 
 use crate::error::{Error, Result};
 use crate::model::backbone::cpu::simd::{self, Isa};
 use crate::system::environment::EnvVariables;
 
-/// Names the vector instructions that the backbone's kernels shall use, in place of the best of this processor's: for
-/// benchmarks and bug reports.
+/// The variable that names the vector instructions of the backbone's kernels, in place of the processor's best: for benchmarks
+/// and bug reports.
 pub const SIMD_VARIABLE: &str = "DINO_SIMD";
 
-/// Does what `DINO_SIMD` says; to be called before a backbone is loaded.
+/// Selects the vector instructions that `DINO_SIMD` names; to be called before a backbone is loaded.
 ///
 /// # Errors
 /// [`Error::Usage`] if this processor has nothing of that name.
@@ -27,7 +27,7 @@ pub fn choose_simd(variables: &EnvVariables) -> Result<()> {
     Ok(())
 }
 
-/// The vector instructions of this processor that the backbone's kernels use.
+/// Name of the vector instructions that the backbone's kernels use.
 pub fn simd() -> &'static str {
     Isa::selected().name()
 }

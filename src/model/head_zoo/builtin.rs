@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::model::head::{Head, file};
 
-/// Names and bytes.
+/// Names and safetensors files.
 const FILES: &[(&str, &[u8])] = &[
     (
         "everyday",
@@ -24,10 +24,10 @@ const FILES: &[(&str, &[u8])] = &[
     ),
 ];
 
-/// Heads that are taken before others for their task, best first.
+/// Built-in heads that are preferred to others of their task, best first.
 pub const RANKING: &[&str] = &["indoor", "everyday"];
 
-/// All of them.
+/// All built-in heads; an error would be a defect of the build.
 pub fn all() -> impl Iterator<Item = (&'static str, Result<Head>)> {
     FILES.iter().map(|(name, bytes)| {
         let head = file::from_bytes(bytes)

@@ -1,6 +1,5 @@
-//! The small file beside a head for depth that says how its numbers become the metres of one camera and place, as
-//! `dino calibrate depth` fitted them: `<name>.calibration.json`, in the store's `heads` folder or beside the head's own
-//! file. It is used by whatever reads depths with that head.
+//! The calibration of a depth head for one camera and place, as `dino calibrate depth` fitted it: `<name>.calibration.json`, in
+//! the store's `heads` folder or beside the head's own file. Every command that reads depths with that head applies it.
 //!
 //! ```json
 //! {
@@ -16,58 +15,58 @@
 //! ```
 //!
 //! `scale` multiplies metres; with a `shift` (1/m) the head gives relative inverse depth, and metres are
-//! `1 / (scale * value + shift)`. `digest` is of the head with all its weights, `input` how it saw the photos, `log_rmse`
-//! the held-out error of `ln` depth without and with the calibration.
+//! `1 / (scale * value + shift)`. `digest` is of the head with all its weights, `input` the size and padding of the
+//! photos, `log_rmse` the held-out RMSE of `ln` depth without and with the calibration.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{HeadLocation, HeadStore, LocatedHead};
 use crate::error::{Error, Result};
 use crate::model::head::{Head, file};
+use crate::model::head_zoo::store::{HeadLocation, HeadStore, LocatedHead};
 use crate::model::weights::config::write_in_store;
 use crate::model::weights::store_errors::{cannot_read, cannot_write};
 use crate::system::files::Digest;
 
-/// How the depths of one head become the metres of one camera and place.
+/// Scale and shift from the depths of one head to the metres of one camera and place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DepthCalibration {
     /// The head's name.
     pub head: String,
-    /// Digest of the head, [`digest_of`].
+    /// Digest of the head, see [`digest_of`].
     pub digest: Digest,
-    /// Factor of metres, or with [`Self::shift`] of relative inverse depth.
+    /// Factor of metres (no unit), or with [`Self::shift`] of relative inverse depth (1/m).
     pub scale: f64,
     /// Added to scaled inverse depth, 1/m; none of a head that gives metres.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift: Option<f64>,
-    /// How the head saw the photos.
+    /// Input settings of the fit, such as `size 480`.
     pub input: String,
     /// The data set that it was fitted to.
     pub data: String,
-    /// Photos of it.
+    /// Number of its photos.
     pub photos: usize,
-    /// Parts that were held out one after the other.
+    /// Folds of the cross-validation.
     pub folds: usize,
-    /// Errors on what was held out.
+    /// RMSE of `ln` depth on the held-out photos.
     pub log_rmse: CalibrationRmse,
 }
 
-/// A figure without and with a calibration.
+/// RMSE of `ln` depth without and with a calibration.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalibrationRmse {
-    /// Without it.
+    /// Without the calibration.
     pub before: f64,
-    /// With it.
+    /// With the calibration.
     pub after: f64,
 }
 
 impl DepthCalibration {
-    /// How metres are made, in words.
+    /// The formula of metres, in words.
     pub fn formula(&self) -> String {
         match self.shift {
             Some(shift) if shift < 0.0 => {
@@ -78,7 +77,7 @@ impl DepthCalibration {
         }
     }
 
-    /// In one sentence, without a full stop.
+    /// The calibration in one sentence, without a full stop.
     pub fn summary(&self) -> String {
         let how = self.formula();
         format!(
@@ -87,7 +86,7 @@ impl DepthCalibration {
         )
     }
 
-    /// What is to be said where the head sees photos in another way than when this was fitted.
+    /// A warning where this run's `input` settings are not those of the fit; `None` where they are.
     pub fn input_mismatch(&self, input: &str) -> Option<String> {
         (self.input != input).then(|| {
             format!(
@@ -99,10 +98,10 @@ impl DepthCalibration {
     }
 }
 
-/// Digest of all of a head: what it says of itself, and its weights.
+/// Digest of a head's metadata and weights.
 ///
 /// # Errors
-/// If its weights are no numbers.
+/// If its weights are not finite.
 pub fn digest_of(head: &Head) -> Result<Digest> {
     let bytes = file::to_bytes(head);
     let bytes = bytes.map_err(|why| Error::Model(format!("the head {} {why}", head.meta.name)))?;
@@ -110,7 +109,7 @@ pub fn digest_of(head: &Head) -> Result<Digest> {
 }
 
 impl LocatedHead {
-    /// What it is called on a command line: its name, or its file.
+    /// Its name, or the file that it was read from, as a command line names it.
     pub fn display_name(&self) -> String {
         match &self.location {
             HeadLocation::File(path) => path.display().to_string(),
@@ -120,7 +119,7 @@ impl LocatedHead {
 }
 
 impl HeadStore {
-    /// Where the calibration of a head is kept, whether there is one or not.
+    /// Path of a head's calibration, whether there is one or not.
     ///
     /// # Errors
     /// If the head has no plain name.
@@ -128,21 +127,22 @@ impl HeadStore {
         let path = match &found.location {
             HeadLocation::Builtin => self.path(&found.head.meta.name)?,
             HeadLocation::Installed(path) => path.clone(),
-            // Beside the file itself, by whatever link it is named.
+            // Beside the file itself, also where a link names it.
             HeadLocation::File(path) => fs::canonicalize(path).unwrap_or_else(|_| path.clone()),
         };
         Ok(Self::calibration_path_for(&path))
     }
 
-    /// Where the calibration of the head in a file is kept.
+    /// Path of the calibration of the head in the file `head`.
     pub fn calibration_path_for(head: &Path) -> PathBuf {
         head.with_extension("calibration.json")
     }
 
-    /// The calibration of a head, if there is one. One of another head of that name is left out, which `warn` is told.
+    /// The calibration of a head, if there is one. One that was fitted to another head of that name is left out, with a call of
+    /// `warn`.
     ///
     /// # Errors
-    /// If its file cannot be read, or is none.
+    /// If its file cannot be read, or is no calibration for this kind of head.
     pub fn calibration(
         &self,
         found: &LocatedHead,
@@ -189,7 +189,7 @@ impl HeadStore {
         Ok(Some(read))
     }
 
-    /// Keeps a calibration beside its head.
+    /// Writes a calibration beside its head; its path.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -206,7 +206,7 @@ impl HeadStore {
         Ok(path)
     }
 
-    /// Removes the calibration of a head; none that was there is no fault.
+    /// Removes the calibration at `path`; whether there was one.
     ///
     /// # Errors
     /// If it cannot be removed.

@@ -1,25 +1,29 @@
-//! Published checkpoints of heads become heads: told apart by their tensors, their normalisation folded in.
+//! Conversion of published checkpoints into heads: recognised by their tensors, their batch normalisation folded into the
+//! weights.
+//!
+//! In: tensors under the names of mmseg (Meta's files), transformers or Depth Anything's authors. Out: a [`Head`] with the
+//! metadata of its row of the table. Names become those of Meta's DPT head without `decode_head.`.
 
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
 
 use crate::model::head::{Dense, DptHead, Head, HeadNetwork, LinearHead};
-use crate::model::head_zoo::official::HeadSignature;
 use crate::model::head_zoo::published::{PublishedHead, all};
+use crate::model::head_zoo::signature::HeadSignature;
 
-/// Added to the variance by every published batch normalisation.
+/// Epsilon of the published batch normalisations.
 const BATCH_NORM_EPS: f64 = 1e-5;
 
 /// The tensors of a published head, under their published names without `decode_head.`.
 #[derive(Debug, Clone)]
 pub struct RawHeadTensors {
     tensors: BTreeMap<String, Tensor>,
-    /// What tells heads apart.
+    /// Kind of head and sizes of its tensors.
     pub signature: HeadSignature,
 }
 
-/// Whether a checkpoint's tensor of this name may belong to a head; counters of training do not.
+/// Whether a checkpoint's tensor of this name may belong to a head; the step counters of batch normalisation do not.
 pub fn is_head_tensor(name: &str) -> bool {
     canonical_name(name).is_some()
 }
@@ -50,7 +54,7 @@ fn canonical_name(name: &str) -> Option<String> {
 /// The name that Meta's heads have for a tensor of Depth Anything's decoder, as its authors call it.
 fn name_from_depth_anything(name: &str) -> Option<String> {
     let parts: Vec<&str> = name.split('.').collect();
-    // They count the fusions from the finest to the coarsest, from 1.
+    // Depth Anything numbers the fusions from the finest (1) to the coarsest (4), Meta from the coarsest (0).
     let fusion = |name: &str| {
         let number: usize = name.strip_prefix("refinenet")?.parse().ok()?;
         4usize.checked_sub(number).filter(|_| number > 0)
@@ -71,7 +75,7 @@ fn name_from_depth_anything(name: &str) -> Option<String> {
         ["scratch", net, "out_conv", kind] => {
             format!("fusion_blocks.{}.project.conv.{kind}", fusion(net)?)
         }
-        // As below: the coarsest has nothing to add.
+        // As in transformers' files: the coarsest stage has no residual to add.
         ["scratch", "refinenet4", "resConfUnit1", ..] => return None,
         ["scratch", net, unit, conv, kind] => {
             let unit = unit.strip_prefix("resConfUnit")?;
@@ -100,7 +104,7 @@ fn name_from_transformers(name: &str) -> Option<String> {
         ["neck", "fusion_stage", "layers", i, "projection", kind] => {
             format!("fusion_blocks.{i}.project.conv.{kind}")
         }
-        // The coarsest stage has nothing to add; transformers carries a unit for it all the same.
+        // The coarsest stage has no residual to add; transformers keeps an unused unit for it.
         ["neck", "fusion_stage", "layers", "0", "residual_layer1", ..] => return None,
         [
             "neck",
@@ -125,7 +129,10 @@ fn name_from_transformers(name: &str) -> Option<String> {
     Some(renamed)
 }
 
-/// Takes a checkpoint's `tensors` for a head. An error says what is wrong, without a file's name.
+/// Recognises the head in a checkpoint's `tensors`.
+///
+/// # Errors
+/// If they are of no published head; the reason is a part of a sentence about the file.
 pub fn recognise(tensors: BTreeMap<String, Tensor>) -> Result<RawHeadTensors, String> {
     let tensors: BTreeMap<String, Tensor> = tensors
         .into_iter()
@@ -174,17 +181,17 @@ pub fn recognise(tensors: BTreeMap<String, Tensor>) -> Result<RawHeadTensors, St
 }
 
 impl RawHeadTensors {
-    /// The published heads that it can be.
+    /// The published heads with these tensor sizes.
     pub fn candidates(&self) -> Vec<PublishedHead> {
         all()
             .filter(|head| head.signature() == self.signature)
             .collect()
     }
 
-    /// Makes the head that it is.
+    /// The head `published`, with these tensors as weights.
     ///
     /// # Errors
-    /// If a tensor is missing, of a wrong shape, or not finite.
+    /// If the sizes are those of another head, or a tensor is missing, of a wrong shape, or not finite.
     pub fn into_head(self, published: &PublishedHead) -> Result<Head, String> {
         if published.signature() != self.signature {
             return Err(format!(
@@ -200,7 +207,7 @@ impl RawHeadTensors {
         })
     }
 
-    /// The layers alone, of whatever width.
+    /// The layers alone, of any width.
     ///
     /// # Errors
     /// If a tensor is missing, of a wrong shape, or not finite.
@@ -237,7 +244,7 @@ impl RawHeadTensors {
         })
     }
 
-    /// The classifier of pixels with the batch normalisation before it: `w' = w s`, `b' = b + w (beta - mean s)`,
+    /// The linear layer with the batch normalisation before it folded in: `w' = w s`, `b' = b + w (beta - mean s)`,
     /// `s = gamma / sqrt(var + eps)`.
     fn fold_batch_norm(&self) -> Result<Dense, String> {
         let weight = self.numbers("conv_seg.weight")?;

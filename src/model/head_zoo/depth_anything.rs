@@ -1,5 +1,5 @@
-//! The heads of Depth Anything V2 (Yang et al., 2024), as a table: their names here and there, and what they read. Each was
-//! trained together with its encoder, which is a row of [`VARIANTS`](crate::model::backbone::VARIANTS) for it alone.
+//! The heads of Depth Anything V2 (Yang et al., 2024), as a table: names here and at the publisher's, the blocks that they read
+//! and their units. Each was trained together with its encoder, which is a row of [`VARIANTS`](crate::model::backbone::VARIANTS) for it alone.
 
 use std::path::Path;
 
@@ -8,21 +8,21 @@ use serde_json::Value;
 use crate::model::backbone::variants::{self, Variant};
 use crate::model::head::meta::HeadOrigin;
 use crate::model::head::{DepthReadout, HeadInput, HeadMeta, HeadTask, RELATIVE_INVERSE_DEPTH};
-use crate::model::head_zoo::official::HeadSignature;
+use crate::model::head_zoo::signature::HeadSignature;
 use crate::model::input::Unpad;
 
-/// What a head tells.
+/// The quantity that a head predicts, and the scenes that it was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DepthAnythingScene {
-    /// What is nearer than what, anywhere.
+    /// Relative inverse depth, of any scene: order, no metres.
     Relative,
-    /// Metres in rooms, to 20 m.
+    /// Metres in rooms, 0 to 20 m.
     Indoor,
-    /// Metres in streets, to 80 m.
+    /// Metres in streets, 0 to 80 m.
     Outdoor,
 }
 
-/// How large its encoder is.
+/// Size of the encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EncoderSize {
     /// ViT-S.
@@ -36,23 +36,23 @@ pub enum EncoderSize {
 /// A head of Depth Anything V2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DepthAnythingHead {
-    /// What it tells.
+    /// The quantity that it predicts.
     pub scene: DepthAnythingScene,
     /// The size of its encoder.
     pub size: EncoderSize,
 }
 
-/// All of them.
+/// All scenes.
 pub const SCENES: [DepthAnythingScene; 3] = [
     DepthAnythingScene::Relative,
     DepthAnythingScene::Indoor,
     DepthAnythingScene::Outdoor,
 ];
 
-/// All of them, smallest first.
+/// All sizes, smallest first.
 pub const SIZES: [EncoderSize; 3] = [EncoderSize::Small, EncoderSize::Base, EncoderSize::Large];
 
-/// All heads.
+/// All heads of Depth Anything V2: every scene in every size.
 pub fn all() -> impl Iterator<Item = DepthAnythingHead> {
     SCENES
         .into_iter()
@@ -73,7 +73,7 @@ impl EncoderSize {
         }
     }
 
-    /// As the names of backbones and of the authors' files have it.
+    /// The letter in names of backbones and of the authors' files.
     fn letter(self) -> char {
         match self {
             EncoderSize::Small => 's',
@@ -84,7 +84,7 @@ impl EncoderSize {
 }
 
 impl DepthAnythingScene {
-    /// Between `da2` and what follows.
+    /// The part of names between `da2` and the size.
     fn infix(self) -> &'static str {
         match self {
             DepthAnythingScene::Relative => "",
@@ -93,7 +93,7 @@ impl DepthAnythingScene {
         }
     }
 
-    /// What it was trained on, in the end.
+    /// The data of the last stage of training.
     fn data(self) -> &'static str {
         match self {
             DepthAnythingScene::Relative => {
@@ -104,7 +104,7 @@ impl DepthAnythingScene {
         }
     }
 
-    /// What it tells, in a few words.
+    /// The predicted quantity in a few words, for lists and messages.
     pub fn description(self) -> &'static str {
         match self {
             DepthAnythingScene::Relative => "what is nearer than what, no metres",
@@ -115,17 +115,17 @@ impl DepthAnythingScene {
 }
 
 impl DepthAnythingHead {
-    /// `da2-indoor-small`.
+    /// Its name, such as `da2-indoor-small`.
     pub fn name(&self) -> String {
         format!("da2{}-{}", self.scene.infix(), self.size.name())
     }
 
-    /// Its encoder, as a row of the table is called.
+    /// The name of its encoder, a row of [`VARIANTS`](crate::model::backbone::VARIANTS).
     pub fn backbone(&self) -> String {
         format!("vit{}14-da2{}", self.size.letter(), self.scene.infix())
     }
 
-    /// The row of its encoder. A test looks each up.
+    /// The row of its encoder; a test makes sure that there is one.
     pub fn variant(&self) -> Option<&'static Variant> {
         variants::find(&self.backbone())
     }
@@ -142,7 +142,7 @@ impl DepthAnythingHead {
         format!("depth-anything/Depth-Anything-V2-{scene}{size}-hf")
     }
 
-    /// Its authors' file, without the ending.
+    /// The name of its authors' file without the ending.
     pub fn file_stem(&self) -> String {
         let scene = match self.scene {
             DepthAnythingScene::Relative => "",
@@ -152,14 +152,14 @@ impl DepthAnythingHead {
         format!("depth_anything_v2{scene}_vit{}", self.size.letter())
     }
 
-    /// The head that `meta` is of, whatever it is called now.
+    /// The head whose metadata `meta` are, by their origin: it may have been renamed.
     pub fn of(meta: &HeadMeta) -> Option<Self> {
         let origin = meta.origin.as_ref()?;
         all().find(|head| origin.source == head.repository())
     }
 
-    /// Whether a file or folder called `part` is certainly this head: its own name, or its publisher's. Heads of all three
-    /// scenes have the same tensors, so that nothing else tells.
+    /// Whether a file or folder called `part` is certainly this head, by its name here or at its publisher's. Heads of all three
+    /// scenes have the same tensors, so that only names tell them apart.
     fn matches_name(&self, part: &str) -> bool {
         let part = part.to_ascii_lowercase();
         let stem = [".safetensors", ".pth", ".pt", ".bin"]
@@ -168,7 +168,7 @@ impl DepthAnythingHead {
             .unwrap_or(&part);
         let repository = self.repository().to_ascii_lowercase();
         let name = repository.rsplit('/').next().unwrap_or_default();
-        // As the hub's cache spells it.
+        // The folder's name in the hub's cache.
         let cached = format!("models--{}", repository.replace('/', "--"));
         stem == self.name()
             || stem == self.file_stem()
@@ -193,7 +193,7 @@ impl DepthAnythingHead {
         }
     }
 
-    /// The shape of its weights.
+    /// The sizes of its tensors.
     pub fn signature(&self) -> HeadSignature {
         let features = match self.size {
             EncoderSize::Small => 64,
@@ -206,7 +206,7 @@ impl DepthAnythingHead {
         }
     }
 
-    /// What its file will say about it.
+    /// The metadata of its file once it is converted.
     pub fn meta(&self) -> HeadMeta {
         let (readout, unit) = match self.scene {
             DepthAnythingScene::Relative => (
@@ -253,8 +253,8 @@ impl DepthAnythingHead {
     }
 }
 
-/// The scene that `config.json` in the folder `path`, or beside the file `path`, tells: transformers writes it. None where
-/// there is no such file, or of other models.
+/// The scene by `config.json` of transformers, in the folder `path` or beside the file `path`: `depth_estimation_type` and
+/// `max_depth`. `None` where there is no such file, or it is of another model.
 pub fn read_scene(path: &Path) -> Option<DepthAnythingScene> {
     let folder = match path.is_dir() {
         true => path,

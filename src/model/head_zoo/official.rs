@@ -1,58 +1,50 @@
-//! The heads that Meta published with DINOv2, as a table: their names here and there, what they read, and the figures of
-//! the paper (Oquab et al., 2023, tables 10 and 11; ImageNet's from the repository's README).
-
-use std::fmt;
-
-use serde_json::from_str;
+//! The heads that Meta published with DINOv2 (facebookresearch/dinov2), as a table: names here and on the publisher's host,
+//! backbones, the blocks that each reads, and their ranking. `official_meta` has what their files say.
 
 use crate::model::backbone::variants;
-use crate::model::head::global_token::GlobalToken;
-use crate::model::head::meta::{HeadOrigin, LabelSet};
-use crate::model::head::{
-    Bins, Class, DepthReadout, HeadInput, HeadMeta, HeadTask, Metric, Protocol, Spacing,
-};
-use crate::model::input::Unpad;
+use crate::model::head::HeadMeta;
 
-/// What a head was trained on.
+/// The data set that a head was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OfficialDataset {
-    /// Depth of rooms, to 10 m.
+    /// NYU Depth V2: depth of rooms, to 10 m.
     Nyu,
-    /// Depth of streets, to 80 m.
+    /// KITTI: depth of streets, to 80 m.
     Kitti,
-    /// 150 classes of anything.
+    /// ADE20K: 150 classes of scenes and things.
     Ade20k,
-    /// 20 classes of things, and background.
+    /// PASCAL VOC 2012: 20 classes of things, and background.
     Voc2012,
-    /// 1000 classes of photos.
+    /// ImageNet-1k: 1000 classes of photos.
     Imagenet,
 }
 
-/// What it is made of.
+/// The layers of a head, and the blocks that they read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadMethod {
     /// One linear layer on the last block.
     Linear,
-    /// One linear layer on four blocks.
+    /// One linear layer on four blocks together.
     Linear4,
-    /// Convolutions on four blocks.
+    /// DPT (Ranftl et al., 2021): convolutions on four blocks.
     Dpt,
-    /// One linear layer on the last four blocks, run at five sizes.
+    /// One linear layer on the last four blocks, evaluated at several scales and mirrored.
     MultiScale,
 }
 
-/// A published head.
+/// One of Meta's published heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OfficialHead {
-    /// Its data set.
+    /// The data set that it was trained on.
     pub dataset: OfficialDataset,
-    /// Its kind.
+    /// Its layers.
     pub method: HeadMethod,
     /// Its backbone: a row of [`VARIANTS`](variants::VARIANTS).
     pub backbone: &'static str,
 }
 
-/// The groups of heads, each of which is there for every backbone of a kind.
+/// The groups of heads. Each group has a head for every backbone of [`PLAIN_BACKBONES`], those of ImageNet also for every one of
+/// [`REGISTER_BACKBONES`].
 pub const GROUPS: [(OfficialDataset, HeadMethod); 12] = [
     (OfficialDataset::Nyu, HeadMethod::Linear),
     (OfficialDataset::Nyu, HeadMethod::Linear4),
@@ -70,10 +62,10 @@ pub const GROUPS: [(OfficialDataset, HeadMethod); 12] = [
 
 /// Backbones with heads for every task, smallest first.
 pub const PLAIN_BACKBONES: [&str; 4] = ["vits14", "vitb14", "vitl14", "vitg14"];
-/// Backbones with registers, for which there are classifiers alone.
+/// Backbones with register tokens, smallest first; only classifiers were published for them.
 pub const REGISTER_BACKBONES: [&str; 4] = ["vits14-reg", "vitb14-reg", "vitl14-reg", "vitg14-reg"];
 
-/// All published heads.
+/// All of Meta's heads, in the order of [`GROUPS`].
 pub fn all() -> impl Iterator<Item = OfficialHead> {
     GROUPS.into_iter().flat_map(|(data, method)| {
         let registers: &[&str] = match data {
@@ -89,7 +81,7 @@ pub fn all() -> impl Iterator<Item = OfficialHead> {
     })
 }
 
-/// The published head called `name`.
+/// Meta's head called `name`, such as `nyu-linear4-vits14`.
 pub fn find(name: &str) -> Option<OfficialHead> {
     all().find(|head| head.name() == name)
 }
@@ -110,7 +102,7 @@ pub fn matching(text: &str, model: &str) -> Vec<OfficialHead> {
 }
 
 impl OfficialDataset {
-    /// As names begin.
+    /// The first part of heads' names.
     pub fn name(self) -> &'static str {
         match self {
             OfficialDataset::Nyu => "nyu",
@@ -121,8 +113,8 @@ impl OfficialDataset {
         }
     }
 
-    /// In full, with what the paper measured on.
-    fn full(self) -> &'static str {
+    /// The data set's full name.
+    pub(super) fn full_name(self) -> &'static str {
         match self {
             OfficialDataset::Nyu => "NYU Depth V2",
             OfficialDataset::Kitti => "KITTI",
@@ -132,7 +124,7 @@ impl OfficialDataset {
         }
     }
 
-    /// The task of its heads.
+    /// The task of its heads, as commands spell it: depth, segment or classify.
     pub fn task(self) -> &'static str {
         match self {
             OfficialDataset::Nyu | OfficialDataset::Kitti => "depth",
@@ -143,7 +135,7 @@ impl OfficialDataset {
 }
 
 impl HeadMethod {
-    /// As names go on.
+    /// The second part of heads' names.
     pub fn name(self) -> &'static str {
         match self {
             HeadMethod::Linear => "linear",
@@ -155,17 +147,17 @@ impl HeadMethod {
 }
 
 impl OfficialHead {
-    /// `nyu-linear4-vits14`.
+    /// Its name, such as `nyu-linear4-vits14`.
     pub fn name(&self) -> String {
         format!("{}-{}", self.group(), self.backbone)
     }
 
-    /// The name without the backbone.
+    /// Its name without the backbone, such as `nyu-linear4`.
     pub fn group(&self) -> String {
         format!("{}-{}", self.dataset.name(), self.method.name())
     }
 
-    /// Where the file lies on the publisher's host. Not as the repository's README links some of them.
+    /// Path of its file on the publisher's host. The repository's README links some of them wrongly.
     pub fn remote_path(&self) -> String {
         let (folder, stem) = stem(self.backbone);
         let (data, method) = (self.dataset.name(), self.method.name());
@@ -186,185 +178,26 @@ impl OfficialHead {
             (HeadMethod::MultiScale, ..) | (HeadMethod::Linear4, OfficialDataset::Imagenet, _) => {
                 (depth - 4..depth).collect()
             }
-            // Not evenly spread for the large one: so it was trained.
+            // The large one was trained with blocks that are not evenly spread.
             (_, _, 24) => vec![4, 11, 17, 23],
             (_, _, 40) => vec![9, 19, 29, 39],
             _ => vec![2, 5, 8, 11],
         }
     }
 
-    /// Width of its backbone's tokens.
+    /// Width of its backbone's tokens, 384 to 1536.
     pub fn dim(&self) -> usize {
         variants::find(self.backbone).map_or(0, |variant| variant.config.dim)
     }
 
-    /// The paper's figure: what it is of, and its value in the paper's unit. None where it gives none.
-    pub fn paper_metric(&self) -> Option<(&'static str, f64)> {
-        let size = PLAIN_BACKBONES
-            .iter()
-            .chain(&REGISTER_BACKBONES)
-            .position(|name| *name == self.backbone)?;
-        #[rustfmt::skip]
-        let row = match (self.dataset, self.method) {
-            (OfficialDataset::Nyu, HeadMethod::Linear)      => [0.449, 0.399, 0.384, 0.344],
-            (OfficialDataset::Nyu, HeadMethod::Linear4)     => [0.417, 0.362, 0.333, 0.298],
-            (OfficialDataset::Nyu, HeadMethod::Dpt)         => [0.356, 0.317, 0.293, 0.279],
-            (OfficialDataset::Kitti, HeadMethod::Linear)    => [3.10, 2.90, 2.78, 2.62],
-            (OfficialDataset::Kitti, HeadMethod::Linear4)   => [2.86, 2.59, 2.50, 2.35],
-            (OfficialDataset::Kitti, HeadMethod::Dpt)       => [2.34, 2.23, 2.14, 2.11],
-            (OfficialDataset::Ade20k, HeadMethod::Linear)   => [44.3, 47.3, 47.7, 49.0],
-            (OfficialDataset::Ade20k, HeadMethod::MultiScale)       => [47.2, 51.3, 53.1, 53.0],
-            (OfficialDataset::Voc2012, HeadMethod::Linear)  => [81.1, 82.5, 82.1, 83.0],
-            (OfficialDataset::Voc2012, HeadMethod::MultiScale)      => [82.6, 84.9, 86.0, 86.2],
-            (OfficialDataset::Imagenet, HeadMethod::Linear) if size < 4 => [81.1, 84.5, 86.3, 86.5],
-            (OfficialDataset::Imagenet, HeadMethod::Linear) => [80.9, 84.6, 86.7, 87.1],
-            _ => return None,
-        };
-        let what = match self.dataset.task() {
-            "depth" => "RMSE",
-            "segment" => "mIoU",
-            _ => "top-1",
-        };
-        Some((what, row[size % 4]))
-    }
-
-    /// The shape of its weights.
-    pub fn signature(&self) -> HeadSignature {
-        let (dim, blocks) = (self.dim(), self.blocks().len());
-        match (self.dataset.task(), self.method) {
-            (_, HeadMethod::Dpt) => HeadSignature::Dpt { dim },
-            ("depth", _) => HeadSignature::Depth {
-                inputs: 2 * dim * blocks,
-            },
-            ("segment", _) => HeadSignature::Segment {
-                classes: self.classes().len(),
-                inputs: dim * blocks,
-            },
-            _ => HeadSignature::Classify {
-                inputs: dim * (blocks + 1),
-            },
-        }
-    }
-
-    /// Its classes, of a head for segmentation.
-    fn classes(&self) -> Vec<Class> {
-        let text = match self.dataset {
-            OfficialDataset::Ade20k => include_str!("classes/ade20k.json"),
-            OfficialDataset::Voc2012 => include_str!("classes/voc2012.json"),
-            _ => "[]",
-        };
-        // A test reads both.
-        from_str(text).unwrap_or_default()
-    }
-
-    /// What the ids of its data set's masks mean: ADE20K's are one more than the classes, and 0 is not judged.
-    fn label_sets(&self) -> Vec<LabelSet> {
-        let classes = self.classes().len() as u16;
-        if classes == 0 {
-            return Vec::new();
-        }
-        let unjudged = match self.dataset {
-            OfficialDataset::Ade20k => vec![Vec::new()],
-            _ => Vec::new(),
-        };
-        vec![LabelSet {
-            name: self.dataset.name().into(),
-            allowed: unjudged
-                .into_iter()
-                .chain((0..classes).map(|class| vec![class]))
-                .collect(),
-            background: None,
-        }]
-    }
-
-    /// The published head that `meta` is of, whatever it is called now.
+    /// The published head whose metadata `meta` are, by their origin: the head may have been renamed.
     pub fn of(meta: &HeadMeta) -> Option<Self> {
         let origin = meta.origin.as_ref()?;
         all().find(|head| origin.source.ends_with(&head.remote_path()))
     }
 
-    /// What its file will say about it.
-    pub fn meta(&self) -> HeadMeta {
-        let max = match self.dataset {
-            // The repository's own loader decodes NYU heads with 80, eight times too deep.
-            OfficialDataset::Nyu => 10.0,
-            _ => 80.0,
-        };
-        let (min, unit) = (0.001, "m".to_owned());
-        let task = match (self.dataset.task(), self.method) {
-            ("depth", HeadMethod::Dpt) => HeadTask::Depth {
-                readout: DepthReadout::Direct { min, max },
-                unit,
-            },
-            ("depth", _) => HeadTask::Depth {
-                readout: DepthReadout::Bins {
-                    bins: Bins {
-                        spacing: Spacing::Linear,
-                        min,
-                        max,
-                        count: BINS,
-                    },
-                    upsample: 4,
-                },
-                unit,
-            },
-            ("segment", _) => HeadTask::Segment {
-                classes: self.classes(),
-            },
-            _ => HeadTask::Classify {
-                classes: imagenet(),
-            },
-        };
-        let (size, crop, protocol) = match (self.dataset.task(), self.method) {
-            ("depth", _) => ("native", None, Some(Protocol::Plain)),
-            ("segment", HeadMethod::MultiScale) => ("518", None, Some(Protocol::Ms)),
-            ("segment", _) => ("518", None, Some(Protocol::Slide)),
-            _ => ("256", Some(224), None),
-        };
-        let segments = self.dataset.task() == "segment";
-        HeadMeta {
-            format: 1,
-            name: self.name(),
-            task,
-            backbone: self.backbone.to_owned(),
-            fingerprint: String::new(),
-            blocks: self.blocks(),
-            norm: self.dataset.task() != "depth",
-            context: Vec::new(),
-            globals: match segments {
-                true => Vec::new(),
-                false => vec![GlobalToken::Cls],
-            },
-            input: HeadInput {
-                size: size.into(),
-                padding: "center".into(),
-                coarse: None,
-                crop,
-            },
-            protocol,
-            unpad: Unpad::Squeeze,
-            label_sets: self.label_sets(),
-            origin: Some(HeadOrigin {
-                source: format!("facebookresearch/dinov2: {}", self.remote_path()),
-                license: "Apache-2.0".into(),
-                data: self.dataset.full().into(),
-            }),
-            calibration: None,
-            training: None,
-            metrics: self
-                .paper_metric()
-                .map(|(name, value)| Metric {
-                    data: format!("{} (the paper's figure)", self.dataset.full()),
-                    name: name.to_lowercase(),
-                    value,
-                })
-                .into_iter()
-                .collect(),
-        }
-    }
-
-    /// Its place among heads for one task, the one to use first having the least: rooms before streets, and the better
-    /// of two unless it takes fifty times as long.
+    /// Its rank among the heads of one task, 0 being the first choice: rooms before streets, and the more exact of two heads
+    /// unless it takes fifty times as long (the multi-scale ones).
     pub fn rank(&self) -> usize {
         let group = GROUPS
             .iter()
@@ -387,65 +220,6 @@ impl OfficialHead {
     }
 }
 
-/// Bins of the linear depth heads.
-const BINS: usize = 256;
-
-/// Which tensors a head has, as far as that tells heads apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadSignature {
-    /// 256 bins.
-    Depth {
-        /// Numbers read of a patch.
-        inputs: usize,
-    },
-    /// Classes of pixels.
-    Segment {
-        /// How many.
-        classes: usize,
-        /// Numbers read of a patch.
-        inputs: usize,
-    },
-    /// 1000 classes of photos.
-    Classify {
-        /// Numbers read of a photo.
-        inputs: usize,
-    },
-    /// Convolutions.
-    Dpt {
-        /// Width of a token.
-        dim: usize,
-    },
-    /// Convolutions, as Depth Anything V2 has them.
-    DepthAnything {
-        /// Width of a token.
-        dim: usize,
-        /// Channels where the four stages come together.
-        features: usize,
-    },
-}
-
-impl fmt::Display for HeadSignature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            HeadSignature::Depth { inputs } => {
-                write!(f, "a linear depth head that reads {inputs} numbers")
-            }
-            HeadSignature::Segment { classes, inputs } => write!(
-                f,
-                "a segmentation head of {classes} classes that reads {inputs} numbers"
-            ),
-            HeadSignature::Classify { inputs } => {
-                write!(f, "a classifier that reads {inputs} numbers")
-            }
-            HeadSignature::Dpt { dim } => write!(f, "a DPT head for tokens of {dim} numbers"),
-            HeadSignature::DepthAnything { dim, features } => write!(
-                f,
-                "a head of Depth Anything with {features} channels for tokens of {dim} numbers"
-            ),
-        }
-    }
-}
-
 /// Folder and stem of a backbone's files on the publisher's host.
 fn stem(backbone: &str) -> (String, String) {
     match backbone.strip_suffix("-reg") {
@@ -454,18 +228,10 @@ fn stem(backbone: &str) -> (String, String) {
     }
 }
 
-/// Where the weights of a backbone lie on the publisher's host.
+/// Path of a backbone's weights on the publisher's host.
 pub fn backbone_path(backbone: &str) -> String {
     let (folder, stem) = stem(backbone);
     format!("{folder}/{stem}_pretrain.pth")
-}
-
-/// The names of ImageNet's classes.
-fn imagenet() -> Vec<String> {
-    include_str!("classes/imagenet.txt")
-        .lines()
-        .map(str::to_owned)
-        .collect()
 }
 
 #[cfg(test)]
@@ -479,34 +245,6 @@ mod tests {
         let names: HashSet<String> = all().map(|head| head.name()).collect();
         let paths: HashSet<String> = all().map(|head| head.remote_path()).collect();
         assert_eq!((names.len(), paths.len()), (56, 56));
-    }
-
-    #[test]
-    fn what_they_say_of_themselves_holds_together() {
-        for head in all() {
-            let meta = head.meta();
-            assert_eq!(meta.problem(), None, "{}", head.name());
-            assert_eq!(meta.task_name(), head.dataset.task());
-            let shape = head.signature();
-            let inputs = match shape {
-                HeadSignature::Dpt { dim } | HeadSignature::DepthAnything { dim, .. } => dim,
-                HeadSignature::Depth { inputs }
-                | HeadSignature::Segment { inputs, .. }
-                | HeadSignature::Classify { inputs } => inputs,
-            };
-            match shape {
-                HeadSignature::Dpt { .. } => assert_eq!(inputs, head.dim()),
-                _ => assert_eq!(inputs, meta.inputs(head.dim()), "{}", head.name()),
-            }
-            let expected = match head.dataset {
-                OfficialDataset::Ade20k => 150,
-                OfficialDataset::Voc2012 => 21,
-                OfficialDataset::Imagenet => 1000,
-                _ if head.method == HeadMethod::Dpt => 1,
-                _ => 256,
-            };
-            assert_eq!(meta.outputs(), expected, "{}", head.name());
-        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Heads that were published, whoever did: what fetching and importing them needs to know.
+//! The tables of published heads, Meta's and those of Depth Anything V2, as one: name, backbone, tensor sizes and metadata,
+//! which download and import need.
 
 use crate::error::{Error, Result};
 use crate::model::head::HeadMeta;
 use crate::model::head_zoo::depth_anything::{self, DepthAnythingHead};
-use crate::model::head_zoo::official::{self, HeadSignature, OfficialHead};
+use crate::model::head_zoo::official::{self, OfficialHead};
+use crate::model::head_zoo::signature::HeadSignature;
 
 /// A published head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,22 +16,22 @@ pub enum PublishedHead {
     DepthAnything(DepthAnythingHead),
 }
 
-/// All of them.
+/// All published heads, Meta's first.
 pub fn all() -> impl Iterator<Item = PublishedHead> {
     official::all()
         .map(PublishedHead::Meta)
         .chain(depth_anything::all().map(PublishedHead::DepthAnything))
 }
 
-/// The one called `name`.
+/// The published head called `name`.
 pub fn find(name: &str) -> Option<PublishedHead> {
     all().find(|head| head.name() == name)
 }
 
-/// The one called `name`.
+/// The published head called `name`.
 ///
 /// # Errors
-/// If there is none.
+/// [`Error::Usage`] if there is none.
 pub fn get(name: &str) -> Result<PublishedHead> {
     find(name).ok_or_else(|| {
         Error::Usage(format!(
@@ -39,7 +41,7 @@ pub fn get(name: &str) -> Result<PublishedHead> {
 }
 
 impl PublishedHead {
-    /// As it is called on the command line.
+    /// Its name on the command line.
     pub fn name(&self) -> String {
         match self {
             PublishedHead::Meta(head) => head.name(),
@@ -47,7 +49,7 @@ impl PublishedHead {
         }
     }
 
-    /// Its backbone, as a row of the table is called.
+    /// The name of its backbone: a row of [`VARIANTS`](crate::model::backbone::VARIANTS).
     pub fn backbone(&self) -> String {
         match self {
             PublishedHead::Meta(head) => head.backbone.to_owned(),
@@ -55,7 +57,7 @@ impl PublishedHead {
         }
     }
 
-    /// The shape of its weights.
+    /// The sizes of its tensors.
     pub fn signature(&self) -> HeadSignature {
         match self {
             PublishedHead::Meta(head) => head.signature(),
@@ -63,7 +65,7 @@ impl PublishedHead {
         }
     }
 
-    /// What its file will say about it.
+    /// The metadata of its file once it is converted.
     pub fn meta(&self) -> HeadMeta {
         match self {
             PublishedHead::Meta(head) => head.meta(),

@@ -1,5 +1,6 @@
-//! Whether a photo shows a room, by its cls token: a logistic regression that `heads/scene.safetensors` holds, learnt from
-//! photos of rooms against landscapes, streets and facades (`heads/README.md`). It says where a head's metres mean nothing.
+//! Whether a photo shows a room, by its cls token: a logistic regression in `heads/scene.safetensors`, trained on photos of
+//! rooms against landscapes, streets and facades (`heads/README.md`). Out of doors the metres of a head for rooms mean
+//! nothing.
 
 use std::collections::HashMap;
 
@@ -16,15 +17,15 @@ pub struct SceneClassifier {
     weight: Vec<f32>,
     bias: f32,
     layer: LayerRequest,
-    /// Of the backbone's weights.
+    /// Fingerprint of the backbone's weights that it was trained on.
     fingerprint: String,
 }
 
 impl SceneClassifier {
-    /// The one inside the program, if it is for the weights with this `fingerprint`.
+    /// The classifier inside the program, if it was trained on the weights with this `fingerprint`.
     pub fn of_weights(fingerprint: &str) -> Option<Self> {
-        let judge = Self::read(FILE)?;
-        (judge.fingerprint == fingerprint).then_some(judge)
+        let classifier = Self::read(FILE)?;
+        (classifier.fingerprint == fingerprint).then_some(classifier)
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -51,12 +52,12 @@ impl SceneClassifier {
         })
     }
 
-    /// Whether its token is among what is `requested` of the backbone anyway.
+    /// Whether the layer that it reads is among those `requested` of the backbone anyway.
     pub fn is_served_by(&self, requested: &[LayerRequest]) -> bool {
         requested.contains(&self.layer)
     }
 
-    /// The probability that each photo of a batch shows a room; nothing where its layer is not there.
+    /// The probability, 0 to 1, that each photo of the batch shows a room; empty where its layer is not among the features.
     ///
     /// # Errors
     /// If the device fails.
@@ -93,11 +94,11 @@ mod tests {
             .unwrap()
             .1
             .unwrap();
-        let judge = SceneClassifier::of_weights(&indoor.meta.fingerprint).unwrap();
-        assert!(judge.is_served_by(&indoor.meta.requests()));
-        assert_eq!(judge.weight.len(), 384);
+        let classifier = SceneClassifier::of_weights(&indoor.meta.fingerprint).unwrap();
+        assert!(classifier.is_served_by(&indoor.meta.requests()));
+        assert_eq!(classifier.weight.len(), 384);
         assert_eq!(SceneClassifier::of_weights("others"), None);
-        let zero = judge.probability(&[0.0; 384]);
-        assert!((zero - 1.0 / (1.0 + (-judge.bias).exp())).abs() < 1e-6);
+        let zero = classifier.probability(&[0.0; 384]);
+        assert!((zero - 1.0 / (1.0 + (-classifier.bias).exp())).abs() < 1e-6);
     }
 }

@@ -10,7 +10,8 @@
 //!
 //! `heads` holds the head of each task (depth, segment, classify), `model` the backbone of what needs no head (pca,
 //! features, attention, similar, `--clusters`), `avoid` the installed heads that are never taken unless they are named;
-//! those that did not give their known numbers are put there. All of it may be left out, and other keys are refused.
+//! `dino selfcheck` puts heads there that do not reproduce their known numbers. All keys may be left out, and other keys are
+//! refused.
 //! `dino config` lists and sets it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::model::weights::store_errors::cannot_read;
 use crate::system::files::write_atomic;
 
-/// The file's content.
+/// The content of `config.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserConfig {
@@ -49,7 +50,10 @@ impl UserConfig {
         root.join(FILE)
     }
 
-    /// Reads the configuration of the store at `root`; none is an empty one.
+    /// Reads the configuration of the store at `root`; without a file it is empty.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no configuration of this format.
     pub fn read(root: &Path) -> Result<Self> {
         let path = Self::path(root);
         match fs::read(&path) {
@@ -77,7 +81,10 @@ impl UserConfig {
         }
     }
 
-    /// Writes it.
+    /// Writes it into the store at `root`.
+    ///
+    /// # Errors
+    /// If the store cannot be written.
     pub fn write(&self, root: &Path) -> Result<()> {
         let path = Self::path(root);
         let bytes = serde_json::to_vec_pretty(self)
@@ -86,20 +93,12 @@ impl UserConfig {
     }
 }
 
-/// Writes a file of the store's folder; a failure says how to choose another.
+/// Writes the file `path` of the store's folder, by a temporary file and a rename.
+///
+/// # Errors
+/// If it cannot be written; the message names `DINO_HOME`, which chooses another folder.
 pub fn write_in_store(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_atomic(path, |writer| writer.write_all(bytes)).map_err(|error| match error {
-        Error::File {
-            path,
-            reason: why,
-            fault,
-        } => Error::File {
-            path,
-            fault,
-            reason: format!(
-                "{why}; DINO_HOME chooses the folder that models and heads are kept in"
-            ),
-        },
-        other => other,
+    write_atomic(path, |writer| writer.write_all(bytes)).map_err(|error| {
+        error.with_remedy("; DINO_HOME chooses the folder that models and heads are kept in")
     })
 }

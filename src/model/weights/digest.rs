@@ -17,6 +17,9 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 
 /// SHA-256 of a file's bytes, as 64 hex digits.
+///
+/// # Errors
+/// If the file cannot be read.
 pub fn file_sha256(path: &Path) -> Result<String> {
     let read = || -> io::Result<String> {
         let mut file = File::open(path)?;

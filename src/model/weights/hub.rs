@@ -1,39 +1,36 @@
 //! The Hugging Face hub as the environment describes it.
 //!
-//! hf-hub 0.5 finds the files that other programs have already cached. The bytes are
-//! fetched by this crate's own `transfer`: hf-hub's agents trust a built-in list of certificate authorities where the
-//! system's store should be asked, and have no timeouts.
+//! Only settings are here; `download` adds the transfers to [`Hub`]. The crate hf-hub finds the files that other programs
+//! have already cached. It does not fetch: its agents trust a built-in list of certificate authorities where the system's
+//! store should be asked, and have no timeouts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hf_hub::{Cache, Repo};
 use ureq::http::Uri;
 
 use crate::error::{Error, Result};
 use crate::model::weights::huggingface::{HubPaths, HubToken};
-use crate::model::weights::{FetchEventSink, transfer};
 use crate::system::environment::{EnvSetting, EnvVariables};
 use crate::system::http::has_invalid_port;
 use crate::system::http::network_access::NetworkAccess;
 use crate::system::http::proxy::ProxySettings;
-use crate::system::interrupt;
 
-/// How to reach the hub.
+/// How a server of weights is reached: the Hugging Face hub, or a plain host of files.
 #[derive(Debug, Clone)]
 pub struct Hub {
     /// The server, without a slash at the end.
     pub endpoint: String,
     /// A token for gated or private repositories.
     pub token: Option<HubToken>,
-    /// The cache of other Hugging Face programs, looked into before anything is fetched.
+    /// The cache of other Hugging Face programs, searched before anything is fetched.
     pub cache: Option<Cache>,
-    /// How long to wait for a connection, and for the next byte.
+    /// Longest wait for a connection, and for the next byte.
     pub timeout: Duration,
-    /// How often a broken transfer is taken up again before giving up.
+    /// Attempts without any progress before a broken transfer is given up.
     pub retries: u32,
     /// The variable that names the server, for messages.
     pub endpoint_variable: &'static str,
@@ -43,11 +40,11 @@ pub struct Hub {
     pub access: NetworkAccess,
     /// The proxies that requests go through.
     pub proxies: ProxySettings,
-    /// Whether what is odd about the settings has been said; clones share it.
+    /// Whether warnings about the settings have been given; clones share it.
     pub has_warned: Arc<AtomicBool>,
 }
 
-/// The usual server.
+/// Address of the Hugging Face hub.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
 /// `DINO_HTTP_TIMEOUT`, else for the hub `HF_HUB_DOWNLOAD_TIMEOUT`, else 30 seconds.
@@ -125,15 +122,15 @@ impl Hub {
         Hub::from_variables(&EnvVariables::from_process(), access)
     }
 
-    /// The same of other variables.
+    /// As [`Hub::from_env`], with the environment `variables`.
     ///
     /// # Errors
-    /// As there.
+    /// If a variable cannot be understood.
     pub fn from_variables(variables: &EnvVariables, access: NetworkAccess) -> Result<Self> {
         let folders = HubPaths::from_variables(variables)?;
         let token = match &access {
             NetworkAccess::Allowed => HubToken::find(variables, folders.token.as_ref())?,
-            // Shown to nobody, so it is no matter what is wrong with it.
+            // No request is made, so a malformed token does no harm.
             NetworkAccess::Forbidden(_) => None,
         };
         Ok(Hub {
@@ -150,7 +147,8 @@ impl Hub {
         })
     }
 
-    /// A plain host of files at the address in the environment variable `variable`, else at `usual`; it is shown no token.
+    /// A plain host of files at the address in the environment variable `variable`, else at `usual`. Requests to it carry no
+    /// token; messages name `instead` as the command that takes a file fetched by other means.
     ///
     /// # Errors
     /// If the variable holds no address.
@@ -175,7 +173,7 @@ impl Hub {
         })
     }
 
-    /// The file as another program has cached it.
+    /// Path of `file` of `repo` in the cache of other Hugging Face programs, if it is there.
     pub fn cached(&self, repo: &str, file: &str) -> Option<PathBuf> {
         self.cache
             .as_ref()?
@@ -183,7 +181,7 @@ impl Hub {
             .get(file)
     }
 
-    /// The same hub, for files that `command` takes where they are fetched in another way.
+    /// The same server, with `command` as the one that takes a file fetched by other means, for messages.
     pub fn with_import_command(&self, command: &str) -> Self {
         Hub {
             import_command: command.to_owned(),
@@ -191,15 +189,15 @@ impl Hub {
         }
     }
 
-    /// Stops early what would fetch `file` of `repo`.
+    /// Checks that `file` of `repo` may be fetched, before anything is written for it.
     ///
     /// # Errors
-    /// If it is forbidden, with who forbids it.
+    /// If the network is forbidden, with the flag or variable that forbids it.
     pub fn check(&self, repo: &str, file: &str) -> Result<()> {
         self.check_address(&format!("{file} of {repo}"), &self.url(repo, file))
     }
 
-    /// The same for the file at `path` of a plain host.
+    /// As [`Hub::check`], for the file at `path` of a plain host.
     ///
     /// # Errors
     /// As there.
@@ -212,79 +210,13 @@ impl Hub {
         self.access.check(what, &instead)
     }
 
-    fn url(&self, repo: &str, file: &str) -> String {
+    pub(super) fn url(&self, repo: &str, file: &str) -> String {
         format!("{}/{repo}/resolve/main/{file}", self.endpoint)
-    }
-
-    /// Downloads `file` of `repo` to `partial`, going on where an earlier run of the same file stopped. On success the
-    /// file is whole: of the size that the server promised, and of its SHA-256 where the server names one.
-    ///
-    /// `Ok(false)` when the repository has no such file.
-    pub fn download(
-        &self,
-        repo: &str,
-        file: &str,
-        partial: &Path,
-        events: &mut FetchEventSink<'_>,
-    ) -> Result<bool> {
-        let url = self.url(repo, file);
-        transfer::fetch(self, repo, file, url, partial, events)
-    }
-
-    /// Asks for the file at `path` of a plain host without taking it, and how large it is, until `deadline`, whatever it
-    /// is that takes so long; it is told as `patience`.
-    ///
-    /// # Errors
-    /// If it is not there, or if nobody answers.
-    pub fn query_file_size(
-        &self,
-        path: &str,
-        (deadline, patience): (Instant, Duration),
-    ) -> Result<Option<u64>> {
-        const POLL_INTERVAL: Duration = Duration::from_millis(50);
-        let url = format!("{}/{path}", self.endpoint);
-        let hub = Hub {
-            timeout: patience,
-            retries: 0,
-            ..self.clone()
-        };
-        let label = last_part(path).to_owned();
-        let (send, receive) = mpsc::channel();
-        // Names are resolved without a limit of ours; who waits for one too long is left to itself.
-        std::thread::spawn(move || {
-            // Nobody listens any more after the deadline.
-            let _ = send.send(transfer::query_size(&hub, &label, url));
-        });
-        loop {
-            match receive.recv_timeout(POLL_INTERVAL) {
-                Ok(answer) => return answer,
-                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => interrupt::check()?,
-                Err(_) => {
-                    return Err(Error::Download(format!(
-                        "{} did not answer within {} s",
-                        self.endpoint,
-                        patience.as_secs_f64()
-                    )));
-                }
-            }
-        }
-    }
-
-    /// The same for the file at `path` of a plain host.
-    pub fn download_file(
-        &self,
-        path: &str,
-        partial: &Path,
-        events: &mut FetchEventSink<'_>,
-    ) -> Result<bool> {
-        let url = format!("{}/{path}", self.endpoint);
-        let label = last_part(path);
-        transfer::fetch(self, label, label, url, partial, events)
     }
 }
 
 /// The name of the file at `path`.
-fn last_part(path: &str) -> &str {
+pub(super) fn last_part(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 

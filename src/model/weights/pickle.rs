@@ -1,27 +1,30 @@
 //! Candle's restricted pickle machine, guarded.
 //!
-//! The machine knows tensors and plain data and calls nothing. Around it stand two guards: a file that asks for anything
-//! outside a short list of harmless classes is refused, and so is one whose objects grow or nest beyond reason, for a
-//! few bytes of pickle can describe terabytes.
+//! In: the bytes of a pickle, protocol 2. Out: an [`Object`] of plain data and references to tensors; nothing is called. Two
+//! guards stand around candle's machine: a file that names a class outside a short list is refused, and so is one with more
+//! than [`MAX_OBJECTS`] objects or deeper than [`MAX_DEPTH`], for a few bytes of pickle can describe terabytes.
 
 use candle_core::pickle::{Object, Stack};
 
-/// Objects looked at while unpickling, before the file counts as hostile.
+/// Objects that one pickle may visit before it counts as hostile.
 const MAX_OBJECTS: usize = 5_000_000;
 /// Deepest nesting of objects.
 const MAX_DEPTH: usize = 64;
-/// Runs candle's machine one instruction at a time, looking at each before and after.
+
+/// Reads one pickle from the start of `text` and moves `text` past it. Candle's machine runs one instruction at a time, with a
+/// check before and after each.
 ///
-/// Reads one pickle from the start of `text` and moves it past that.
+/// # Errors
+/// Why the pickle is refused, as a part of a sentence about the file.
 pub(super) fn unpickle(text: &mut &[u8]) -> Result<Object, String> {
     let mut stack = Stack::empty();
-    let mut seen = 0;
+    let mut count = 0;
     loop {
         let cut_short = || "its pickle ends too early".to_owned();
         let length =
             |bytes: &[u8]| Some(u32::from_le_bytes(bytes.get(1..5)?.try_into().ok()?) as usize);
         match text.first().ok_or_else(cut_short)? {
-            // A text's claimed length, a long integer's: candle believes both.
+            // The stated lengths of a text and of a long integer, which candle does not check.
             b'X' if length(text).is_none_or(|length| length > text.len()) => {
                 return Err(cut_short());
             }
@@ -31,7 +34,7 @@ pub(super) fn unpickle(text: &mut &[u8]) -> Result<Object, String> {
             _ => {}
         }
         let done = stack.read(text).map_err(|error| {
-            // Without the trace that candle appends where one is asked for.
+            // Without the backtrace that candle appends where RUST_BACKTRACE is set.
             let error = error.to_string();
             let first = error.lines().next().unwrap_or_default();
             format!(
@@ -51,7 +54,7 @@ pub(super) fn unpickle(text: &mut &[u8]) -> Result<Object, String> {
                      If you trust the file, save only its state dict with torch.save"
                 ));
             }
-            count_objects(top, 0, &mut seen)?;
+            count_objects(top, 0, &mut count)?;
         }
         if done {
             return stack
@@ -61,7 +64,7 @@ pub(super) fn unpickle(text: &mut &[u8]) -> Result<Object, String> {
     }
 }
 
-/// What checkpoints of tensors and settings refer to; nothing of it is called either.
+/// Whether checkpoints of tensors and settings refer to this class; none of them is called either.
 fn harmless(module: &str, class: &str) -> bool {
     match module {
         "collections" => matches!(class, "OrderedDict" | "defaultdict" | "Counter"),
@@ -89,10 +92,10 @@ fn harmless(module: &str, class: &str) -> bool {
     }
 }
 
-/// Counts the objects under `object` into `seen`; an error when they are too many or too deep.
-fn count_objects(object: &Object, depth: usize, seen: &mut usize) -> Result<(), String> {
-    *seen += 1;
-    if depth > MAX_DEPTH || *seen > MAX_OBJECTS {
+/// Adds the number of objects under `object` to `count`; an error when they are too many or too deep.
+fn count_objects(object: &Object, depth: usize, count: &mut usize) -> Result<(), String> {
+    *count += 1;
+    if depth > MAX_DEPTH || *count > MAX_OBJECTS {
         return Err(
             "its pickle nests or repeats objects without end; expected the weights of a backbone"
                 .to_owned(),
@@ -101,16 +104,16 @@ fn count_objects(object: &Object, depth: usize, seen: &mut usize) -> Result<(), 
     match object {
         Object::Tuple(items) | Object::List(items) => items
             .iter()
-            .try_for_each(|item| count_objects(item, depth + 1, seen)),
+            .try_for_each(|item| count_objects(item, depth + 1, count)),
         Object::Dict(entries) => entries.iter().try_for_each(|(key, value)| {
-            count_objects(key, depth + 1, seen)?;
-            count_objects(value, depth + 1, seen)
+            count_objects(key, depth + 1, count)?;
+            count_objects(value, depth + 1, count)
         }),
         Object::Reduce { callable, args } | Object::Build { callable, args } => {
-            count_objects(callable, depth + 1, seen)?;
-            count_objects(args, depth + 1, seen)
+            count_objects(callable, depth + 1, count)?;
+            count_objects(args, depth + 1, count)
         }
-        Object::PersistentLoad(inner) => count_objects(inner, depth + 1, seen),
+        Object::PersistentLoad(inner) => count_objects(inner, depth + 1, count),
         _ => Ok(()),
     }
 }

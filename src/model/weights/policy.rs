@@ -1,25 +1,25 @@
-//! `DINO_WEIGHTS`: whose weights a bare command uses.
+//! `DINO_WEIGHTS`: the publishers whose weights a command may use where the user names none.
 
 use crate::error::{Error, Result};
 use crate::system::environment::EnvVariables;
 
-/// Whose weights are used where nothing is named.
+/// The publishers whose weights a command may use where the user names neither model nor head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WeightsPolicy {
     /// Meta's where they are installed or can be fetched, else those of [`WeightsPolicy::Focus`].
     #[default]
     Best,
-    /// Meta's, or none.
+    /// Meta's alone; an error where they cannot be had.
     Official,
     /// `vits14-focus` and the heads inside the program, whatever is installed.
     Focus,
 }
 
 impl WeightsPolicy {
-    /// The variable that says so.
+    /// The environment variable that sets it.
     pub const VARIABLE: &str = "DINO_WEIGHTS";
 
-    /// What the variable says.
+    /// The policy that the variable sets; [`WeightsPolicy::Best`] where it is not set.
     ///
     /// # Errors
     /// [`Error::Usage`] for another word.

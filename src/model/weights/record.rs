@@ -1,4 +1,4 @@
-//! What is written down about an installed model, beside its tensors.
+//! The record of an installed model, `models/NAME.json` beside its tensors, and the rule for names of models.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,12 +8,12 @@ use crate::model::backbone::variants::{self, Variant};
 /// Version of the JSON; a later one is refused rather than misread.
 pub(super) const FORMAT: u32 = 1;
 
-/// What is known about an installed model.
+/// An installed model, as its JSON file describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRecord {
-    /// Version of this JSON.
+    /// Version of this JSON; now 1.
     pub format: u32,
-    /// What the model is called on the command line.
+    /// Name of the model on the command line.
     pub name: String,
     /// The row of the table whose shape it has.
     pub variant: String,
@@ -25,7 +25,7 @@ pub struct ModelRecord {
     pub sha256: String,
     /// SHA-256 over the tensors, see [`fingerprint`](crate::model::weights::digest::fingerprint).
     pub fingerprint: String,
-    /// Size of the installed file.
+    /// Size of the installed file in bytes.
     pub bytes: u64,
     /// When it was installed, in seconds since 1970.
     pub imported_at: u64,
@@ -33,6 +33,9 @@ pub struct ModelRecord {
 
 impl ModelRecord {
     /// The row of the table whose shape the model has.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if a later version of the program installed it and this one has no such row.
     pub fn variant(&self) -> Result<&'static Variant> {
         variants::find(&self.variant).ok_or_else(|| {
             Error::Model(format!(
@@ -52,7 +55,20 @@ pub struct Provenance {
     pub license: String,
 }
 
-/// Names are file names everywhere: lower-case letters, digits, `.`, `_`, `-`, starting with a letter or digit.
+/// Result of a pull or an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledModel {
+    /// The record of the model, new or old.
+    pub record: ModelRecord,
+    /// Whether the same model was installed before, so that nothing was changed.
+    pub was_installed: bool,
+}
+
+/// Checks that `name` is a file name on every system: up to 64 lower-case letters, digits, `.`, `_` and `-`, the first a
+/// letter or digit.
+///
+/// # Errors
+/// [`Error::Usage`] if it is not.
 pub fn check_name(name: &str) -> Result<()> {
     let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = name.as_bytes();

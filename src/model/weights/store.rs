@@ -1,8 +1,8 @@
 //! The folder of installed models: `models/NAME.safetensors` under canonical names, and `models/NAME.json` about it.
 //!
-//! A model is installed once its JSON is there. The tensors are written and synced first, both files arrive by rename,
-//! and everything happens under a lock per model: a killed run leaves only a `.tmp-NAME` folder, which the next one
-//! removes, and of two runs at once the second finds the first one's result.
+//! A model is installed once its JSON is there. This module reads; changes are made under a lock per model, see
+//! [`lock`](crate::model::weights::lock). The tensors are written and synced first and both files arrive by rename, so that a
+//! killed run leaves only a `.tmp-NAME` folder, which the next one removes.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -14,17 +14,16 @@ use crate::error::{Error, Result};
 use crate::model::backbone::BackboneConfig;
 use crate::model::backbone::checkpoint::{Checkpoint, check_shapes};
 use crate::model::backbone::tensor_source::TensorSource;
-use crate::model::backbone::variants::Variant;
 use crate::model::weights::digest;
-use crate::model::weights::record::{self, FORMAT, ModelRecord, Provenance};
-use crate::model::weights::store_errors::{cannot_read, cannot_write};
+use crate::model::weights::record::{self, FORMAT, ModelRecord};
+use crate::model::weights::store_errors::cannot_read;
 use crate::model::weights::tensorfile::TensorFile;
 use crate::system::environment::{self, EnvVariables};
 
 /// The variable that says where the store is.
 const HOME_VARIABLE: &str = "DINO_HOME";
 
-/// The store. Opening it touches nothing; folders appear with the first install.
+/// The folder of models and heads. Opening it touches nothing; folders appear with the first installation.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
@@ -34,12 +33,13 @@ impl Store {
     /// The store at `$DINO_HOME`, else in the platform's data folder.
     ///
     /// # Errors
-    /// If neither is known.
+    /// If neither is known, or the variable holds no usable path.
     pub fn open() -> Result<Self> {
         Store::from_variables(&EnvVariables::from_process()).map(|(store, _)| store)
     }
 
-    /// The same of other variables, and the variable that said where, or `default`.
+    /// As [`Store::open`] with the environment `variables`; with the name of the variable that chose the folder, or
+    /// `default`.
     ///
     /// # Errors
     /// As there.
@@ -61,7 +61,8 @@ impl Store {
         Ok((Store::at(base.join("dino")), source))
     }
 
-    /// What a user may not have meant: a `DINO_HOME` that is another folder wherever the program is run.
+    /// A warning about a relative `DINO_HOME`, which is another folder in every working folder; `None` where it is absolute or
+    /// not set.
     pub fn relative_home_warning(variables: &EnvVariables) -> Option<String> {
         let value = variables
             .os(HOME_VARIABLE)
@@ -84,7 +85,7 @@ impl Store {
         &self.root
     }
 
-    /// Where the weights of its models are.
+    /// The folder of the models' weights and records.
     pub fn models_folder(&self) -> PathBuf {
         self.root.join("models")
     }
@@ -98,7 +99,10 @@ impl Store {
         self.models_folder().join(format!("{name}.safetensors"))
     }
 
-    /// Names of all installed models, sorted, each with its record or what is wrong with it.
+    /// Names of all installed models, sorted, each with its record or the error of a damaged one.
+    ///
+    /// # Errors
+    /// If the folder is there and cannot be read.
     pub fn list(&self) -> Result<Vec<(String, Result<ModelRecord>)>> {
         let folder = self.models_folder();
         let entries = match fs::read_dir(&folder) {
@@ -128,6 +132,9 @@ impl Store {
 
     /// The model `name`, checked as far as that is cheap: its JSON, the file's size, and its header against the shape
     /// of its backbone. `None` when it is not installed.
+    ///
+    /// # Errors
+    /// If `name` is no name of a model, or its files are damaged or cannot be read.
     pub fn get(&self, name: &str) -> Result<Option<ModelRecord>> {
         record::check_name(name)?;
         let path = self.record_path(name);
@@ -161,8 +168,8 @@ impl Store {
                 format!("{why}; `dino models rm {name}` and install it anew"),
             )
         };
-        // Only what is read and found wrong is damaged: a file of somebody else's, or on a disk that fails for a while, is
-        // none to remove.
+        // Only a file that was read and is wrong counts as damaged: one without permission, or on a failing disk, must not be
+        // removed.
         let unread = |error: &io::Error| match error.kind() {
             io::ErrorKind::NotFound => damaged("is missing".to_owned()),
             _ => cannot_read(&tensors, error),
@@ -185,7 +192,10 @@ impl Store {
         Ok(Some(record))
     }
 
-    /// The tensors of an installed model.
+    /// All tensors of an installed model, in memory.
+    ///
+    /// # Errors
+    /// If the file cannot be read or does not have the shapes of its variant.
     pub fn read(&self, record: &ModelRecord) -> Result<Checkpoint> {
         let path = self.tensors_path(&record.name);
         let tensors = TensorFile::open(&path)?.read(&path, |_| true)?;
@@ -198,6 +208,9 @@ impl Store {
     }
 
     /// The tensors of an installed model, to be read one by one.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or its header is wrong.
     pub fn tensors(&self, record: &ModelRecord) -> Result<StoredTensors> {
         let path = self.tensors_path(&record.name);
         Ok(StoredTensors {
@@ -206,7 +219,10 @@ impl Store {
         })
     }
 
-    /// Hashes the file and the tensors of `name` and compares them with what was installed.
+    /// Compares the SHA-256 and the fingerprint of the model `name` with those of its installation.
+    ///
+    /// # Errors
+    /// If it is not installed, or one of the two differs.
     pub fn verify(&self, name: &str) -> Result<ModelRecord> {
         let record = self.get(name)?.ok_or_else(|| self.not_installed(name))?;
         let path = self.tensors_path(name);
@@ -232,40 +248,7 @@ impl Store {
         Ok(record)
     }
 
-    /// Removes the model `name`, also a damaged one.
-    pub fn remove(&self, name: &str) -> Result<()> {
-        record::check_name(name)?;
-        let slot = self.lock(name, &mut |_| Ok(()))?;
-        let mut found = false;
-        // The JSON first: without it the rest is no model.
-        for path in [self.record_path(name), self.tensors_path(name)] {
-            match fs::remove_file(&path) {
-                Ok(()) => found = true,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(cannot_write(&path, &error)),
-            }
-        }
-        drop(slot);
-        if found {
-            Ok(())
-        } else {
-            Err(self.not_installed(name))
-        }
-    }
-
-    /// Installs `checkpoint` as `name`, replacing a model of that name.
-    pub fn install(
-        &self,
-        name: &str,
-        checkpoint: &Checkpoint,
-        variant: &Variant,
-        from: Provenance,
-    ) -> Result<ModelRecord> {
-        self.lock(name, &mut |_| Ok(()))?
-            .install(checkpoint, variant, from)
-    }
-
-    /// The error for a model that is not there.
+    /// The error for a model that is not installed.
     pub fn not_installed(&self, name: &str) -> Error {
         Error::Model(format!(
             "{name} is not installed in {}; `dino models list` shows what is",
@@ -274,7 +257,7 @@ impl Store {
     }
 }
 
-/// The tensors of an installed model on the disk.
+/// The tensors of an installed model on the disk, read on demand.
 #[derive(Debug)]
 pub struct StoredTensors {
     path: PathBuf,

@@ -1,24 +1,25 @@
-//! Errors of the store's folder and of the one for temporary files, with the way out.
+//! Errors of the store's folder and of the folder for temporary files, each with its remedy: room, or the variable that
+//! chooses another folder.
 
 use std::io;
 use std::path::Path;
 
 use crate::error::Error;
 
-/// The variable that says where temporary files are.
+/// The variable that chooses the folder of temporary files.
 const TEMPORARY_VARIABLE: &str = if cfg!(windows) { "TMP" } else { "TMPDIR" };
 
 /// The error for a file or folder of the store that cannot be written.
 pub fn cannot_write(path: &Path, error: &io::Error) -> Error {
-    with_remedy(path, error, &write_remedy("DINO_HOME", error))
+    Error::io(path, error).with_remedy(&write_remedy("DINO_HOME", error))
 }
 
 /// The error for a temporary file that cannot be written, or the folder for them.
 pub fn cannot_write_temporary(path: &Path, error: &io::Error) -> Error {
-    with_remedy(path, error, &write_remedy(TEMPORARY_VARIABLE, error))
+    Error::io(path, error).with_remedy(&write_remedy(TEMPORARY_VARIABLE, error))
 }
 
-/// What to do with `variable` where a file cannot be written in its folder.
+/// The remedy for a file that cannot be written in the folder of `variable`, as the end of a sentence.
 fn write_remedy(variable: &str, error: &io::Error) -> String {
     use io::ErrorKind::{
         NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
@@ -45,22 +46,7 @@ pub fn cannot_read(path: &Path, error: &io::Error) -> Error {
         }
         _ => "",
     };
-    with_remedy(path, error, remedy)
-}
-
-fn with_remedy(path: &Path, error: &io::Error, remedy: &str) -> Error {
-    match Error::io(path, error) {
-        Error::File {
-            path,
-            reason: why,
-            fault,
-        } => Error::File {
-            path,
-            fault,
-            reason: why + remedy,
-        },
-        other => other,
-    }
+    Error::io(path, error).with_remedy(remedy)
 }
 
 #[cfg(all(test, unix))]

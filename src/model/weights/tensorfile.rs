@@ -1,6 +1,7 @@
 //! Safetensors files, read tensor by tensor so that a model of four gigabytes needs four, not eight.
 //!
-//! A header is believed only as far as the file is long: a lying one costs nothing.
+//! No memory is taken on the word of a header: its length and offsets are checked against the file's length first. The format
+//! is that of the safetensors crate: a u64 length, a JSON header, and the numbers in little-endian order.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::model::backbone::tensor_source::with_floats;
 use crate::model::weights::store_errors::cannot_write;
 
-/// Longest header the format allows.
+/// Longest header that the format allows, in bytes.
 const MAX_HEADER: u64 = 100_000_000;
 
 /// An open file, its header read and checked against its length.
@@ -27,21 +28,24 @@ pub struct TensorFile {
     metadata: Metadata,
 }
 
-/// Whether a file that starts with these bytes is meant as a safetensors file; [`TensorFile::open`] tells if it is one.
+/// Whether a file that starts with these bytes looks like a safetensors file; [`TensorFile::open`] checks it in full.
 pub fn is_safetensors_header(start: &[u8]) -> bool {
     start.get(8) == Some(&b'{')
 }
 
 impl TensorFile {
     /// Opens `path` and reads its header.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or its header does not fit its length.
     pub fn open(path: &Path) -> Result<Self> {
         TensorFile::open_or(path, &|error| Error::io(path, error), &|why| {
             Error::file(path, why)
         })
     }
 
-    /// The same with errors of the caller's: `unread` for a file that cannot be read, `wrong` for one that is no whole
-    /// safetensors file.
+    /// As [`TensorFile::open`], with errors made by the caller: `unread` for a file that cannot be read, `wrong` for one that
+    /// is no whole safetensors file.
     pub(super) fn open_or(
         path: &Path,
         unread: &dyn Fn(&std::io::Error) -> Error,
@@ -81,7 +85,7 @@ impl TensorFile {
         })
     }
 
-    /// Names and shapes.
+    /// Names of all tensors with their shapes.
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         self.metadata
             .tensors()
@@ -90,24 +94,27 @@ impl TensorFile {
             .collect()
     }
 
-    /// Type and shape of a tensor.
+    /// Type, shape and offsets of the tensor `name`.
     pub fn info(&self, name: &str) -> Option<&TensorInfo> {
         self.metadata.info(name)
     }
 
-    /// Where in the file the numbers of a tensor are.
+    /// Bytes of the file that hold the numbers of the tensor `name`.
     pub fn range(&self, name: &str) -> Option<Range<u64>> {
         let (start, end) = self.metadata.info(name)?.data_offsets;
         Some(self.data_start + start as u64..self.data_start + end as u64)
     }
 
-    /// What the file says under `key` besides its tensors.
+    /// The text under `key` in the metadata of the header.
     pub fn metadata_value(&self, key: &str) -> Option<&str> {
         let notes = self.metadata.metadata().as_ref()?;
         notes.get(key).map(String::as_str)
     }
 
-    /// Reads every tensor that `wanted` says yes to, several at once.
+    /// Reads every tensor whose name `wanted` accepts, several at once.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a tensor has a type without floats.
     pub fn read(
         self,
         path: &Path,
@@ -125,7 +132,10 @@ impl TensorFile {
             .collect()
     }
 
-    /// Calls `take` with the numbers of a tensor, of a file of `f32` without making a tensor of it.
+    /// Calls `take` with the numbers of the tensor `name` as `f32`. Where the file holds `f32` no tensor is made.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or it cannot be read.
     pub fn consume_tensor(
         &self,
         path: &Path,
@@ -140,7 +150,7 @@ impl TensorFile {
         };
         let (start, end) = info.data_offsets;
         thread_local! {
-            /// Kept from tensor to tensor: fresh memory costs more than reading into it.
+            /// Reused from tensor to tensor: fresh memory costs more than reading into it.
             static NUMBERS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
         }
         let mut numbers = NUMBERS.take();
@@ -154,7 +164,7 @@ impl TensorFile {
         Ok(())
     }
 
-    /// Fills `bytes` from byte `start` of the numbers on.
+    /// Fills `bytes` with the numbers from byte `start` on.
     fn read_at(&self, path: &Path, start: usize, bytes: &mut [u8]) -> Result<()> {
         // A handle of its own: positions are not shared.
         File::open(path)
@@ -165,7 +175,10 @@ impl TensorFile {
             .map_err(|error| Error::io(path, &error))
     }
 
-    /// Reads one tensor.
+    /// Reads one tensor, to the CPU and in the file's type.
+    ///
+    /// # Errors
+    /// If there is no such tensor, it holds no floats, or the file cannot be read.
     pub fn read_tensor(&self, path: &Path, name: &str) -> Result<Tensor> {
         let Some(info) = self.metadata.info(name) else {
             return Err(Error::file(path, format!("has no tensor `{name}`")));
@@ -179,7 +192,7 @@ impl TensorFile {
         let (start, end) = info.data_offsets;
         let read = |bytes: &mut [u8]| self.read_at(path, start, bytes);
         if dtype == DType::F32 && cfg!(target_endian = "little") {
-            // Straight to where it stays.
+            // Without a copy: read into the tensor's own memory.
             let mut values = vec![0f32; (end - start) / 4];
             read(bytemuck::cast_slice_mut(&mut values))?;
             return Ok(Tensor::from_vec(
@@ -199,7 +212,10 @@ impl TensorFile {
     }
 }
 
-/// Writes `tensors` to a new file `path` and makes sure that they are on the disk.
+/// Writes `tensors` to a new file `path` and syncs it to the disk.
+///
+/// # Errors
+/// If it cannot be written.
 pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     let pairs = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
     safetensors::serialize_to_file(pairs, None, path).map_err(|error| match error {

@@ -12,21 +12,24 @@ use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result as OurResult};
 use crate::model::weights::pickle::unpickle;
-use crate::model::weights::torch::{parse_descriptor, state_dict};
+use crate::model::weights::torch_state_dict::{parse_descriptor, state_dict};
 
 /// The pickled magic number; too long an integer for the pickle machine.
 const MAGIC: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
 /// The pickled version, 1001.
 const VERSION: &[u8] = b"\x80\x02M\xe9\x03.";
-/// Pickles lie in front of the numbers; none is longer than this.
+/// Longest stretch of the file that is read as pickles, in bytes; they lie in front of the numbers.
 const MAX_PICKLES: usize = 64 << 20;
 
-/// Whether a file that starts so is meant as such a checkpoint.
+/// Whether a file that starts with these bytes is such a checkpoint.
 pub fn is_legacy_header(start: &[u8]) -> bool {
     start.starts_with(MAGIC)
 }
 
-/// The same for the file at `path`.
+/// Whether the file at `path` is such a checkpoint.
+///
+/// # Errors
+/// If it cannot be read.
 pub fn is_legacy_file(path: &Path) -> OurResult<bool> {
     let mut start = Vec::new();
     File::open(path)
@@ -35,7 +38,10 @@ pub fn is_legacy_file(path: &Path) -> OurResult<bool> {
     Ok(is_legacy_header(&start))
 }
 
-/// Reads the wanted tensors of the state dict in `bytes`.
+/// Reads the tensors of the state dict in `bytes` whose names `wanted` accepts.
+///
+/// # Errors
+/// What is wrong, as a part of a sentence about the file.
 pub fn read(
     bytes: &[u8],
     wanted: impl Fn(&str) -> bool,
@@ -58,7 +64,7 @@ pub fn read(
     let mut kinds = BTreeMap::new();
     storages(&object, &mut kinds);
     let mut data = &rest[whole - text.len()..];
-    // Key to its numbers.
+    // The numbers of each storage, by its key.
     let mut found: BTreeMap<String, &[u8]> = BTreeMap::new();
     let Object::List(keys) = keys else {
         return Err("lists no numbers; the file is damaged".to_owned());
@@ -108,7 +114,7 @@ fn is_big_endian(facts: &Object) -> bool {
     })
 }
 
-/// Collects the kind of every storage that `object` refers to, by key.
+/// Collects the class of every storage that `object` refers to, by key.
 fn storages(object: &Object, kinds: &mut BTreeMap<String, String>) {
     match object {
         Object::PersistentLoad(id) => {
@@ -138,7 +144,7 @@ fn storages(object: &Object, kinds: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Bytes a number.
+/// Bytes of one number in a storage of this class.
 fn width(kind: &str) -> Option<usize> {
     Some(match kind {
         "DoubleStorage" | "LongStorage" => 8,

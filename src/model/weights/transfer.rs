@@ -1,4 +1,4 @@
-//! One file over HTTP: resumed where it broke off, and held against what the server promised.
+//! One file over HTTP: resumed where it broke off, and checked against the size and SHA-256 that the server states.
 //!
 //! The protocol is that of huggingface_hub's `file_download.py`: `resolve/main/FILE` answers or redirects with the
 //! file's size and, for LFS files, its SHA-256.
@@ -13,12 +13,14 @@ use ureq::Body;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
 use crate::error::{Error, Result};
+use crate::model::weights::digest;
+use crate::model::weights::events::{FetchEvent, FetchEventSink};
+use crate::model::weights::hub::Hub;
 use crate::model::weights::hub_client::{HubClient, RemoteFileInfo, TransferFailure};
 use crate::model::weights::store_errors::cannot_write;
-use crate::model::weights::{FetchEvent, FetchEventSink, Hub, digest};
 use crate::system::http::{header, is_timeout};
 
-/// Downloads a file, see [`Hub::download`].
+/// Downloads a file to `partial`, see [`Hub::download`]. `repo` labels the progress; a plain host has it equal to `file`.
 pub(super) fn fetch(
     hub: &Hub,
     repo: &str,
@@ -45,7 +47,7 @@ pub(super) fn fetch(
             Ok(found) => return Ok(found),
             Err(TransferFailure::Permanent(error)) => return Err(error),
             Err(TransferFailure::Retryable(why)) => {
-                // Progress earns new attempts: a bad line may break a large file many times.
+                // Only attempts without progress count: a bad line may break a large file many times.
                 attempt = if transfer.bytes_on_disk() > had {
                     1
                 } else {
@@ -61,11 +63,12 @@ pub(super) fn fetch(
                     };
                     return Err(Error::Download(format!("{}: {why}{remedy}", transfer.url)));
                 }
-                let next = match have {
-                    0 => "trying again".to_owned(),
-                    _ => format!("going on from byte {have}"),
-                };
-                events(FetchEvent::Note(&format!("{file}: {why}, {next}")))?;
+                match have {
+                    0 => events(FetchEvent::Note(&format!("{file}: {why}, trying again")))?,
+                    _ => events(FetchEvent::Resumed(&format!(
+                        "{file}: {why}, going on from byte {have}"
+                    )))?,
+                }
                 std::thread::sleep(
                     Duration::from_millis(300 * u64::from(attempt)).min(hub.timeout),
                 );
@@ -74,7 +77,7 @@ pub(super) fn fetch(
     }
 }
 
-/// The size of the file at `url`, where the server tells it; none of it is taken.
+/// Size in bytes of the file at `url`, where the server tells it; the body is not read.
 pub(super) fn query_size(hub: &Hub, file: &str, url: String) -> Result<Option<u64>> {
     let transfer = Transfer::new(hub, file, file, url, Path::new(file));
     let answer = transfer
@@ -97,7 +100,7 @@ pub(super) fn query_size(hub: &Hub, file: &str, url: String) -> Result<Option<u6
     })
 }
 
-/// One file on its way.
+/// The transfer of one file: its address, the partial file, and the JSON beside it.
 struct Transfer<'a> {
     hub: &'a Hub,
     client: HubClient<'a>,
@@ -125,7 +128,7 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Bytes on the disk.
+    /// Bytes of the partial file.
     fn bytes_on_disk(&self) -> u64 {
         fs::metadata(self.partial).map_or(0, |file| file.len())
     }
@@ -153,7 +156,7 @@ impl<'a> Transfer<'a> {
             && response.status() == 416
             && before.is_some_and(|it| it.size == Some(start))
         {
-            // All of it came before; only the check was left to do.
+            // An earlier run received all of it; only the check is left.
             return self.finish(&RemoteFileInfo {
                 size: Some(start),
                 ..promise
@@ -199,7 +202,7 @@ impl<'a> Transfer<'a> {
         self.finish(&promise)
     }
 
-    /// Checks what has arrived; after that it is no longer partial.
+    /// Checks the received file; after that it is complete and its description is removed.
     fn finish(&self, promise: &RemoteFileInfo) -> Result<bool, TransferFailure> {
         self.check(promise)?;
         let _ = fs::remove_file(&self.info_path);
@@ -255,7 +258,7 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Compares the whole file with what was promised; a wrong one is not kept.
+    /// Compares the file with the stated size and SHA-256; one that differs is deleted.
     fn check(&self, promise: &RemoteFileInfo) -> Result<(), TransferFailure> {
         let have = self.bytes_on_disk();
         let wrong = |why: String| {
@@ -312,7 +315,7 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// The failure for a body that stopped coming.
+    /// The failure of a body that broke off or stalled.
     fn stalled(&self, error: &io::Error) -> TransferFailure {
         match is_timeout(error) {
             true => TransferFailure::Retryable(format!(

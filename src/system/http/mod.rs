@@ -1,4 +1,5 @@
-//! What all requests over HTTP have in common: the system's certificates, time limits, proxies, and redirects.
+//! Requests over HTTP: the system's certificates, time limits, proxies, and redirects. The client is ureq; redirects are
+//! followed by the caller, so that a token never reaches another host.
 
 pub mod network_access;
 pub mod proxy;
@@ -24,10 +25,10 @@ pub use network_access::NetworkAccess;
 use proxy::ProxyServer;
 use proxy::absolute_form::AbsoluteFormConnector;
 
-/// Redirects that are followed.
+/// Most redirects of one request.
 pub const MAX_REDIRECTS: usize = 10;
 
-/// A request of `url`, which is `uri`, to be sent the way that it has to go; `timeout` is for each step.
+/// A request of `url` (`uri` is the same, parsed), directly or through the proxy `route`; `timeout` holds for each step.
 ///
 /// # Errors
 /// If the proxy cannot be used.
@@ -54,7 +55,7 @@ pub fn request(
     })
 }
 
-/// The error for a proxy that wants to know who asks.
+/// The error for a proxy that asks for credentials (407).
 pub fn proxy_auth_error(route: &ProxyServer) -> Error {
     let what = match route.credentials {
         Some(_) => "does not accept the user and password that it holds",
@@ -66,7 +67,7 @@ pub fn proxy_auth_error(route: &ProxyServer) -> Error {
     ))
 }
 
-/// A request of `uri` that an HTTP proxy is asked to make.
+/// A request of `uri` in absolute form, sent to the HTTP proxy `route`.
 fn absolute_form_request(
     timeout: Duration,
     route: &ProxyServer,
@@ -106,14 +107,15 @@ fn is_this_machine(host: &str) -> bool {
     }
 }
 
-/// A client that asks the system's certificate store, waits no longer than told, and leaves decisions to its caller.
+/// Configuration of a client with the system's certificate store and `timeout` for each step; status codes and redirects are
+/// left to the caller.
 pub fn config(timeout: Duration) -> Config {
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
         .build();
     Agent::config_builder()
         .tls_config(tls)
-        // Told for each request; without a word ureq reads the environment by rules of its own.
+        // Set for each request; otherwise ureq would read the environment by rules of its own.
         .proxy(None)
         .user_agent(concat!("dino/", env!("CARGO_PKG_VERSION")))
         .timeout_resolve(Some(timeout))
@@ -128,8 +130,8 @@ pub fn config(timeout: Duration) -> Config {
         .build()
 }
 
-/// Whether a connection was there and ended early; a host that has no address, refuses or shows a bad certificate will do
-/// so again.
+/// Whether a connection was established and ended early, so that another attempt makes sense; a host without an address, a
+/// refusal or a bad certificate would fail again.
 pub fn is_connection_lost(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(
@@ -150,12 +152,12 @@ pub fn is_timeout(error: &io::Error) -> bool {
         )
 }
 
-/// A header's text.
+/// The value of the header `name`, if it is there and ASCII.
 pub fn header<T>(response: &Response<T>, name: &str) -> Option<String> {
     Some(response.headers().get(name)?.to_str().ok()?.to_owned())
 }
 
-/// Whether two addresses have one scheme, host and port: only then does the token go along.
+/// Whether two addresses have the same scheme, host and port: only then is the token sent.
 pub fn is_same_origin(a: &str, b: &str) -> bool {
     let parts = |url: &str| {
         url.parse::<Uri>()

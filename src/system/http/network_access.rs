@@ -1,4 +1,5 @@
-//! Whether files may be fetched, and who said that they may not.
+//! Whether files may be fetched, and the flag or variable that forbids it: `--offline`, `HF_HUB_OFFLINE`,
+//! `TRANSFORMERS_OFFLINE`.
 
 use crate::error::{Error, Result};
 use crate::system::environment::{self, EnvVariables};
@@ -6,21 +7,21 @@ use crate::system::environment::{self, EnvVariables};
 /// Variables that forbid the network. The second counts only where the first is not set, as in huggingface_hub.
 const VARIABLES: [&str; 2] = ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"];
 
-/// Whether files may be fetched: by a socket of this program's or by a package client.
+/// Whether this program, or a package client that it starts, may use the network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum NetworkAccess {
-    /// They may.
+    /// Files may be fetched.
     #[default]
     Allowed,
-    /// They may not, because of this flag, or variable with its value.
+    /// Files may not be fetched, because of this flag, or variable with its value.
     Forbidden(String),
 }
 
 impl NetworkAccess {
-    /// What the flag `--offline` says, else the environment.
+    /// Forbidden with the flag `--offline`, else by the environment.
     ///
     /// # Errors
-    /// If a variable is no text.
+    /// If a variable is not UTF-8.
     pub fn from_offline_flag(offline: bool) -> Result<Self> {
         match offline {
             true => Ok(NetworkAccess::Forbidden("--offline".into())),
@@ -28,10 +29,10 @@ impl NetworkAccess {
         }
     }
 
-    /// What the environment says.
+    /// Forbidden if the first variable that is set means yes.
     ///
     /// # Errors
-    /// If a variable is no text.
+    /// If a variable is not UTF-8.
     pub fn from_variables(variables: &EnvVariables) -> Result<Self> {
         Ok(match variables.first(&VARIABLES)? {
             Some(setting) if environment::is_true(setting.value) => {
@@ -41,10 +42,10 @@ impl NetworkAccess {
         })
     }
 
-    /// Stops what would fetch `what`; `instead` says what can be done without the network.
+    /// Checks that `what` may be fetched; `instead` is the alternative without the network, for the message.
     ///
     /// # Errors
-    /// If it is forbidden, with who forbids it.
+    /// [`Error::Download`] if it is forbidden, with the flag or variable that forbids it.
     pub fn check(&self, what: &str, instead: &str) -> Result<()> {
         match self {
             NetworkAccess::Allowed => Ok(()),
@@ -55,7 +56,7 @@ impl NetworkAccess {
         }
     }
 
-    /// How what forbids the network is taken back.
+    /// How the prohibition `by` is lifted, as a part of a sentence.
     pub fn allow_hint(by: &str) -> String {
         match by.split_once('=') {
             Some((variable, _)) => format!("unset {variable} while online"),

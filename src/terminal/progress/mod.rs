@@ -1,5 +1,5 @@
-//! How far work is: a bar at a terminal, else a line every half a minute; both with the pace so far and the time that is
-//! left at it. Work over several photos has a first and a last line too.
+//! Progress of work: a bar at a terminal, else a line every 30 seconds; both with the rate so far and the time left at that
+//! rate. Work over several photos has a first and a last line too.
 
 mod rate;
 mod unit;
@@ -15,13 +15,13 @@ use crate::terminal::printable::printable;
 use rate::RateEstimator;
 pub(crate) use unit::ProgressUnit;
 
-/// How often work that nobody sees a bar of is told about.
+/// Time between two lines of progress where no bar is shown.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 struct SharedProgress {
     pace: Mutex<RateEstimator>,
-    /// What is being worked on.
+    /// Name of the current item.
     message: Mutex<String>,
     is_ended: Mutex<bool>,
     end_signal: Condvar,
@@ -32,14 +32,14 @@ impl SharedProgress {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One line for those who see no bar.
+    /// One line of progress, where no bar is shown.
     fn line(&self, unit: &ProgressUnit) -> String {
         let message = self.message.lock().unwrap_or_else(PoisonError::into_inner);
         unit.line(&self.pace(), &message, Instant::now())
     }
 }
 
-/// Work under way; what shows it goes away when this is dropped.
+/// Progress of running work; its bar is removed and its thread ends when this is dropped.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
@@ -48,7 +48,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Shown to nobody.
+    /// Progress that is counted and not shown.
     pub(crate) fn hidden() -> Self {
         Progress {
             bar: ProgressBar::hidden(),
@@ -116,7 +116,7 @@ impl Progress {
         }
     }
 
-    /// A line through `say` after every `every`; of several photos, one at the start and one at the end too.
+    /// Progress as lines passed to `say`, one after every `every`; of several photos, one at the start and one at the end too.
     pub(crate) fn lines(
         unit: ProgressUnit,
         total: Option<u64>,
@@ -151,36 +151,36 @@ impl Progress {
         Progress {
             bar: ProgressBar::hidden(),
             shared,
-            // Without a thread to spare there are no more lines.
+            // If no thread can be started there are no more lines.
             reporter: beat.ok(),
         }
     }
 
-    /// `n` more are done.
+    /// Adds `n` to the number done.
     pub fn inc(&self, n: u64) {
         let done = self.shared.pace().done + n;
         {
             let mut pace = self.shared.pace();
-            // The first ones count: nothing was done before.
+            // The rate counts from 0: nothing was done before.
             pace.initial.get_or_insert(0);
             pace.set(done, Instant::now());
         }
         self.bar.set_position(done);
     }
 
-    /// `n` are done in all.
+    /// Sets the number done, earlier runs included, to `n`.
     pub fn set(&self, n: u64) {
         self.shared.pace().set(n, Instant::now());
         self.bar.set_position(n);
     }
 
-    /// The total has become known.
+    /// Sets the total once it is known.
     pub fn set_total(&self, total: u64) {
         self.shared.pace().total = Some(total);
         self.bar.set_length(total);
     }
 
-    /// What is being worked on.
+    /// Sets the name of the current item, escaped for the terminal.
     pub fn message(&self, message: impl Into<String>) {
         let message = printable(&message.into()).into_owned();
         *self
@@ -216,11 +216,11 @@ fn shared(total: Option<u64>) -> Arc<SharedProgress> {
     })
 }
 
-/// Progress over photos: their number, and how far the one at hand is through the network.
+/// Progress over photos: their number, and the percent of the network computed for the current one.
 #[derive(Debug)]
 pub struct PhotoProgress {
     progress: Progress,
-    /// Whether there is one photo, whose way through the network is what is counted.
+    /// Whether there is one photo, so that the percent of the network are counted.
     is_single: bool,
     name: Mutex<String>,
 }
@@ -234,13 +234,13 @@ impl PhotoProgress {
         }
     }
 
-    /// A photo is about to go through the network.
+    /// Sets the name of the photo that is computed next.
     pub fn begin(&self, name: String) {
         self.progress.message(name.clone());
         *self.name.lock().unwrap_or_else(PoisonError::into_inner) = name;
     }
 
-    /// It has gone through `done` of `all` of the network.
+    /// Reports that `done` of `all` steps of the network are computed for the current photo.
     pub fn set_blocks_done(&self, done: usize, all: usize) {
         match self.is_single {
             true => {
@@ -260,7 +260,7 @@ impl PhotoProgress {
         }
     }
 
-    /// One more is done.
+    /// Counts one more photo; without effect if there is only one.
     pub fn inc(&self) {
         if !self.is_single {
             self.progress.inc(1);

@@ -1,13 +1,15 @@
-//! How fast work is, the time that is left at that pace, and figures as people read them.
+//! The rate of work, the time left at that rate, and the formatting of rates, durations and bytes.
 
 use std::time::{Duration, Instant};
 
-/// How far work is and how fast, from when it was first told.
+/// Rate of work since the first count, and the time left at that rate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RateEstimator {
-    /// What was done before.
+    /// Number done before the first count; earlier runs do not add to the rate.
     pub initial: Option<u64>,
+    /// Number done, earlier runs included.
     pub done: u64,
+    /// Number of all, when known.
     pub total: Option<u64>,
     start: Instant,
     /// When `done` last grew.
@@ -34,27 +36,27 @@ impl RateEstimator {
         }
     }
 
-    /// Per second, up to when the last thing was done.
+    /// Items or bytes per second up to the last advance; `None` before there is one.
     pub fn rate(&self) -> Option<f64> {
         let done = self.done.checked_sub(self.initial.unwrap_or(0))?;
         let seconds = (self.last_advance - self.start).as_secs_f64();
         (done > 0 && seconds > 0.0).then(|| done as f64 / seconds)
     }
 
-    /// What is left to wait: it was reckoned when the last thing was done, and only falls until the next one is.
+    /// Time left. It is estimated at each advance and only falls until the next one.
     pub fn left(&self, now: Instant) -> Option<Duration> {
         let todo = self.total?.checked_sub(self.done)?;
         let left = todo as f64 / self.rate()? - (now - self.last_advance).as_secs_f64();
         Duration::try_from_secs_f64(left.max(0.0)).ok()
     }
 
-    /// How long it has been under way.
+    /// Time since the first count.
     pub fn taken(&self, now: Instant) -> Duration {
         now - self.start
     }
 }
 
-/// `3.1`, `0.42`, `1325`: as many digits as mean something.
+/// A rate with two or three significant digits: `3.1`, `0.42`, `1325`.
 pub(super) fn format_rate(rate: f64) -> String {
     let decimals = match rate {
         100.0.. => 0,
@@ -64,7 +66,7 @@ pub(super) fn format_rate(rate: f64) -> String {
     format!("{rate:.decimals$}")
 }
 
-/// What was measured, as [`format_duration`] has it; `0.4 s` where whole seconds would say little.
+/// An elapsed time as [`format_duration`], with tenths below 10 seconds: `0.4 s`.
 pub(super) fn format_elapsed(time: Duration) -> String {
     match time.as_secs_f64() {
         seconds if seconds < 9.95 => format!("{seconds:.1} s"),
@@ -72,7 +74,7 @@ pub(super) fn format_elapsed(time: Duration) -> String {
     }
 }
 
-/// `42 s`, `3 min 05 s`, `2 h 10 min`.
+/// A duration in at most two units, seconds rounded up: `42 s`, `3 min 05 s`, `2 h 10 min`.
 pub(super) fn format_duration(time: Duration) -> String {
     let seconds = time.as_secs_f64().ceil() as u64;
     match seconds {
@@ -82,7 +84,7 @@ pub(super) fn format_duration(time: Duration) -> String {
     }
 }
 
-/// Megabytes, finer where there are few.
+/// `bytes` in megabytes (10^6), with the digits of [`format_rate`].
 pub(super) fn format_megabytes(bytes: f64) -> String {
     format_rate(bytes / 1e6)
 }

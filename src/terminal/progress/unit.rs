@@ -1,22 +1,22 @@
-//! What is said of work under way.
+//! The unit of progress, and the lines of text about it.
 
 use std::time::Instant;
 
 use super::rate::{RateEstimator, format_duration, format_elapsed, format_megabytes, format_rate};
 
-/// What is counted.
+/// The unit that is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProgressUnit {
-    /// Photos; and what is done with them, where that is not all of it.
+    /// Photos; with the name of the pass, such as drawing, where it is not the main one.
     Photos(Option<&'static str>),
-    /// Things of this name.
+    /// Things of this name, a plural.
     Items(String),
-    /// Bytes of what this names.
+    /// Bytes of the file or model of this name.
     Bytes(String),
 }
 
 impl ProgressUnit {
-    /// Before anything is done; only of several photos.
+    /// The line at the start; only for several photos.
     pub(super) fn first_line(&self, total: Option<u64>) -> Option<String> {
         match (self, total) {
             (ProgressUnit::Photos(_), Some(total @ 2..)) => {
@@ -26,7 +26,7 @@ impl ProgressUnit {
         }
     }
 
-    /// While it is under way.
+    /// The line while work is running; `message` names the current item.
     pub(super) fn line(&self, pace: &RateEstimator, message: &str, now: Instant) -> String {
         if (pace.done, pace.total) == (0, None) {
             return match message.is_empty() {
@@ -44,7 +44,7 @@ impl ProgressUnit {
         format!("{}{}", self.work_prefix(), parts.join(", "))
     }
 
-    /// Once no more is done, whether or not all is; of what has a first line.
+    /// The line at the end, complete or not; `None` where there is no first line.
     pub(super) fn last_line(&self, pace: &RateEstimator, now: Instant) -> Option<String> {
         self.first_line(pace.total)?;
         let (work, so_far) = (self.work_prefix(), self.so_far(pace));
@@ -60,11 +60,11 @@ impl ProgressUnit {
         Some(line)
     }
 
-    /// `2.7/s`; nothing as long as it is not known.
+    /// The rate, such as `2.7/s`; empty as long as it is not known.
     pub(super) fn rate(&self, pace: &RateEstimator) -> String {
         match (pace.rate(), self) {
             (None, _) => String::new(),
-            // Percents are no things.
+            // A rate of percent would mean little.
             (Some(_), ProgressUnit::Items(name)) if name.starts_with("percent") => String::new(),
             (Some(rate), ProgressUnit::Photos(_) | ProgressUnit::Items(_)) => {
                 format!("{}/s", format_rate(rate))
@@ -73,7 +73,7 @@ impl ProgressUnit {
         }
     }
 
-    /// What is done, and of how much.
+    /// The number done, with the total where it is known.
     fn so_far(&self, &RateEstimator { done, total, .. }: &RateEstimator) -> String {
         let (name, is_part) = match self {
             ProgressUnit::Photos(_) => ("images", true),
@@ -102,7 +102,7 @@ impl ProgressUnit {
     }
 }
 
-/// `about 42 s left`; nothing as long as it is not known.
+/// The time left, such as `about 42 s left`; empty as long as it is not known.
 pub(super) fn left(pace: &RateEstimator, now: Instant) -> String {
     let left = pace.left(now);
     left.map_or(String::new(), |left| {

@@ -1,8 +1,8 @@
 //! The GPU build of this program, run in its place where there is an NVIDIA driver.
 //!
-//! A program with CUDA does not even start where the driver's library is missing, so the ordinary one is without.
-//! Before it does anything it looks for `dino-cuda` beside itself and in the store's `bin`, and where both that and
-//! the driver's library are there, it becomes that program. `DINO_CUDA=0` turns this off.
+//! A program with CUDA does not start where the driver's library is missing, so the ordinary build has no CUDA. First of all it
+//! searches `dino-cuda` beside itself and in the store's `bin`, and where both that and the driver's library exist, it replaces
+//! itself by that program. `DINO_CUDA=0` turns this off.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,10 +16,10 @@ use crate::system::environment::EnvVariables;
 
 mod trial;
 
-/// The variable that turns it off.
+/// The variable that turns the launcher off with `0`.
 pub const CUDA_VARIABLE: &str = "DINO_CUDA";
 
-/// What `--version` says of this program; a build with CUDA says so.
+/// The version for `--version`, marked `(cuda)` in a build with CUDA.
 pub const VERSION: &str = match cfg!(feature = "cuda") {
     true => concat!(env!("CARGO_PKG_VERSION"), " (cuda)"),
     false => env!("CARGO_PKG_VERSION"),
@@ -28,7 +28,7 @@ pub const VERSION: &str = match cfg!(feature = "cuda") {
 /// The name of the GPU build, without the system's ending.
 const PROGRAM: &str = "dino-cuda";
 
-/// The driver's library, where there is a driver at all.
+/// Name of the driver's library; `None` on systems without an NVIDIA driver.
 const DRIVER: Option<&str> = if cfg!(target_os = "linux") {
     Some("libcuda.so.1")
 } else if cfg!(windows) {
@@ -37,7 +37,7 @@ const DRIVER: Option<&str> = if cfg!(target_os = "linux") {
     None
 };
 
-/// What the system has where the driver is loaded.
+/// A file that exists where the driver is loaded.
 const DRIVER_VERSION_FILE: &str = "/proc/driver/nvidia/version";
 
 /// Commands that compute nothing: for these it is not worth reading CUDA's libraries.
@@ -52,16 +52,16 @@ enum GpuBuildAbsence {
     NoProgram(Vec<PathBuf>),
     /// The driver's library cannot be opened.
     NoDriver,
-    /// It does not run.
+    /// The program at this path does not run, for this reason.
     Unusable(PathBuf, String),
-    /// It runs, and was not asked for.
+    /// The program at this path runs, but this command needs no GPU.
     NotRequested(PathBuf),
-    /// The variable says what it cannot.
+    /// `DINO_CUDA` has an invalid value; the message.
     InvalidSetting(String),
 }
 
 impl GpuBuildAbsence {
-    /// In words, on a machine where the driver's library can be opened and the driver is loaded, or not.
+    /// The absence in words. `has_driver`: the driver's library can be opened; `is_loaded`: the driver is loaded.
     fn explain(&self, has_driver: bool, is_loaded: bool) -> String {
         let library = DRIVER.unwrap_or("libcuda.so.1");
         match self {
@@ -107,11 +107,11 @@ impl GpuBuildAbsence {
     }
 }
 
-/// Why this run is not one of the GPU build, where it was looked for.
+/// The absence that this run has found, determined once.
 static ABSENCE: OnceLock<GpuBuildAbsence> = OnceLock::new();
 
-/// Becomes the GPU build of this program, with the same arguments, and then does not return; else returns what the user is
-/// to know: only why a GPU build that is there does not run.
+/// Replaces this process by the GPU build with the same arguments, and then does not return. Otherwise returns a sentence for
+/// the user where a GPU build exists and does not run, and `None` where there is none or no need of it.
 ///
 /// To be called before any thread is started or anything is read.
 ///
@@ -158,7 +158,7 @@ pub fn absence_reason() -> String {
     absence.explain(has_driver(), Path::new(DRIVER_VERSION_FILE).exists())
 }
 
-/// What `DINO_CUDA` says.
+/// Whether `DINO_CUDA` leaves the launcher on, which it is without the variable.
 fn is_on(variables: &EnvVariables) -> Result<bool> {
     match variables.text(CUDA_VARIABLE)? {
         None | Some("1") => Ok(true),
@@ -170,10 +170,10 @@ fn is_on(variables: &EnvVariables) -> Result<bool> {
     }
 }
 
-/// Whether the command line asks for nothing that a GPU could do.
+/// Whether the command line is for a command that computes nothing, or for the processor.
 fn needs_no_gpu(arguments: &[OsString]) -> bool {
     let without = ["-h", "--help", "-V", "--version"];
-    // What follows two dashes are names of files.
+    // Arguments behind `--` are files.
     let end = arguments.iter().position(|it| it == "--");
     let options = &arguments[..end.unwrap_or(arguments.len())];
     let command = options
@@ -184,7 +184,7 @@ fn needs_no_gpu(arguments: &[OsString]) -> bool {
         || last_device(options).is_some_and(|device| device == "cpu")
 }
 
-/// The last `--device`, which is the one that holds.
+/// The value of the last `--device`, which overrides those before it.
 fn last_device(options: &[OsString]) -> Option<OsString> {
     let after = options.iter().skip(1).map(Some).chain([None]);
     let named = options.iter().zip(after).filter_map(|(option, next)| {
@@ -198,7 +198,7 @@ fn last_device(options: &[OsString]) -> Option<OsString> {
     named.last()
 }
 
-/// The GPU build, if it is there and the driver's library too.
+/// Path of the GPU build, if it exists and the driver's library too.
 fn find(is_on: bool, variables: &EnvVariables) -> Result<PathBuf, GpuBuildAbsence> {
     let own = std::env::current_exe().ok();
     let beside = own.as_deref().and_then(Path::parent).map(Path::to_owned);
@@ -220,7 +220,7 @@ fn find_in(
     let name = format!("{PROGRAM}{}", std::env::consts::EXE_SUFFIX);
     let own = own.and_then(|own| fs::canonicalize(own).ok());
     let programs = folders.iter().map(|folder| folder.join(&name));
-    // One that is this very program would look for itself.
+    // A program that is a link to this one would start itself for ever.
     let is_other = |program: &PathBuf| {
         fs::symlink_metadata(program).is_ok() && {
             let place = fs::canonicalize(program).ok();
@@ -229,7 +229,7 @@ fn find_in(
     };
     match programs.into_iter().find(is_other) {
         None => Err(GpuBuildAbsence::NoProgram(folders)),
-        // Only now, for it takes longer than looking for a file that most have not.
+        // Opening the library is slow, and most machines have no such program.
         Some(_) if !has_driver() => Err(GpuBuildAbsence::NoDriver),
         Some(program) if program.is_dir() => {
             Err(GpuBuildAbsence::Unusable(program, "it is a folder".into()))
@@ -249,7 +249,7 @@ fn has_driver() -> bool {
     DRIVER.is_some_and(|name| unsafe { libloading::Library::new(name) }.is_ok())
 }
 
-/// Becomes `program`, or returns why not.
+/// Replaces this process by `program`; returns only the reason of a failure.
 #[cfg(unix)]
 fn become_program(program: &Path, arguments: &[OsString]) -> String {
     use std::os::unix::process::CommandExt;
@@ -262,7 +262,7 @@ fn become_program(program: &Path, arguments: &[OsString]) -> String {
     format!("it cannot be run ({error})")
 }
 
-/// Runs `program` and ends as it does, or returns why not.
+/// Runs `program` and exits with its code; returns only the reason of a failure.
 #[cfg(not(unix))]
 fn become_program(program: &Path, arguments: &[OsString]) -> String {
     let unable = |error: std::io::Error| format!("it cannot be run ({error})");
@@ -270,7 +270,7 @@ fn become_program(program: &Path, arguments: &[OsString]) -> String {
         Ok(child) => child,
         Err(error) => return unable(error),
     };
-    // Ctrl-C reaches both, and what it means is the other's business.
+    // Ctrl-C reaches both; the other program decides what follows.
     let _ = ctrlc::set_handler(|| ());
     match child.wait() {
         Ok(status) => std::process::exit(status.code().unwrap_or(1)),

@@ -1,4 +1,4 @@
-//! Whether a GPU build starts here at all, and is this program's equal.
+//! A trial of the GPU build: whether it starts on this machine, has CUDA, and is of this program's version.
 
 use std::fmt::Display;
 use std::io::{self, Read, Seek};
@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::system::child_process::ChildProcess;
 
-/// How long the GPU build may take to say its version; its libraries may have to be read from a slow disk.
+/// How long `--version` of the GPU build may take; its libraries may have to be read from a slow disk.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Tries whether the program starts at all, and is this one's equal; once it runs in our place, nobody could say why
-/// not.
+/// Runs `program --version` and checks the answer. Once the program has replaced this process, a failure could not be explained.
+///
+/// # Errors
+/// The reason why it cannot be used, as a part of a sentence.
 pub(super) fn check(program: &Path) -> Result<(), String> {
     check_within(program, VERSION_TIMEOUT)
 }
@@ -20,7 +22,7 @@ pub(super) fn check(program: &Path) -> Result<(), String> {
 fn check_within(program: &Path, patience: Duration) -> Result<(), String> {
     let unable = |why: &dyn Display| format!("it cannot be run ({why})");
     let system = |error: io::Error| unable(&error);
-    // Not a pipe, which something that it starts might hold open.
+    // A file and not a pipe, which a grandchild might hold open.
     let mut said = tempfile::tempfile().map_err(|error| {
         let folder = std::env::temp_dir();
         format!(
@@ -61,7 +63,7 @@ fn check_within(program: &Path, patience: Duration) -> Result<(), String> {
     check_version(&text)
 }
 
-/// What the system's loader says, without its beginning.
+/// The reason in a message of the system's loader, without its prefix.
 fn loader_reason(line: &str) -> &str {
     let starts = [
         "error while loading shared libraries: ",
@@ -72,7 +74,7 @@ fn loader_reason(line: &str) -> &str {
     line[at.unwrap_or(0)..].trim()
 }
 
-/// Refuses a program that says another version than this one's, or none of a build with CUDA.
+/// Checks the output of `--version`: this program's version and a build with CUDA.
 fn check_version(said: &str) -> Result<(), String> {
     let own = env!("CARGO_PKG_VERSION");
     let version = said

@@ -1,11 +1,12 @@
-//! Plain HTTP through an HTTP proxy: the proxy is asked for the whole address, as RFC 9112 (3.2.2) says and curl does.
+//! Plain HTTP through an HTTP proxy: the request line has the absolute form, the whole URL, as RFC 9112 (3.2.2) requires and
+//! curl does.
 //!
-//! ureq opens a tunnel for plain HTTP too, which many proxies allow for port 443 alone. So the request goes to the proxy
-//! as if it were the server, and the address in its first line is made whole on the way out.
+//! ureq opens a tunnel for plain HTTP too, which many proxies allow for port 443 alone. So the request is made as if the proxy
+//! were the server, and this transport inserts the server into the request line as it is sent.
 
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-/// Puts `http://HOST` before the path of each request.
+/// Connector that inserts `http://HOST` before the path of each request.
 #[derive(Debug)]
 pub struct AbsoluteFormConnector {
     /// `http://HOST:PORT` of the server behind the proxy.
@@ -65,7 +66,7 @@ impl<In: Transport> Transport for AbsoluteFormTransport<In> {
         self.to_proxy.is_tls()
     }
 
-    /// Never used again: the next request has a first line of its own.
+    /// Always closed, so that the connection is not reused: each request line has to be rewritten.
     fn is_open(&mut self) -> bool {
         false
     }

@@ -1,8 +1,7 @@
-//! Which proxy a request goes through: curl's variables and rules. One that cannot be used is an error, never a direct
-//! connection.
+//! The proxy of a request, by curl's variables and rules. A proxy that cannot be used is an error, never a direct connection.
 //!
-//! ureq reads the variables too, but passes over values that it cannot read, takes `ALL_PROXY` before `HTTPS_PROXY` and
-//! has other rules for `NO_PROXY`; so it is told the proxy of each request.
+//! ureq reads the variables too, but ignores values that it cannot parse, takes `ALL_PROXY` before `HTTPS_PROXY` and has other
+//! rules for `NO_PROXY`; so the proxy is set for each request.
 
 pub mod absolute_form;
 
@@ -20,7 +19,7 @@ const HTTP_PROXY_VARIABLES: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"]
 const HTTPS_PROXY_VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const NO_PROXY_VARIABLES: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// curl's, where the address of a proxy has none.
+/// curl's default port of a proxy.
 const PORT: u16 = 1080;
 
 /// The proxies that the environment names.
@@ -37,13 +36,13 @@ pub struct ProxySettings {
 pub struct ProxyServer {
     /// The variable that names it.
     pub variable: &'static str,
-    /// How it is spoken to.
+    /// The protocol spoken with it.
     pub protocol: ProxyProtocol,
     /// Its host; IPv6 in brackets.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// User and password for it.
+    /// User and password, percent-decoded.
     pub credentials: Option<(String, String)>,
 }
 
@@ -51,7 +50,7 @@ impl ProxySettings {
     /// The proxies of the environment.
     ///
     /// # Errors
-    /// If a variable is no text.
+    /// If a variable is not UTF-8.
     pub fn from_variables(variables: &EnvVariables) -> Result<Self> {
         let own = |names: &[&'static str]| -> Result<Option<EnvSetting<String>>> {
             let setting = variables.first(names)?;
@@ -87,12 +86,12 @@ impl ProxySettings {
         }
     }
 
-    /// Whether `HTTP_PROXY` is all there is for `uri`, which curl's rules pass over.
+    /// Whether only `HTTP_PROXY` names a proxy for `uri`, which curl ignores in upper case.
     pub fn ignores_http_proxy(&self, uri: &Uri) -> bool {
         self.has_ignored_http_proxy && uri.scheme_str() == Some("http") && !self.is_exempt(uri)
     }
 
-    /// The proxies for http and for https that there are, or what is wrong with them.
+    /// The proxies for http and for https, in this order, or the errors in them.
     pub fn all(&self) -> [Result<Option<ProxyServer>>; 2] {
         [&self.http, &self.https].map(|setting| {
             let parse = |it: &EnvSetting<String>| ProxyServer::parse(it.variable, &it.value);
@@ -100,7 +99,7 @@ impl ProxySettings {
         })
     }
 
-    /// The list of hosts that are asked without a proxy.
+    /// The value of `NO_PROXY`: hosts that are asked without a proxy.
     pub fn exempt(&self) -> Option<&EnvSetting<String>> {
         self.no_proxy.as_ref()
     }
@@ -188,7 +187,7 @@ impl ProxyServer {
     /// Reads the address of a proxy: `[scheme://][user[:password]@]host[:port]`, user and password percent-encoded.
     ///
     /// # Errors
-    /// If it is none, or of a kind that cannot be spoken; the message shows no password.
+    /// If it cannot be parsed, or its protocol is not supported; the message shows no password.
     pub fn parse(variable: &'static str, value: &str) -> Result<Self> {
         let shown = match value.rsplit_once('@') {
             Some((_, host)) => format!("***@{host}"),
@@ -262,7 +261,7 @@ impl ProxyServer {
         !matches!(self.protocol, ProxyProtocol::Http | ProxyProtocol::Https)
     }
 
-    /// Whether plain HTTP is asked of the proxy itself; else it opens a tunnel.
+    /// Whether a request of `uri` is sent to the proxy in absolute form; otherwise the proxy opens a tunnel.
     pub fn uses_absolute_form(&self, uri: &Uri) -> bool {
         uri.scheme_str() == Some("http") && !self.is_socks()
     }
