@@ -4,7 +4,7 @@ use image::RgbImage;
 
 use crate::error::Result;
 use crate::model::input::Geometry;
-use crate::tasks::memory_cost::ENCODER_BYTES;
+use crate::tasks::inference::memory_cost::ENCODER_BYTES;
 use crate::vision::render::{
     Colormap, Fonts, ScaleBar, Upscale, ValueRange, draw_marker, draw_patch_map, overlay,
     side_by_side, with_scale_bar,

@@ -18,7 +18,7 @@ use crate::system::files::Digest;
 use crate::tasks::clip::{
     ClipTask, FrameImages, FrameValues, NamedVectors, RenderedFrame, ValueVideo,
 };
-use crate::tasks::memory_cost::pixel_cost;
+use crate::tasks::inference::memory_cost::pixel_cost;
 use crate::tasks::settings::OutputSettings;
 use crate::tasks::{
     FinishedPhoto, InferenceMode, PredictedPhoto, Task, TaskOutput, TaskPredictor, layer,

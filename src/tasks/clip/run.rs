@@ -12,11 +12,12 @@ use crate::model::input::Geometry;
 use crate::system::memory::MemoryPermit;
 use crate::tasks::clip::cuts::thumbnail;
 use crate::tasks::clip::guide::RunningGuide;
+use crate::tasks::clip::segment_store::SEGMENT_FRAMES;
 use crate::tasks::clip::state::{ClipState, NamedVectors};
 use crate::tasks::clip::{
     ClipTask, CutDetector, FrameImages, MeanTokenPredictor, RenderedFrame, RunningMean, stage,
 };
-use crate::tasks::multi_task::OutputsByTask;
+use crate::tasks::inference::multi_task::OutputsByTask;
 use crate::tasks::{MultiTaskRunner, TaskOutput, TaskPredictor};
 use crate::terminal::console::Console;
 
@@ -36,8 +37,8 @@ pub struct ClipRun<'r> {
     pub console: &'r Console,
 }
 
-/// Frames in a segment: what is lost, at most, of a film whose making was ended.
-pub const SEGMENT_FRAMES: usize = 250;
+/// Frames of a clip, at most, that tasks which need a fit are fitted to before the first frame is rendered.
+pub const MAX_FIT_FRAMES: usize = 64;
 
 /// A frame in which everything was found.
 struct PredictedFrame {

@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 use crate::system::files::{Digest, FileStamp};
 use crate::tasks::clip::ClipPaths;
 
+/// Frames in a segment: the most that is rendered again after an interrupted run.
+pub const SEGMENT_FRAMES: usize = 250;
+
 /// The ending of the folder of segments, in the place of the film's.
 const FOLDER_EXTENSION: &str = "parts";
 

@@ -1,6 +1,6 @@
 //! The camera that took a photo.
 
-use super::files::PhotoDepth;
+use super::photo_depth::PhotoDepth;
 use crate::io::inputs::focal_length_35mm;
 use crate::terminal::console::Console;
 use crate::vision::postprocess::Pinhole;

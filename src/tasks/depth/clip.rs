@@ -7,8 +7,9 @@ use std::sync::PoisonError;
 use serde_json::{Map, Value, json};
 
 use super::file_names::{MILLIMETRES, formats};
-use super::predictor::FullSizeDepth;
-use super::{DepthTask, SAMPLES_PER_PHOTO, readout_of, report};
+use super::head::readout_of;
+use super::report;
+use super::task::{DepthTask, SAMPLES_PER_PHOTO};
 use crate::error::Result;
 use crate::io::output::{FloatFormat, FloatMap, QuantisedDepth};
 use crate::model::input::Geometry;
@@ -57,7 +58,9 @@ impl ClipTask for DepthTask {
     fn add_fit_frame(&self, geometry: &Geometry, found: TaskOutput) -> Result<()> {
         let map = self.predictor.read_out(&found, geometry)?;
         let mut buffer = Vec::new();
-        let full = FullSizeDepth::new(&self.predictor, &map, geometry, None, &mut buffer)?;
+        let full = self
+            .predictor
+            .full_size(&map, geometry, None, &mut buffer)?;
         let (width, height) = full.depth.size();
         let stride = (width * height).div_ceil(SAMPLES_PER_PHOTO) | 1;
         let mut waiting = self.deferred();
@@ -175,7 +178,9 @@ impl ClipTask for DepthTask {
         drop(found);
         let mut buffer = Vec::new();
         let guide = self.predictor.refines().then_some(frame.guide);
-        let full = FullSizeDepth::new(&self.predictor, &map, geometry, guide, &mut buffer)?;
+        let full = self
+            .predictor
+            .full_size(&map, geometry, guide, &mut buffer)?;
         let picture = self
             .writer
             .render_frame(frame.photo, &*full.depth, self.clip_range())?;

@@ -3,104 +3,48 @@
 
 use std::sync::OnceLock;
 
-use image::{Rgb, RgbImage};
 use serde_json::Value;
 
 use super::file_names::{depth_scale, formats, std_extension};
+use super::head::unit;
+use super::photo_depth::{DepthLayer, DepthReading, PhotoDepth};
 use super::point_cloud::{CloudWriter, WrittenCloud};
-use super::report::{self, unit};
+use super::report;
 use crate::engine::run_report::Outcome;
 use crate::engine::stopwatch::Stopwatch;
 use crate::io::output::{
     Destination, FloatFormat, FloatMap, LineStatus, LineSubject, OutputJob, PICTURE_EXTENSION,
     PictureFormat, put_all, write_output, write_picture,
 };
-use crate::model::head::HeadMeta;
-use crate::model::head_zoo::DepthCalibration;
-use crate::model::input::Geometry;
 use crate::tasks::check_pixel;
-use crate::tasks::memory_cost::ENCODER_BYTES;
+use crate::tasks::inference::memory_cost::ENCODER_BYTES;
 use crate::tasks::recipe::DepthRecipe;
 use crate::terminal::console::Console;
-use crate::vision::postprocess::MetricConversion;
 use crate::vision::postprocess::rows::RowSource;
-use crate::vision::render::{
-    Colormap, Fonts, ScaleBar, ValueRange, canvas, canvas_with_scale_bar, captions, paint_rows,
-    system_fonts,
-};
+use crate::vision::render::{Colormap, Fonts, ValueRange};
 use crate::{Error, Result};
-
-/// A photo whose depths are known.
-pub struct PhotoDepth<'a> {
-    /// Where its results go.
-    pub job: &'a OutputJob,
-    /// Where [`DepthWriter::uses_photo`].
-    pub photo: Option<&'a RgbImage>,
-    /// How it lay in the backbone's input.
-    pub geometry: &'a Geometry,
-    /// At the photo's size.
-    pub depth: &'a dyn RowSource,
-    /// Standard deviations, likewise, where they are asked for and the head has a say in them.
-    pub deviation: Option<&'a dyn RowSource>,
-    /// Of the colours.
-    pub range: ValueRange,
-    /// Of the head, with the unit and the range of the depths.
-    pub meta: &'a HeadMeta,
-    /// How metres were made of what the head says, where they were.
-    pub conversion: Option<MetricConversion>,
-    /// Where the conversion comes from it.
-    pub calibration: Option<&'a DepthCalibration>,
-    /// What stands for all that is farther than is known, if anything does.
-    pub farthest: Option<f32>,
-    /// The probability that the photo shows a room, where that is known.
-    pub room_probability: Option<f32>,
-    /// Where the time went so far.
-    pub watch: Stopwatch,
-}
 
 /// Writes what was asked for.
 pub struct DepthWriter {
-    recipe: DepthRecipe,
+    pub(super) recipe: DepthRecipe,
     /// What JSON is about.
     subject: LineSubject,
     /// Whether JSON says it all.
     json: bool,
-    colormap: Colormap,
+    pub(super) colormap: Colormap,
     /// Whether larger numbers are nearer.
-    is_inverse: bool,
+    pub(super) is_inverse: bool,
     /// For standard deviations: the larger, the brighter.
     std_colormap: Colormap,
     clouds: Option<CloudWriter>,
     /// What draws the scale, once the head is known.
-    scale: OnceLock<ScaleText>,
+    pub(super) scale: OnceLock<ScaleText>,
 }
 
 /// The scale's fonts, and the unit if they can draw it.
-struct ScaleText {
-    fonts: Fonts,
-    unit: String,
-}
-
-/// What one pixel says.
-pub struct DepthReading {
-    /// Column and row.
-    pub pixel: (u32, u32),
-    /// In the head's unit.
-    pub depth: f32,
-    /// Standard deviation, likewise; none where the head has no say in it.
-    pub std: Option<f32>,
-}
-
-/// One map of a photo on its way to its files.
-pub struct DepthLayer<'m> {
-    /// At the photo's size.
-    pub rows: &'m dyn RowSource,
-    /// Of the colours.
-    pub range: ValueRange,
-    /// Its first colour stands for the low end.
-    pub colormap: &'m Colormap,
-    /// Whether it is the standard deviation of depth, not depth itself.
-    pub is_std: bool,
+pub(super) struct ScaleText {
+    pub fonts: Fonts,
+    pub unit: String,
 }
 
 impl DepthWriter {
@@ -306,90 +250,6 @@ impl DepthWriter {
             ));
         }
         Ok(clipped)
-    }
-
-    /// Finds the fonts of the scale, whose unit is that of the head.
-    pub fn prepare_scale(&self, meta: &HeadMeta, console: &Console) -> Result<()> {
-        if self.recipe.no_scale {
-            return Ok(());
-        }
-        // Where larger is nearer there are words in place of numbers.
-        let unit = if self.is_inverse { "" } else { unit(meta) };
-        let fonts = system_fonts::load_fonts(&[unit], self.recipe.font.as_deref())?;
-        let unit = captions::clean_name(unit).unwrap_or_default();
-        let is_drawn = fonts.missing(&unit).is_empty();
-        if !is_drawn {
-            console.warnings().add(
-                "letters without a font",
-                &format!("unit `{unit}`"),
-                "no font at hand has all its letters, so the scale has bare numbers; name a font that has them with --font",
-            );
-        }
-        let unit = if is_drawn { unit } else { String::new() };
-        self.scale.get_or_init(|| ScaleText { fonts, unit });
-        Ok(())
-    }
-
-    /// Draws the depths of a frame of a clip, which has no room for a scale.
-    pub fn render_frame(
-        &self,
-        frame: &RgbImage,
-        depth: &dyn RowSource,
-        range: ValueRange,
-    ) -> Result<RgbImage> {
-        let layer = DepthLayer {
-            rows: depth,
-            range,
-            colormap: &self.colormap,
-            is_std: false,
-        };
-        self.render_layer(Some(frame), frame.dimensions(), &layer, false)
-    }
-
-    fn render_layer(
-        &self,
-        photo: Option<&RgbImage>,
-        (width, height): (u32, u32),
-        layer: &DepthLayer<'_>,
-        scale: bool,
-    ) -> Result<RgbImage> {
-        let look = &self.recipe;
-        // The photo lies at the left, or under the colours; they are painted where the rest of the picture already is.
-        let (behind, left) = match (photo, look.overlay, look.side_by_side) {
-            (Some(photo), Some(_), _) => (Some(photo), 0),
-            (Some(photo), None, true) => (Some(photo), width),
-            _ => (None, 0),
-        };
-        let behind: Vec<(&RgbImage, (u32, u32))> =
-            behind.into_iter().map(|photo| (photo, (0, 0))).collect();
-        let size = (left + width, height);
-        let (mut picture, top) = match scale {
-            false => (canvas(size, Rgb([0; 3]), &behind)?, 0),
-            true => {
-                let text = self.scale.get_or_init(|| ScaleText {
-                    fonts: Fonts::built_in(),
-                    unit: String::new(),
-                });
-                let bar = ScaleBar {
-                    range: layer.range,
-                    colormap: layer.colormap,
-                    unit: &text.unit,
-                    prefix: if layer.is_std { "±" } else { "" },
-                    end_labels: self.is_inverse.then_some(("far", "near")),
-                    fonts: &text.fonts,
-                };
-                canvas_with_scale_bar(size, &behind, &bar)?
-            }
-        };
-        let opacity = look.overlay.filter(|_| !behind.is_empty());
-        paint_rows(
-            layer.rows,
-            (layer.range, layer.colormap),
-            &mut picture,
-            (left, top),
-            opacity,
-        );
-        Ok(picture)
     }
 
     /// Writes the point cloud, if one is wanted.

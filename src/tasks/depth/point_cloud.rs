@@ -4,8 +4,8 @@ use image::RgbImage;
 use serde_json::{Value, json};
 
 use super::camera::CameraLookup;
-use super::files::PhotoDepth;
-use super::report::unit;
+use super::head::unit;
+use super::photo_depth::PhotoDepth;
 use crate::io::output::{CloudFormat, Destination, write_output};
 use crate::tasks::recipe::CloudRecipe;
 use crate::terminal::console::Console;

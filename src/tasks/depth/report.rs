@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use super::file_names::depth_scale;
-use super::files::{DepthLayer, DepthReading, PhotoDepth};
+use super::head::unit;
+use super::photo_depth::{DepthLayer, DepthReading, PhotoDepth};
 use super::point_cloud::WrittenCloud;
 use crate::engine::stopwatch::Stopwatch;
 use crate::io::output::{CONTENT_KEY, DEPTH_CONTENT, INVERSE_CONTENT, UNIT_KEY};
-use crate::model::head::{HeadMeta, HeadTask, RELATIVE_INVERSE_DEPTH};
+use crate::model::head::{HeadMeta, RELATIVE_INVERSE_DEPTH};
 use crate::model::head_zoo::DepthCalibration;
 use crate::tasks::recipe::DepthRecipe;
 use crate::vision::postprocess::rows::RowSource;
@@ -143,12 +144,4 @@ fn depth_statistics(rows: &dyn RowSource) -> Value {
 /// For JSON: finer than any head sees, without the digits that a float32 does not have.
 pub fn round(value: f32) -> f64 {
     (f64::from(value) * 1e4).round() / 1e4
-}
-
-/// The unit of a head's depths.
-pub fn unit(meta: &HeadMeta) -> &str {
-    match &meta.task {
-        HeadTask::Depth { unit, .. } => unit,
-        _ => "",
-    }
 }

@@ -10,13 +10,13 @@ use crate::error::{Error, Result};
 use crate::io::features::{
     Dataset, DatasetFormat, DatasetMeta, DatasetWriter, FinishedPart, RowName, WriterOptions,
 };
-use crate::io::inputs::{Shard, Source};
+use crate::io::inputs::Shard;
 use crate::io::manifest::{DatasetRowNote, Ledger};
 use crate::io::output::{
     LineStatus, LineSubject, OutputJob, OutputOptions, OutputPlan, OutputTarget, put_all, put_path,
 };
 use crate::system::files::{Digest, FileStamp};
-use crate::tasks::features::GatheredRow;
+use crate::tasks::features::row::{GatheredRow, changed_part_error, full_key, row_name};
 use crate::terminal::console::Console;
 
 /// How long computed rows may be in memory alone: then the part so far is written, and continued.
@@ -58,15 +58,6 @@ struct PendingRow {
     json_fields: Map<String, Value>,
     /// How long it took.
     seconds: f64,
-}
-
-/// Which row a photo has.
-pub fn row_name(source: &Source) -> RowName {
-    let path = Ledger::input_path(source);
-    RowName {
-        path: path.to_string_lossy().into_owned(),
-        page: source.page_number(),
-    }
 }
 
 impl DatasetUpdate {
@@ -374,23 +365,5 @@ fn part_prefix(shard: Option<Shard>) -> String {
     match shard.filter(|shard| shard.is_part()) {
         None => "part".to_owned(),
         Some(shard) => format!("shard-{}", shard.label()),
-    }
-}
-
-/// Why a part is not trusted.
-pub fn changed_part_error(part: &Path) -> Error {
-    Error::file(
-        part,
-        "was changed since it was written; remove it, and its photos are computed again, or make the dataset anew with --force",
-    )
-}
-
-/// A key that no other photo has.
-fn full_key(name: &RowName) -> String {
-    let path = Path::new(&name.path);
-    let key = path.strip_prefix("/").unwrap_or(path).to_string_lossy();
-    match name.page {
-        0 => key.into_owned(),
-        page => format!("{key}.p{page:03}"),
     }
 }

@@ -13,8 +13,8 @@ use crate::model::head::Head;
 use crate::model::input::{Padding, SizeRule};
 use crate::system::files::Digest;
 use crate::tasks::backbone_info::{BackboneInfo, FitOrigin};
-use crate::tasks::inference_mode::InferenceMode;
-use crate::tasks::layer;
+use crate::tasks::inference::inference_mode::InferenceMode;
+use crate::tasks::inference::layer;
 use crate::tasks::pca::basis;
 use crate::tasks::recipe::{FeaturesRecipe, HeadRecipe, TokenKind};
 use crate::terminal::console::Console;
@@ -204,9 +204,9 @@ fn read_basis(
     path: &Path,
     model: &BackboneInfo,
 ) -> Result<(LayerRequest, Projection, FitOrigin, Digest)> {
-    let saved = basis::read(path, model)?;
+    let (layer, saved) = basis::read_basis(path, model)?;
     let digest = Digest::of_file(path)?;
-    Ok((saved.layer, saved.projection, saved.origin, digest))
+    Ok((layer, saved.fit, saved.origin, digest))
 }
 
 /// Blocks are named by another option here.

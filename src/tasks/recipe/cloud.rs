@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::check_range;
+use super::checks::check_range;
 use crate::io::output::CloudFormat;
 use crate::vision::postprocess::{Axes, Thinning};
 

@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CloudRecipe, HeadRecipe, check_exclusive, check_range, text};
+use super::checks::{check_photo_view, check_range};
+use super::{CloudRecipe, HeadRecipe, text};
 use crate::io::output::FloatFormat;
 use crate::vision::render::{Colormap, ValueRange};
 
@@ -88,11 +89,7 @@ impl DepthRecipe {
     /// Refuses numbers that mean nothing.
     pub(super) fn check(&self) -> Result<(), String> {
         self.head.check()?;
-        let looks = [
-            ("side-by-side", self.side_by_side),
-            ("overlay", self.overlay.is_some()),
-        ];
-        check_exclusive(&looks, "are two ways to show the photo")?;
+        check_photo_view(self.side_by_side, self.overlay)?;
         check_range("overlay", self.overlay.unwrap_or(0.0), 0.0..=1.0)?;
         let steps = self.depth_scale.map_or(1, NonZeroU32::get);
         check_range("depth-scale", steps, 1..=1_000_000)?;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{check_exclusive, check_range, text};
+use super::checks::{check_exclusive, check_range};
+use super::text;
 use crate::io::features::{DEFAULT_PART_BYTES, Precision};
 use crate::model::input::SizeRule;
 

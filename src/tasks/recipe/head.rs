@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{check_range, text};
+use super::checks::check_range;
+use super::text;
 use crate::model::head::Protocol;
 use crate::model::input::{SizeRule, Unpad};
 

@@ -3,6 +3,7 @@
 //! A recipe file is TOML with the names of the options: `model = "vits14-focus"`, then a table for each task, such as
 //! `[[depth]]` with `head = "indoor"` and `save = ["npy"]`. What is left out is as the commands have it.
 
+mod checks;
 mod cloud;
 mod depth;
 mod features;
@@ -100,35 +101,6 @@ fn describe_toml_error(text: &str, error: &toml::de::Error) -> String {
     });
     let message = error.message().replace('\n', ", ");
     format!("{}{message}", line.unwrap_or_default())
-}
-
-/// Refuses settings that contradict each other.
-fn check_exclusive(wishes: &[(&str, bool)], why: &str) -> Result<(), String> {
-    let given: Vec<&str> = wishes
-        .iter()
-        .filter(|(_, given)| *given)
-        .map(|(name, _)| *name)
-        .collect();
-    match given.len() {
-        0 | 1 => Ok(()),
-        _ => Err(format!("`{}` {why}; leave one out", given.join("` and `"))),
-    }
-}
-
-/// Refuses a number that does not lie within `range`.
-fn check_range<T: PartialOrd + std::fmt::Display>(
-    name: &str,
-    value: T,
-    range: std::ops::RangeInclusive<T>,
-) -> Result<(), String> {
-    match range.contains(&value) {
-        true => Ok(()),
-        false => Err(format!(
-            "`{name} = {value}`: expected a number from {} to {}",
-            range.start(),
-            range.end()
-        )),
-    }
 }
 
 #[cfg(test)]

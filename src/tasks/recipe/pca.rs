@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{check_exclusive, check_range, text};
+use super::checks::{check_exclusive, check_photo_view, check_range};
+use super::text;
 use crate::analysis::pca::ForegroundRule;
 use crate::model::input::SizeRule;
-use crate::tasks::layer;
+use crate::tasks::inference::layer;
 use crate::vision::render::Upscale;
 
 /// Which patch tokens are used.
@@ -72,11 +73,7 @@ pub struct PcaRecipe {
 impl PcaRecipe {
     /// Refuses numbers that mean nothing.
     pub(super) fn check(&self) -> Result<(), String> {
-        let looks = [
-            ("side-by-side", self.side_by_side),
-            ("overlay", self.overlay.is_some()),
-        ];
-        check_exclusive(&looks, "are two ways to show the photo")?;
+        check_photo_view(self.side_by_side, self.overlay)?;
         let usual = PcaRecipe::default();
         let is_nearest = self.upscale != usual.upscale;
         check_exclusive(

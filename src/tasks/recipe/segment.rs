@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HeadRecipe, check_exclusive, check_range, text};
+use super::checks::{check_exclusive, check_range};
+use super::{HeadRecipe, text};
 use crate::analysis::cluster::ClusterCount;
 use crate::model::input::SizeRule;
-use crate::tasks::layer;
+use crate::tasks::inference::layer;
 use crate::vision::postprocess::MinArea;
 
 /// Labels of a head.

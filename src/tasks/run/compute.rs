@@ -1,9 +1,9 @@
 //! Both passes of a run: photos through the network, and then, for tasks that wait, what was found in them again.
 
-use super::TaskRun;
 use super::explain::explain_input;
 use super::plan::PlannedTask;
 use super::progress::RunProgress;
+use super::task_run::TaskRun;
 use crate::engine::run_report::Outcome;
 use crate::engine::{DecodeStage, Engine, InputScales, ReadyPhoto, batch_slots, note_overflow};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::io::output::OutputPlan;
 use crate::model::backbone::Backbone;
 use crate::model::input::Geometry;
 use crate::system::files::{Digest, FileStamp};
-use crate::tasks::multi_task::OutputsByTask;
+use crate::tasks::inference::multi_task::OutputsByTask;
 use crate::tasks::{
     DeferredPhoto, FinishedPhoto, MultiTaskRunner, PredictedPhoto, Task, TaskPredictor,
 };

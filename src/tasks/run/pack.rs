@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use walkdir::WalkDir;
 
-use super::TaskRun;
 use super::plan::PlannedTask;
 use super::progress::RunProgress;
+use super::task_run::TaskRun;
 use crate::error::{Error, Result};
 use crate::io::inputs::{Source, TarArchive};
 use crate::io::manifest::{

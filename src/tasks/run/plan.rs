@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{TaskRun, protect_installed};
+use super::protect::protect_installed;
+use super::task_run::TaskRun;
 use crate::error::{Error, Result};
 use crate::io::inputs::Source;
 use crate::io::manifest::{
@@ -11,7 +12,7 @@ use crate::io::manifest::{
 use crate::io::output::OutputPlan;
 use crate::model::weights::Store;
 use crate::system::files::Digest;
-use crate::tasks::stored_features::StoredFeatures;
+use crate::tasks::inference::stored_features::StoredFeatures;
 use crate::tasks::{PhotoSelection, Task};
 
 /// What a task is going to do.

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::io::output::coco::{
-    AnnotationSubjects, CocoAnnotation, CocoFileName, CocoImage, ImageIds, MaskEncoding, Preamble,
-    RunDocument, annotate_photo, file_names,
+    AnnotationSubjects, CocoFileName, CocoImage, ImageIds, MaskEncoding, Preamble, RunDocument,
+    annotate_photo, file_names,
 };
 use crate::io::output::{Destination, OutputJob, OutputPlan};
 use crate::model::head::Class;
 use crate::system::files::{ResolvedPath, write_atomic};
 use crate::tasks::recipe::{LabelFileFormat, LabelRecipe};
+use crate::tasks::segment::annotation::AnnotatedPhoto;
 use crate::tasks::segment::file_names::extension;
-use crate::tasks::segment::renderer::PhotoLabels;
-use crate::tasks::segment::report::REGION_RULE;
+use crate::tasks::segment::photo_labels::{PhotoLabels, REGION_RULE};
 use crate::tasks::{DocumentFile, TaskContext};
 use crate::terminal::console::Console;
 use crate::{Error, Result};
@@ -44,14 +44,6 @@ struct CocoProgress {
     document: RunDocument,
     /// Photos that were labelled though it is kept, and are missing in it.
     missed_photos: usize,
-}
-
-/// One photo's part.
-pub struct AnnotatedPhoto {
-    /// Its entry.
-    pub image: CocoImage,
-    /// All that is in it.
-    pub annotations: Vec<CocoAnnotation>,
 }
 
 impl CocoWriter {

@@ -1,7 +1,11 @@
 //! What the files of a photo are called.
 
+use crate::error::{Error, Result};
 use crate::io::output::{MASKS_EXTENSION, PICTURE_EXTENSION};
 use crate::tasks::recipe::{LabelFileFormat, LabelRecipe};
+
+/// Of how labels are made: 1 gives small regions to the classes around them.
+pub(crate) const LABEL_REVISION: u32 = 1;
 
 /// The ending of the map of confidence.
 pub const CONFIDENCE_EXTENSION: &str = "confidence.png";
@@ -81,5 +85,31 @@ pub fn recipe_for_file(recipe: &LabelRecipe, extension: &str) -> LabelRecipe {
             ..classes
         },
         _ => classes,
+    }
+}
+
+/// Refuses flags that mean nothing without others.
+pub(super) fn check_options(recipe: &LabelRecipe, json: bool) -> Result<()> {
+    let coco = recipe.coco.is_some() || recipe.save.contains(&LabelFileFormat::Coco);
+    let wishes = [
+        (
+            recipe.crop,
+            recipe.save.contains(&LabelFileFormat::Cutout),
+            "--crop crops the cutout; add --save cutout",
+        ),
+        (
+            recipe.coco_polygons,
+            coco,
+            "--coco-polygons is about COCO documents; add --coco FILE or --save coco",
+        ),
+        (
+            recipe.regions,
+            coco || json,
+            "--instances lists regions in JSON; add --json, --coco FILE or --save coco",
+        ),
+    ];
+    match wishes.iter().find(|(given, meant, _)| *given && !meant) {
+        Some((_, _, why)) => Err(Error::Usage((*why).into())),
+        None => Ok(()),
     }
 }

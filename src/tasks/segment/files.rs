@@ -9,9 +9,10 @@ use crate::io::output::{
 };
 use crate::system::files::{write_atomic, write_folder_atomic};
 use crate::tasks::recipe::LabelFileFormat;
-use crate::tasks::segment::coco::AnnotatedPhoto;
+use crate::tasks::segment::annotation::AnnotatedPhoto;
 use crate::tasks::segment::file_names::{CONFIDENCE_EXTENSION, extension, formats};
-use crate::tasks::segment::renderer::{LabelRenderer, PhotoLabels};
+use crate::tasks::segment::photo_labels::PhotoLabels;
+use crate::tasks::segment::renderer::LabelRenderer;
 use crate::terminal::console::Console;
 use crate::vision::postprocess::PixelBox;
 use crate::vision::render::cutout::cut_out;

@@ -2,7 +2,6 @@
 
 use image::RgbImage;
 
-use super::DEFAULT_REFINE;
 use crate::engine::stopwatch::Stopwatch;
 use crate::engine::{BackboneBatchOutput, BackboneOutput};
 use crate::error::Result;
@@ -10,13 +9,16 @@ use crate::model::backbone::Backbone;
 use crate::model::head::{Class, Head, HeadTask, Scores};
 use crate::model::input::Geometry;
 use crate::system::files::Digest;
-use crate::tasks::inference_mode::InferenceMode;
-use crate::tasks::memory_cost::{pixel_cost, score_bytes};
+use crate::tasks::inference::inference_mode::InferenceMode;
+use crate::tasks::inference::memory_cost::{pixel_cost, score_bytes};
+use crate::tasks::inference::scorer::HeadScorer;
 use crate::tasks::recipe::HeadRecipe;
-use crate::tasks::scorer::HeadScorer;
 use crate::tasks::{TaskOutput, TaskPredictor, no_scores_error};
 use crate::terminal::console::Console;
 use crate::vision::postprocess::{LabelMap, refine, segment};
+
+/// Whether borders are fitted to the photo without a word about it.
+pub const DEFAULT_REFINE: bool = true;
 
 /// Reads labels out with a head.
 pub struct LabelPredictor {
@@ -65,6 +67,11 @@ impl LabelPredictor {
     /// As [`HeadScorer::digest`].
     pub fn digest(&self) -> Result<Digest> {
         self.scorer.digest()
+    }
+
+    /// The head and its inference mode.
+    pub(super) fn scorer(&self) -> &HeadScorer {
+        &self.scorer
     }
 
     /// What labels stand for, by id.

@@ -5,11 +5,9 @@ use serde_json::{Value, json};
 use crate::engine::stopwatch::Stopwatch;
 use crate::io::output::LineStatus;
 use crate::tasks::recipe::LabelFileFormat;
-use crate::tasks::segment::renderer::{LabelRenderer, PhotoLabels};
+use crate::tasks::segment::photo_labels::{PhotoLabels, REGION_RULE};
+use crate::tasks::segment::renderer::LabelRenderer;
 use crate::vision::postprocess::{ClassArea, Region, Regions};
-
-/// What regions are, and are not.
-pub const REGION_RULE: &str = "connected regions of one class (8-connectivity), not instances";
 
 impl LabelRenderer {
     /// What was found in a photo, and where it was written.

@@ -4,6 +4,7 @@ use crate::engine::{BackbonePass, FlipViews, InputScales};
 use crate::error::{Error, Result};
 use crate::model::backbone::{Features, LayerRequest};
 use crate::model::input::{Padding, SizeRule, Unpad};
+use crate::tasks::TaskOutput;
 use crate::vision::preprocess::{Preprocessor, Resample};
 
 /// What the backbone sees if nothing is said about it.
@@ -52,4 +53,13 @@ pub fn layer_tokens(features: &Features, layer: LayerRequest) -> Result<Vec<f32>
     let found =
         found.ok_or_else(|| Error::Model(format!("block {} was not computed", layer.block)))?;
     Ok(found.patch_tokens.flatten_all()?.to_vec1()?)
+}
+
+/// The patch tokens of one photo's `layer`, as the output of a task without a head.
+///
+/// # Errors
+/// As [`layer_tokens`].
+pub fn token_output(features: &Features, layer: LayerRequest) -> Result<TaskOutput> {
+    let tokens = layer_tokens(features, layer)?;
+    Ok(TaskOutput::Tokens(tokens, features.grid))
 }

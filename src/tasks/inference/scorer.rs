@@ -1,17 +1,17 @@
-//! A head and the way that photos take to it, for all that reads scores out.
+//! A head together with its inference mode and its copies on devices: from the backbone's output to scores.
 
 use std::sync::OnceLock;
 
 use crate::engine::{BackboneBatchOutput, BackboneOutput};
 use crate::error::Result;
 use crate::model::backbone::Backbone;
-use crate::model::head::Head;
+use crate::model::head::{Head, Scores};
 use crate::model::head_zoo::calibration::digest_of;
 use crate::system::files::Digest;
-use crate::tasks::TaskOutput;
-use crate::tasks::device_heads::DeviceHeads;
-use crate::tasks::inference_mode::{self, InferenceMode};
+use crate::tasks::inference::device_heads::DeviceHeads;
+use crate::tasks::inference::inference_mode::InferenceMode;
 use crate::tasks::recipe::HeadRecipe;
+use crate::tasks::{TaskOutput};
 use crate::terminal::console::Console;
 
 /// Gives what the backbone sees scores.
@@ -75,7 +75,7 @@ impl HeadScorer {
     /// # Errors
     /// If the head gives no numbers, or the device fails.
     pub fn score(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
-        inference_mode::score_features(
+        score_features(
             self.head.on_device_of(&seen.features)?,
             seen,
             self.mode.has_mirror_view(),
@@ -88,6 +88,59 @@ impl HeadScorer {
     /// If the device fails with all of them.
     pub fn score_batch(&self, batch: &BackboneBatchOutput) -> Result<Vec<Result<TaskOutput>>> {
         let head = self.head.on_device_of(&batch.features)?;
-        inference_mode::score_batch(head, batch, self.mode.has_mirror_view())
+        score_batch(head, batch, self.mode.has_mirror_view())
     }
+}
+
+/// Scores of the features of a photo or a window, and with `mirrors` of its mirror image.
+///
+/// # Errors
+/// If the head gives no numbers, or the device fails.
+pub fn score_features(head: &Head, seen: &BackboneOutput, mirrors: bool) -> Result<TaskOutput> {
+    let mirrored = seen.mirrored.as_ref().filter(|_| mirrors);
+    Ok(TaskOutput::Scores {
+        scores: head.scores(&seen.features)?,
+        mirrored: mirrored.map(|features| head.scores(features)).transpose()?,
+        room_probability: None,
+    })
+}
+
+/// As [`score_features`], of each photo of a batch.
+///
+/// # Errors
+/// If the device fails.
+pub fn score_batch(
+    head: &Head,
+    batch: &BackboneBatchOutput,
+    mirrors: bool,
+) -> Result<Vec<Result<TaskOutput>>> {
+    let Some(plain) = head.batch_scores(&batch.features)? else {
+        return map_photos(batch, |seen| score_features(head, seen, mirrors));
+    };
+    let mirrored = batch.mirrored.as_ref().filter(|_| mirrors);
+    let mirrored = match mirrored {
+        Some(features) => head.batch_scores(features)?,
+        None => None,
+    };
+    let mut mirrored = mirrored.map(Vec::into_iter);
+    let one = |scores: Result<Scores>| {
+        let mirrored = mirrored.as_mut().and_then(Iterator::next).transpose();
+        Ok(TaskOutput::Scores {
+            scores: scores?,
+            mirrored: mirrored?,
+            room_probability: None,
+        })
+    };
+    Ok(plain.into_iter().map(one).collect())
+}
+
+/// What `find` finds in each photo of a batch.
+///
+/// # Errors
+/// If the device fails.
+pub fn map_photos(
+    batch: &BackboneBatchOutput,
+    find: impl Fn(&BackboneOutput) -> Result<TaskOutput>,
+) -> Result<Vec<Result<TaskOutput>>> {
+    Ok(batch.split()?.iter().map(find).collect())
 }
