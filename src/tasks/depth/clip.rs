@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::file_names::{MILLIMETRES, formats};
 use super::head::readout_of;
 use super::report;
-use super::task::{DepthTask, SAMPLES_PER_PHOTO};
+use super::task::DepthTask;
 use crate::error::Result;
 use crate::io::output::{FloatFormat, FloatMap, QuantisedDepth};
 use crate::model::input::Geometry;
@@ -61,17 +61,12 @@ impl ClipTask for DepthTask {
         let full = self
             .predictor
             .full_size(&map, geometry, None, &mut buffer)?;
-        let (width, height) = full.depth.size();
-        let stride = (width * height).div_ceil(SAMPLES_PER_PHOTO) | 1;
-        let mut waiting = self.deferred();
-        full.depth
-            .for_each_nth(stride, |value| waiting.sampler.push(value));
+        self.deferred().add_frame(&*full.depth);
         Ok(())
     }
 
     fn fit_frames(&self, _: &Console) -> Result<()> {
-        let mut waiting = self.deferred();
-        waiting.range = ValueRange::from_sampler(std::mem::take(&mut waiting.sampler));
+        self.deferred().fit_range();
         Ok(())
     }
 

@@ -6,10 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use image::RgbImage;
 use serde_json::Value;
 
+use super::deferred::{DeferredDepth, for_each_sample};
 use super::file_names::{self, extensions};
 use super::files::DepthWriter;
 use super::full_size::FullSizeDepth;
-use super::head::*;
+use super::head::{apply_calibration, readout_of, refuse_metres};
 use super::photo_depth::PhotoDepth;
 use super::predictor::DepthPredictor;
 use crate::engine::run_report::Outcome;
@@ -17,13 +18,11 @@ use crate::engine::stopwatch::Stopwatch;
 use crate::engine::{BackboneBatchOutput, BackboneOutput};
 use crate::error::{Error, Result};
 use crate::io::output::{CloudFormat, LineSubject, OutputJob};
-use crate::maths::StreamSampler;
 use crate::model::backbone::Backbone;
 use crate::model::head::{DepthReadout, Head};
 use crate::model::head_zoo::DepthCalibration;
 use crate::model::input::Geometry;
 use crate::model::weights::ModelRecord;
-use crate::system::files::spool::FloatSpool;
 use crate::tasks::clip::ClipTask;
 use crate::tasks::inference::memory_cost::{pixel_cost, score_bytes};
 use crate::tasks::inference::scorer::HeadScorer;
@@ -36,9 +35,6 @@ use crate::tasks::{
 use crate::terminal::console::Console;
 use crate::vision::postprocess::DepthMap;
 use crate::vision::render::ValueRange;
-
-/// Values that one photo puts in to the range of all, so that large photos count little more than small ones.
-pub(super) const SAMPLES_PER_PHOTO: usize = 1 << 16;
 
 /// Draws photos, or keeps their maps until the range of all is known.
 pub struct DepthTask {
@@ -53,16 +49,6 @@ pub struct DepthTask {
     deferred: Mutex<DeferredDepth>,
     /// Of the frames of a clip, how probable a room is in all of them together, and how many they are.
     pub(super) room_probabilities: Mutex<(f64, usize)>,
-}
-
-/// The photos between the passes.
-pub(super) struct DeferredDepth {
-    /// Depth, then deviation, of each.
-    maps: FloatSpool,
-    pub sampler: StreamSampler,
-    photos: Vec<DeferredPhoto>,
-    /// Of all of them.
-    pub range: ValueRange,
 }
 
 impl DepthTask {
@@ -127,15 +113,7 @@ impl DepthTask {
             context,
             calibration,
             adopted_range: None,
-            deferred: Mutex::new(DeferredDepth {
-                maps: FloatSpool::new("depth maps", "--range auto"),
-                sampler: StreamSampler::default(),
-                photos: Vec::new(),
-                range: ValueRange {
-                    low: 0.0,
-                    high: 1.0,
-                },
-            }),
+            deferred: Mutex::new(DeferredDepth::new()),
             room_probabilities: Mutex::default(),
             recipe,
         })
@@ -315,11 +293,8 @@ impl Task for DepthTask {
         let range = match (self.recipe.range, self.adopted_range) {
             (RangeRule::Global, Some(range)) => range,
             (RangeRule::Global, None) => {
-                let (width, height) = full.depth.size();
-                // An odd stride does not keep to the same few columns of photos whose width is a power of two.
-                let stride = (width * height).div_ceil(SAMPLES_PER_PHOTO) | 1;
                 let mut samples = Vec::new();
-                full.depth.for_each_nth(stride, |value| samples.push(value));
+                for_each_sample(&*full.depth, |value| samples.push(value));
                 drop(full);
                 return Ok(FinishedPhoto::Deferred(Box::new(DeferredPhoto {
                     job: job.clone(),
@@ -352,33 +327,25 @@ impl Task for DepthTask {
                 Ok(Some(outcome))
             }
             FinishedPhoto::Gathered(_) => Err(unexpected_row_error()),
-            FinishedPhoto::Deferred(mut kept) => {
-                let mut waiting = self.deferred();
-                waiting.maps.push(&std::mem::take(&mut kept.values))?;
-                for value in std::mem::take(&mut kept.samples) {
-                    waiting.sampler.push(value);
-                }
-                waiting.photos.push(*kept);
+            FinishedPhoto::Deferred(photo) => {
+                self.deferred().push_photo(*photo)?;
                 Ok(None)
             }
         }
     }
 
     fn fit(&self, _: &Console) -> Result<usize> {
-        let mut waiting = self.deferred();
-        if !waiting.photos.is_empty() {
-            waiting.range = ValueRange::from_sampler(std::mem::take(&mut waiting.sampler));
+        let mut deferred = self.deferred();
+        let photos = deferred.photo_count();
+        if photos > 0 {
+            deferred.fit_range();
         }
-        Ok(waiting.photos.len())
+        Ok(photos)
     }
 
     fn read_deferred(&self, index: usize, job: &OutputJob) -> Result<DeferredPhoto> {
-        let mut waiting = self.deferred();
-        let values = match self.is_up_to_date(job) {
-            true => Vec::new(),
-            false => waiting.maps.read(index)?,
-        };
-        Ok(waiting.photos[index].resume(job, values))
+        let up_to_date = self.is_up_to_date(job);
+        self.deferred().read(index, job, up_to_date)
     }
 
     fn finish_deferred(&self, kept: DeferredPhoto, console: &Console) -> Result<FinishedPhoto> {

@@ -8,10 +8,10 @@ use crate::model::backbone::Backbone;
 use crate::model::head::{Head, Scores};
 use crate::model::head_zoo::calibration::digest_of;
 use crate::system::files::Digest;
+use crate::tasks::TaskOutput;
 use crate::tasks::inference::device_heads::DeviceHeads;
 use crate::tasks::inference::inference_mode::InferenceMode;
 use crate::tasks::recipe::HeadRecipe;
-use crate::tasks::{TaskOutput};
 use crate::terminal::console::Console;
 
 /// Gives what the backbone sees scores.

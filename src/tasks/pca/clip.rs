@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use super::task::{PcaTask, not_tokens_error};
 use crate::error::Result;
 use crate::model::input::Geometry;
+use crate::tasks::TaskOutput;
 use crate::tasks::clip::{ClipTask, FrameImages, FrameValues, RenderedFrame};
-use crate::tasks::{TaskOutput};
 use crate::terminal::console::Console;
 
 impl ClipTask for PcaTask {

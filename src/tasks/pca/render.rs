@@ -3,7 +3,7 @@
 use image::RgbImage;
 use serde_json::{Value, json};
 
-use super::task::PcaTask;
+use super::task::{PcaPhoto, PcaTask};
 use crate::analysis::pca::{Basis, ProjectedPatches, Projection};
 use crate::engine::run_report::Outcome;
 use crate::engine::stopwatch::Stopwatch;
@@ -15,15 +15,6 @@ use crate::model::input::Geometry;
 use crate::tasks::{FinishedPhoto, Task};
 use crate::terminal::console::Console;
 use crate::vision::render::{self, overlay, side_by_side};
-
-/// A photo whose components are rendered.
-pub(super) struct PcaPhoto<'a> {
-    pub job: &'a OutputJob,
-    /// The photo, where the picture shows it or is fitted to its edges.
-    pub photo: Option<&'a RgbImage>,
-    pub geometry: &'a Geometry,
-    pub watch: Stopwatch,
-}
 
 impl PcaTask {
     /// Projects, renders and writes one photo.

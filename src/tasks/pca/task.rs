@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use image::RgbImage;
 use serde_json::Value;
 
 use super::basis;
-use super::render::PcaPhoto;
 use crate::analysis::pca::{PcaFitOptions, Projection, TokenSpool, fit};
 use crate::engine::BackboneOutput;
 use crate::engine::run_report::Outcome;
@@ -28,7 +28,6 @@ use crate::tasks::{
     TaskPredictor, layer, unexpected_row_error,
 };
 use crate::terminal::console::Console;
-use crate::vision::render::};
 
 /// Draws photos by their components.
 pub struct PcaTask {
@@ -38,6 +37,15 @@ pub struct PcaTask {
     mode: InferenceMode,
     pub(super) context: TaskContext,
     pub(super) deferred: DeferredTokens<Projection>,
+}
+
+/// A photo whose components are rendered.
+pub(super) struct PcaPhoto<'a> {
+    pub job: &'a OutputJob,
+    /// The photo, where the picture shows it or is fitted to its edges.
+    pub photo: Option<&'a RgbImage>,
+    pub geometry: &'a Geometry,
+    pub watch: Stopwatch,
 }
 
 /// The task was given an output that is no tokens.
