@@ -21,43 +21,43 @@ use crate::tasks::inference::multi_task::OutputsByTask;
 use crate::tasks::{MultiTaskRunner, TaskOutput, TaskPredictor};
 use crate::terminal::console::Console;
 
-/// What runs over clips.
+/// Several tasks over the frames of one clip.
 pub struct ClipRun<'r> {
-    /// What is made of frames.
+    /// The tasks that render frames.
     pub tasks: &'r [&'r dyn ClipTask],
     /// The backbone, on each device.
     pub backbones: &'r [Backbone],
-    /// How much memory there is for frames.
+    /// The decoder, with the limit of memory for frames.
     pub decoder: PhotoDecoder,
-    /// Frames in the network at once.
+    /// Frames in the backbone at once.
     pub batch_size: BatchSize,
-    /// How much of the mean of earlier frames each keeps; as each task has it if nothing is said.
+    /// The share of the running mean that each frame keeps, from 0 to below 1 (`--smooth`); by default as each task has it.
     pub smooth: Option<f32>,
-    /// Where words go.
+    /// Where messages go.
     pub console: &'r Console,
 }
 
 /// Frames of a clip, at most, that tasks which need a fit are fitted to before the first frame is rendered.
 pub const MAX_FIT_FRAMES: usize = 64;
 
-/// A frame in which everything was found.
+/// A frame with the outputs of all tasks.
 struct PredictedFrame {
-    /// What the frames up to this one leave, at the end of a segment.
+    /// The state after this frame, where it is the last of a segment.
     state: Option<ClipState>,
     photo: RgbImage,
-    /// What borders are fitted to, where that is not the frame itself.
+    /// The running guide, where borders are fitted to it.
     guide: Option<RgbImage>,
     geometries: Vec<Geometry>,
     outputs: Vec<TaskOutput>,
-    /// For the memory of all that.
+    /// The permit for the memory of the frame, until it is written.
     permit: MemoryPermit,
 }
 
 impl ClipRun<'_> {
-    /// Looks at the frames of `feed`, some of the clip's, so that tasks fit to them what they fit.
+    /// Fits what the tasks fit, to the frames of `feed`, which are spread over the clip.
     ///
     /// # Errors
-    /// If a frame cannot be read, or a task cannot fit anything.
+    /// If a frame cannot be read, or nothing can be fitted.
     pub fn fit(&self, clip: &Source, feed: &dyn FrameFeed) -> Result<()> {
         self.predict_frames(clip, feed, |_, seen| {
             let tasks = self.tasks.iter();
@@ -73,12 +73,13 @@ impl ClipRun<'_> {
         fitting.try_for_each(|task| task.fit_frames(self.console))
     }
 
-    /// Draws every frame of `feed`, and hands what the tasks made of it to `take`, in order, and what it leaves to those behind
-    /// where a [`SEGMENT`] ends. The frames go on behind those that left `before`, if there were any. Returns the first frames
-    /// of new shots.
+    /// Renders every frame of `feed`, and calls `take` in order with what the tasks made of it, and with the state after it at
+    /// the end of each segment of [`SEGMENT_FRAMES`]. `before` is the state after the frames before these, if any. Returns the
+    /// indices of the first frames of new shots.
     ///
     /// # Errors
-    /// What `take` returns; if a frame cannot be read or drawn; [`Error::Interrupted`]. What was drawn before was taken.
+    /// Those of `take`; if a frame cannot be read or rendered; [`Error::Interrupted`]. Frames that were rendered before were
+    /// taken.
     pub fn render(
         &self,
         clip: &Source,
@@ -178,8 +179,8 @@ impl ClipRun<'_> {
         Ok(shots.cuts().to_vec())
     }
 
-    /// Takes the frames through the backbone, and hands what was found in each to `report`, in order: for every task, and
-    /// the mean token last.
+    /// Takes frames through the backbone, and calls `report` with each in order: the outputs of every task, and the mean patch
+    /// token last.
     fn predict_frames(
         &self,
         clip: &Source,

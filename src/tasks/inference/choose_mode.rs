@@ -10,14 +10,14 @@ use crate::terminal::console::Console;
 use crate::vision::inference::slide::Slide;
 use crate::vision::preprocess::{Preprocessor, Resample};
 
-/// Patches of a photo at its own size, if it was not asked for: 1024 x 768 pixels. The published depth heads were
-/// trained and judged on half of that.
+/// Patches, at most, of a photo at its own size that `--size native` did not ask for: about 1024 x 768 pixels. The published
+/// depth heads were trained and evaluated on half of that.
 const MAX_NATIVE_PATCHES: usize = 4096;
 
-/// The protocol to run `head` with, if any: the one asked for, else its own unless options say otherwise.
+/// The protocol to run `head` with: that of `--protocol`, else the head's own unless other options rule it out.
 ///
 /// # Errors
-/// [`Error::Usage`] for one of another task, and for options that it says itself.
+/// [`Error::Usage`] for a protocol of another task, and for options that `--protocol` rules out.
 pub fn choose_protocol(
     recipe: &HeadRecipe,
     head: &Head,
@@ -65,7 +65,7 @@ pub fn choose_protocol(
     }
 }
 
-/// Which views of a photo are averaged.
+/// Which views of a photo are averaged: the photo alone, or its mirror image too.
 pub(super) fn choose_views(recipe: &HeadRecipe, protocol: Option<Protocol>) -> FlipViews {
     match (recipe.flip, protocol) {
         (true, _) | (_, Some(Protocol::Flip)) => FlipViews::Both,
@@ -73,7 +73,7 @@ pub(super) fn choose_views(recipe: &HeadRecipe, protocol: Option<Protocol>) -> F
     }
 }
 
-/// The windows of `--slide`.
+/// The windows of `--slide`, at the size that the head was trained for.
 pub(super) fn choose_slide(recipe: &HeadRecipe, head: &Head) -> Result<Option<Slide>> {
     let Some(stride) = recipe.slide else {
         return Ok(None);
@@ -98,7 +98,7 @@ pub(super) fn choose_slide(recipe: &HeadRecipe, head: &Head) -> Result<Option<Sl
     }
 }
 
-/// How photos are prepared for a head: at its own size unless another is asked for.
+/// How photos are prepared for `head` with the options of `recipe`: at the size that it was trained for, without `--size`.
 pub(super) fn build_preprocessor(
     recipe: &HeadRecipe,
     protocol: Option<Protocol>,
@@ -113,23 +113,23 @@ pub(super) fn build_preprocessor(
     Ok(Preprocessor {
         size: recipe.size.unwrap_or(usual),
         unpad: recipe.unpad.unwrap_or(trained.unpad),
-        // A photo of a phone at its own size would take minutes and gigabytes, and be far from what the head knows.
+        // A phone's photo at its own size would take minutes and gigabytes, and is far from the head's training sizes.
         max_patches: (recipe.size.is_none() && usual == SizeRule::Native)
             .then_some(MAX_NATIVE_PATCHES),
         ..trained
     })
 }
 
-/// How photos are prepared for a head if nothing else is asked for.
+/// How photos are prepared for a head without options: as in its training.
 ///
 /// # Errors
-/// [`Error::Model`] if what the head says of its input makes no sense.
+/// [`Error::Model`] if the head's record has no valid size or padding.
 pub fn trained_preprocessor(head: &Head, patch_size: usize) -> Result<Preprocessor> {
     let size = trained_size(head)?;
     Ok(Preprocessor {
         size,
         resample: match size {
-            // Of those whose size follows from transformers' processor, so do the levels.
+            // Sizes by the rule of transformers' processor come with its resampling, which is Pillow's.
             SizeRule::Fit(_) => Resample::Pillow,
             _ => Resample::Bicubic,
         },
@@ -141,19 +141,19 @@ pub fn trained_preprocessor(head: &Head, patch_size: usize) -> Result<Preprocess
     })
 }
 
-/// The size that a head was trained for.
+/// The size rule that a head was trained with.
 fn trained_size(head: &Head) -> Result<SizeRule> {
     let size = head.meta.input.size.parse();
     size.map_err(|why: String| contradiction_error(head, &why))
 }
 
-/// How a head's photos are brought to whole patches.
+/// How a head's training photos were brought to whole patches.
 fn trained_padding(head: &Head) -> Result<Padding> {
     let padding = head.meta.input.padding.parse();
     padding.map_err(|why: String| contradiction_error(head, &why))
 }
 
-/// What is wrong with what a head says about itself.
+/// The record of `head` contradicts itself.
 fn contradiction_error(head: &Head, why: &str) -> Error {
     Error::Model(format!("the head {}: {why}", head.meta.name))
 }

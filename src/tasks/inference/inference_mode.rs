@@ -16,22 +16,23 @@ use crate::vision::inference::protocol;
 use crate::vision::inference::slide::Slide;
 use crate::vision::preprocess::{PreparedImage, Preprocessor};
 
-/// How the backbone sees a photo.
+/// How a photo goes through the backbone.
 #[derive(Debug, Clone, PartialEq)]
 pub enum InferenceMode {
-    /// As a whole.
+    /// As a whole, in one pass.
     Whole(BackbonePass),
-    /// In the windows of `--slide`, each through this pass.
+    /// In overlapping windows (`--slide`), each through this pass.
     Slide(BackbonePass, Slide),
-    /// As a published protocol for segmentation has it, its views through this pass.
+    /// By a published protocol for segmentation, whose views go through this pass in windows.
     Protocol(BackbonePass, Protocol),
 }
 
 impl InferenceMode {
-    /// Of `head` on a backbone whose patches have this side, as `recipe` has it.
+    /// The mode of `head` with the options of `recipe`, on a backbone with patches of `patch_size` pixels.
     ///
     /// # Errors
-    /// [`Error::Usage`] where that is contradictory; [`Error::Model`] where the head is.
+    /// [`Error::Usage`] for options that contradict each other or the head; [`Error::Model`] if the head's record contradicts
+    /// itself.
     pub fn new(
         recipe: &HeadRecipe,
         head: &Head,
@@ -61,7 +62,7 @@ impl InferenceMode {
         })
     }
 
-    /// The pass over a photo as a whole, where it is seen so.
+    /// The pass over the whole photo; `None` where photos go through in windows.
     pub fn whole_pass(&self) -> Option<&BackbonePass> {
         match self {
             InferenceMode::Whole(pass) => Some(pass),
@@ -69,6 +70,7 @@ impl InferenceMode {
         }
     }
 
+    /// The pass, whether over the whole photo or over windows.
     pub(in crate::tasks) fn backbone_pass(&self) -> &BackbonePass {
         match self {
             InferenceMode::Whole(pass)
@@ -77,14 +79,14 @@ impl InferenceMode {
         }
     }
 
-    /// How photos, or the windows of one, are prepared.
+    /// How photos, or their windows, are resized, padded and normalised.
     pub fn preprocessor(&self) -> &Preprocessor {
         &self.backbone_pass().preprocessor
     }
 
-    /// The size and the looks, for people and to tell ways apart.
+    /// The mode in words, with size, windows and mirroring; also used to tell whether a calibration was fitted in the same mode.
     pub fn describe(&self) -> String {
-        let seen = match self {
+        let windows = match self {
             InferenceMode::Whole(_) => String::new(),
             InferenceMode::Slide(_, slide) => {
                 format!(" in windows, {} of a side apart", slide.stride)
@@ -96,15 +98,15 @@ impl InferenceMode {
         } else {
             ""
         };
-        format!("size {}{seen}{mirrored}", self.preprocessor().size)
+        format!("size {}{windows}{mirrored}", self.preprocessor().size)
     }
 
-    /// Whether the mirror image is seen too.
+    /// Whether the mirror image goes through the backbone too.
     pub fn has_mirror_view(&self) -> bool {
         self.backbone_pass().views == FlipViews::Both
     }
 
-    /// How a photo of this (width, height) lies in the input.
+    /// How a photo of this (width, height) lies in the backbone's input.
     pub fn layout(&self, photo: (u32, u32)) -> Geometry {
         match self {
             InferenceMode::Slide(pass, slide) => slide.layout(photo, &pass.preprocessor),
@@ -114,14 +116,14 @@ impl InferenceMode {
         }
     }
 
-    /// What is made of `photo` before the backbone sees it.
+    /// The pixels of `photo` as the backbone takes them; none for a protocol, whose views are prepared one by one.
     ///
     /// # Errors
-    /// If there is no memory for it.
+    /// If memory runs out.
     pub fn prepare(&self, photo: &RgbImage) -> Result<PreparedImage> {
         let layout = self.layout(photo.dimensions());
         match self {
-            // Its views are prepared one after the other.
+            // Views are prepared one after the other by the window runner.
             InferenceMode::Protocol(..) => Ok(PreparedImage {
                 pixels: Vec::new(),
                 geometry: layout,
@@ -132,21 +134,21 @@ impl InferenceMode {
         }
     }
 
-    /// Bytes that a photo of this layout takes before and in the backbone, with this many windows at once.
+    /// Bytes that a photo of this layout takes before and in the backbone, with `windows` windows in a batch.
     pub fn memory(&self, backbone: &Backbone, layout: &Geometry, windows: usize) -> u64 {
         let pass = self.backbone_pass();
         let at_once = self.patches_per_window().map(|patches| patches * windows);
         pass.memory(backbone, layout, at_once)
     }
 
-    /// Bytes of the device that one window takes, where the backbone sees a photo in such.
+    /// Bytes of the device's memory that one window takes; `None` where photos go through as a whole.
     pub fn window_device_memory(&self, backbone: &Backbone) -> Option<u64> {
         let cols = self.patches_per_window()?;
         let window = Grid { rows: 1, cols };
         Some(self.backbone_pass().grid_device_memory(backbone, window))
     }
 
-    /// Patches that the backbone sees at once, where that is not the photo as a whole.
+    /// Patches of one window; `None` where photos go through as a whole.
     fn patches_per_window(&self) -> Option<usize> {
         let across = |side: u32| (side as usize).div_ceil(self.preprocessor().patch_size);
         match self {

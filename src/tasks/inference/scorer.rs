@@ -14,7 +14,7 @@ use crate::tasks::inference::inference_mode::InferenceMode;
 use crate::tasks::recipe::HeadRecipe;
 use crate::terminal::console::Console;
 
-/// Gives what the backbone sees scores.
+/// Scores the backbone's output with one head.
 pub struct HeadScorer {
     head: DeviceHeads,
     mode: InferenceMode,
@@ -22,10 +22,10 @@ pub struct HeadScorer {
 }
 
 impl HeadScorer {
-    /// With `head` as `recipe` has it, on a backbone whose patches have this side.
+    /// A scorer of `head` with the options of `recipe`, on a backbone with patches of `patch_size` pixels.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) for wishes that contradict each other or that the head cannot fulfil.
+    /// As [`InferenceMode::new`].
     pub fn new(
         recipe: &HeadRecipe,
         head: Head,
@@ -39,29 +39,29 @@ impl HeadScorer {
         })
     }
 
-    /// Goes to each device that has a backbone.
+    /// Copies the head to each device that has a backbone.
     ///
     /// # Errors
-    /// If one of them has no memory for the head, or fails.
+    /// If a device fails, or has no memory for the head.
     pub fn attach_backbones(&mut self, backbones: &[Backbone]) -> Result<()> {
         self.head = DeviceHeads::on_devices_of(self.head.loaded(), backbones)?;
         Ok(())
     }
 
-    /// The head.
+    /// The head, as it was loaded.
     pub fn head(&self) -> &Head {
         self.head.loaded()
     }
 
-    /// How the backbone sees photos for it.
+    /// How photos go through the backbone for the head.
     pub fn mode(&self) -> &InferenceMode {
         &self.mode
     }
 
-    /// Digest of all of the head: what it says of itself, and its weights. Taken once.
+    /// Digest of the head, its record and its weights; computed once.
     ///
     /// # Errors
-    /// If its weights are no numbers.
+    /// If its weights cannot be serialised.
     pub fn digest(&self) -> Result<Digest> {
         if let Some(digest) = self.digest.get() {
             return Ok(*digest);
@@ -70,10 +70,10 @@ impl HeadScorer {
         Ok(*self.digest.get_or_init(|| digest))
     }
 
-    /// Scores of what the backbone gives for a photo, or for a window of it.
+    /// The scores of a photo, or of a window of it.
     ///
     /// # Errors
-    /// If the head gives no numbers, or the device fails.
+    /// If the head gives values that are not finite, or the device fails.
     pub fn score(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
         score_features(
             self.head.on_device_of(&seen.features)?,
@@ -85,17 +85,17 @@ impl HeadScorer {
     /// As [`HeadScorer::score`], for each photo of a batch.
     ///
     /// # Errors
-    /// If the device fails with all of them.
+    /// If the device fails, which concerns all photos.
     pub fn score_batch(&self, batch: &BackboneBatchOutput) -> Result<Vec<Result<TaskOutput>>> {
         let head = self.head.on_device_of(&batch.features)?;
         score_batch(head, batch, self.mode.has_mirror_view())
     }
 }
 
-/// Scores of the features of a photo or a window, and with `mirrors` of its mirror image.
+/// The scores of a photo's or a window's features, and with `mirrors` those of the mirror image's features.
 ///
 /// # Errors
-/// If the head gives no numbers, or the device fails.
+/// If the head gives values that are not finite, or the device fails.
 pub fn score_features(head: &Head, seen: &BackboneOutput, mirrors: bool) -> Result<TaskOutput> {
     let mirrored = seen.mirrored.as_ref().filter(|_| mirrors);
     Ok(TaskOutput::Scores {
@@ -105,7 +105,7 @@ pub fn score_features(head: &Head, seen: &BackboneOutput, mirrors: bool) -> Resu
     })
 }
 
-/// As [`score_features`], of each photo of a batch.
+/// As [`score_features`], for each photo of a batch; in one run of the head where it can score a batch.
 ///
 /// # Errors
 /// If the device fails.
@@ -134,13 +134,13 @@ pub fn score_batch(
     Ok(plain.into_iter().map(one).collect())
 }
 
-/// What `find` finds in each photo of a batch.
+/// What `predict` gives for each photo of a batch.
 ///
 /// # Errors
 /// If the device fails.
 pub fn map_photos(
     batch: &BackboneBatchOutput,
-    find: impl Fn(&BackboneOutput) -> Result<TaskOutput>,
+    predict: impl Fn(&BackboneOutput) -> Result<TaskOutput>,
 ) -> Result<Vec<Result<TaskOutput>>> {
-    Ok(batch.split()?.iter().map(find).collect())
+    Ok(batch.split()?.iter().map(predict).collect())
 }

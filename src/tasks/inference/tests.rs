@@ -38,7 +38,7 @@ fn backbones(count: usize) -> Vec<Backbone> {
     (0..count).map(build).collect()
 }
 
-/// Finds the tokens of [`LAYER`].
+/// Predicts the tokens of [`LAYER`].
 struct Tokens(InferenceMode);
 
 impl TaskPredictor for Tokens {

@@ -11,22 +11,25 @@ use crate::tasks::{TaskOutput, TaskPredictor};
 use crate::terminal::console::{Console, Progress};
 use crate::vision::inference::protocol;
 use crate::vision::inference::slide::{MAX_PATCHES, Slide};
-use crate::vision::postprocess::views;
+use crate::vision::postprocess::views::label_views;
 use crate::vision::preprocess::{PreparedImage, Preprocessor};
 
-/// Runs a task over the parts of a photo.
+/// Runs one task over the windows of a photo.
 pub(super) struct WindowRunner<'w> {
     pub backbone: &'w Backbone,
     pub task: &'w dyn TaskPredictor,
-    /// How many run together.
+    /// How many windows run at once.
     pub batch_limit: &'w BatchLimit,
     pub console: &'w Console,
-    /// What the photo is called.
+    /// The photo's name in messages.
     pub photo_name: &'w str,
 }
 
 impl WindowRunner<'_> {
-    /// What is found in a photo whose layout has this `number`.
+    /// The task's output for a photo, prepared in the layout of this `number`.
+    ///
+    /// # Errors
+    /// If the head gives something else than scores, or the device fails.
     pub fn run(&self, ready: &mut ReadyPhoto, number: usize) -> Result<TaskOutput> {
         match self.task.mode() {
             InferenceMode::Whole(_) => Err(Error::Model("a photo is seen at once".into())),
@@ -35,6 +38,7 @@ impl WindowRunner<'_> {
         }
     }
 
+    /// The scores of a photo in overlapping windows, averaged where they overlap.
     fn run_slide(
         &self,
         pass: &BackbonePass,
@@ -79,20 +83,20 @@ impl WindowRunner<'_> {
         ready: &mut ReadyPhoto,
     ) -> Result<TaskOutput> {
         let (photo, watch) = (&ready.photo, &mut ready.watch);
-        let looks = protocol::views(protocol, photo.dimensions())?;
-        let windows: usize = looks.iter().map(|view| view.windows.len()).sum();
+        let views = protocol::views(protocol, photo.dimensions())?;
+        let windows: usize = views.iter().map(|view| view.windows.len()).sum();
         self.console.detail(format_args!(
             "{}: {} views, {windows} windows",
             self.photo_name,
-            looks.len()
+            views.len()
         ));
         let progress = self.console.progress(windows as u64, "windows");
         let Preprocessor {
             patch_size, unpad, ..
         } = pass.preprocessor;
-        let seen = protocol::score_views(
+        let scored = protocol::score_views(
             photo,
-            looks,
+            views,
             patch_size,
             self.batch_limit.max_items(),
             |batch| {
@@ -102,11 +106,11 @@ impl WindowRunner<'_> {
         )?;
         let (width, height) = photo.dimensions();
         let size = (width as usize, height as usize);
-        let map = watch.time("label", || views::label_views(&seen, size, unpad));
+        let map = watch.time("label", || label_views(&scored, size, unpad));
         Ok(TaskOutput::Labels(map))
     }
 
-    /// The scores of windows that go through the backbone together, where the device has the memory.
+    /// The scores of windows, with those of their mirror images; as many windows in a batch as the device's memory allows.
     fn score_windows(
         &self,
         pass: &BackbonePass,

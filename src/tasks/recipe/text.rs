@@ -32,7 +32,7 @@ pub mod value {
     }
 }
 
-/// A value that may be left out.
+/// Serialises an `Option<T>` of such a value.
 pub mod option {
     use super::*;
 
@@ -63,7 +63,7 @@ pub mod option {
     }
 }
 
-/// Numbers need no quotes.
+/// A value as TOML has it: text, or a number without quotes.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum TextOrNumber {

@@ -42,11 +42,11 @@ impl PassRunner for MultiTaskRunner<'_> {
     fn prepare(&self, index: usize, photo: &RgbImage) -> Result<Vec<PreparedImage>> {
         if self.stored.is_some() {
             let layouts = self.layouts(index, photo.dimensions()).into_iter();
-            let unseen = layouts.map(|geometry| PreparedImage {
+            let empty = layouts.map(|geometry| PreparedImage {
                 pixels: Vec::new(),
                 geometry,
             });
-            return Ok(unseen.collect());
+            return Ok(empty.collect());
         }
         let passes = self.passes_of(index).map(|shared| {
             let preprocessor = &shared.pass.preprocessor;
@@ -63,23 +63,23 @@ impl PassRunner for MultiTaskRunner<'_> {
             let layout = shared.pass.preprocessor.geometry(photo);
             shared.pass.memory(self.backbone, &layout, None)
         });
-        let ways = self.tasks_of(index).map(|(_, task)| {
+        let tasks = self.tasks_of(index).map(|(_, task)| {
             let layout = task.mode().layout(photo);
             let windows = task
                 .mode()
                 .memory(self.backbone, &layout, self.window_limit.max_items());
             windows.max(task.memory(&layout))
         });
-        let seen = self.passes_of(index).map(|shared| {
+        let features = self.passes_of(index).map(|shared| {
             let layout = shared.pass.preprocessor.geometry(photo);
             match self.backbone.device().is_cpu() {
                 true => shared.pass.feature_memory(self.backbone, &layout),
                 false => 0,
             }
         });
-        // What is prepared for one pass is there while another runs, and what was seen and found while it is finished.
-        let (passes, seen): (u64, u64) = (passes.sum(), seen.sum());
-        decoded_bytes(photo) + passes.max(seen + ways.sum::<u64>())
+        // Inputs of all passes are in memory while any of them runs; features and outputs while the photo is finished.
+        let (passes, features): (u64, u64) = (passes.sum(), features.sum());
+        decoded_bytes(photo) + passes.max(features + tasks.sum::<u64>())
     }
 
     fn device_memory(&self, index: usize, layouts: &[Geometry]) -> Option<u64> {
@@ -118,15 +118,15 @@ impl PassRunner for MultiTaskRunner<'_> {
             .iter()
             .map(|(n, shared)| work(shared, *n))
             .collect();
-        let all = works.iter().sum::<usize>().max(1);
-        let mut before = 0;
+        let total = works.iter().sum::<usize>().max(1);
+        let mut done_before = 0;
         for (&(number, shared), work) in numbered.iter().zip(&works) {
-            let start = before;
-            let tick = |done: usize| (self.on_progress)(100 * (start + done) / all);
+            let start = done_before;
+            let tick = |done: usize| (self.on_progress)(100 * (start + done) / total);
             let batch = time_stage(photos, number, "backbone", |prepared| {
                 shared.pass.forward(self.backbone, prepared, &tick)
             })?;
-            before += work;
+            done_before += work;
             match self.backbone.device().is_cpu() {
                 true => self.keep_for_heads(shared, &batch, (first, &mut outputs))?,
                 false => self.run_heads(shared, &batch, photos, &mut outputs)?,
@@ -197,32 +197,32 @@ impl MultiTaskRunner<'_> {
         Ok(())
     }
 
-    /// What is stored of a photo, for each task; why not, where nothing is.
+    /// The stored features of a photo, for each task that it is for; an error where it has no row.
     fn read_stored(
         &self,
         (stored, rows): (&StoredFeatures, &[Option<usize>]),
         photo: &mut ReadyPhoto,
     ) -> OutputsByTask {
-        let mut found: OutputsByTask = self.tasks.iter().map(|_| None).collect();
+        let mut outputs: OutputsByTask = self.tasks.iter().map(|_| None).collect();
         let row = rows.get(photo.index).copied().flatten();
         for shared in self.passes_of(photo.index) {
-            let seen = photo.watch.time("features", || match row {
+            let read = photo.watch.time("features", || match row {
                 Some(row) => stored.read_output(row, &shared.pass).map(Arc::new),
                 None => Err(stored.missing_error(&(self.photo_name)(photo.index))),
             });
-            // Each task has its own.
-            let seen = seen.map_err(|error| error.to_string());
+            // Errors cannot be cloned; each task has one of its own.
+            let read = read.map_err(|error| error.to_string());
             for (index, _) in self.tasks_of(photo.index) {
                 if shared.serves(index) {
-                    let own = seen.clone().map(DeviceOutput::Backbone);
-                    found[index] = Some(own.map_err(Error::Model));
+                    let own = read.clone().map(DeviceOutput::Backbone);
+                    outputs[index] = Some(own.map_err(Error::Model));
                 }
             }
         }
-        found
+        outputs
     }
 
-    /// What `task` finds in a photo that the backbone sees in parts, by the layout of this `number`.
+    /// The output of a task that takes the photo in windows, prepared in the layout of this `number`.
     fn predict_windows(
         &self,
         task: &dyn TaskPredictor,
@@ -236,7 +236,7 @@ impl MultiTaskRunner<'_> {
             console: self.console,
             photo_name: &(self.photo_name)(ready.index),
         };
-        let found = windows.run(ready, number);
-        found.map_err(|error| explain_out_of_memory(error, &self.device_name()))
+        let output = windows.run(ready, number);
+        output.map_err(|error| explain_out_of_memory(error, &self.device_name()))
     }
 }

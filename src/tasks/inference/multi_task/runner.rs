@@ -13,42 +13,44 @@ use crate::tasks::inference::stored_features::StoredFeatures;
 use crate::tasks::{TaskOutput, TaskPredictor};
 use crate::terminal::console::Console;
 
-/// The device's part of tasks.
+/// Runs the device's half of several tasks on one backbone.
 pub struct MultiTaskRunner<'a> {
     /// The backbone.
     pub backbone: &'a Backbone,
     /// The tasks.
     pub tasks: Vec<&'a dyn TaskPredictor>,
-    /// Which of them each photo is for, a bit a task.
+    /// Which tasks each photo is for: a bit for each task, by photo.
     pub wanted_tasks: Vec<u64>,
-    /// The same, of photos beyond those.
+    /// The bits of photos beyond these, such as a clip's frames.
     pub(super) wanted_beyond: u64,
-    /// What photos are called.
+    /// The name of a photo in messages, by its number.
     pub photo_name: &'a (dyn Fn(usize) -> String + Sync),
-    /// Windows that run at once.
+    /// How many windows run at once.
     pub window_limit: BatchLimit,
-    /// Where words go.
+    /// Where messages go.
     pub console: &'a Console,
-    /// Is told how many percent of the passes over a photo as a whole are through.
+    /// Called with the percentage, from 0 to 100, of a photo's passes that is done.
     pub on_progress: &'a (dyn Fn(usize) + Sync),
     pub(super) passes: Vec<SharedPass>,
-    /// In the backbone's place, with the row of each photo.
+    /// Features that replace the backbone, with the row of each photo.
     pub(super) stored: Option<(&'a StoredFeatures, &'a [Option<usize>])>,
 }
 
-/// What there is for each task; nothing for those that were not wanted.
+/// A photo's output for each task; `None` for tasks that the photo is not for.
 pub type OutputsByTask = Vec<Option<Result<DeviceOutput>>>;
 
 /// What the device gives a task for a photo.
 pub enum DeviceOutput {
-    /// What it needs.
+    /// The task's output.
     Task(TaskOutput),
-    /// What it has still to find that in: on a CPU heads run where photos are finished, beside the backbone.
+    /// The backbone's output, from which the task's is still to be computed: on a CPU heads run where photos are finished,
+    /// beside the backbone.
     Backbone(Arc<BackboneOutput>),
 }
 
 impl<'a> MultiTaskRunner<'a> {
-    /// Of `tasks` over photos, which `names` names, each of which is for the tasks that `wanted` has bits of.
+    /// A runner of `tasks` over photos, each of which is for the tasks whose bits are set in its `wanted_tasks`. Windows run in
+    /// batches of `batch_size`.
     pub fn new(
         backbone: &'a Backbone,
         tasks: Vec<&'a dyn TaskPredictor>,
@@ -81,13 +83,13 @@ impl<'a> MultiTaskRunner<'a> {
         }
     }
 
-    /// With `stored` features in the backbone's place, and the row of each photo.
+    /// Replaces the backbone by stored features, with the row of each photo.
     #[must_use]
     pub fn with_stored(self, stored: Option<(&'a StoredFeatures, &'a [Option<usize>])>) -> Self {
         MultiTaskRunner { stored, ..self }
     }
 
-    /// Over photos of which nobody knows how many there are, each for all tasks.
+    /// Runs all tasks over every photo, however many come.
     #[must_use]
     pub fn for_all_photos(self) -> Self {
         let wanted_beyond = (1 << self.tasks.len()) - 1;
@@ -97,7 +99,7 @@ impl<'a> MultiTaskRunner<'a> {
         }
     }
 
-    /// The tasks that a photo is for, a bit each.
+    /// The tasks that a photo is for, as bits.
     pub(super) fn wanted_tasks_of(&self, photo: usize) -> u64 {
         let wanted = self.wanted_tasks.get(photo).copied();
         wanted.unwrap_or(self.wanted_beyond)
@@ -126,7 +128,7 @@ impl<'a> MultiTaskRunner<'a> {
         tasks.filter(move |(index, _)| self.is_wanted(photo, 1 << index))
     }
 
-    /// Those of the tasks of a photo that see it in parts.
+    /// The tasks of a photo that take it in windows.
     pub(super) fn window_tasks_of(
         &self,
         photo: usize,
@@ -135,32 +137,34 @@ impl<'a> MultiTaskRunner<'a> {
             .filter(|(_, task)| task.mode().whole_pass().is_none())
     }
 
-    /// How a photo lies in the input of a task.
+    /// How a photo lies in the input of the task of this number.
     pub fn layout(&self, task: usize, ready: &ReadyPhoto) -> Geometry {
-        let way = self.tasks[task].mode();
+        let mode = self.tasks[task].mode();
         let mut passes = self.passes_of(ready.index);
         let shared = passes.position(|shared| shared.serves(task));
         match shared.and_then(|index| ready.prepared.get(index)) {
-            Some(prepared) => prepared.geometry.with_unpad(way.preprocessor().unpad),
-            None => way.layout(ready.photo.dimensions()),
+            Some(prepared) => prepared.geometry.with_unpad(mode.preprocessor().unpad),
+            None => mode.layout(ready.photo.dimensions()),
         }
     }
 }
 
 impl MultiTaskRunner<'_> {
-    /// What a task needs of what it was given.
+    /// The output of the task of this number, computed now if the device gave the backbone's output.
     ///
     /// # Errors
-    /// If a head gives no numbers.
+    /// As [`TaskPredictor::predict`].
     pub fn predict(
         &self,
         task: usize,
-        given: DeviceOutput,
+        output: DeviceOutput,
         watch: &mut Stopwatch,
     ) -> Result<TaskOutput> {
-        match given {
-            DeviceOutput::Task(found) => Ok(found),
-            DeviceOutput::Backbone(seen) => watch.time("head", || self.tasks[task].predict(&seen)),
+        match output {
+            DeviceOutput::Task(output) => Ok(output),
+            DeviceOutput::Backbone(output) => {
+                watch.time("head", || self.tasks[task].predict(&output))
+            }
         }
     }
 }

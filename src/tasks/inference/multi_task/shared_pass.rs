@@ -43,14 +43,14 @@ pub(super) fn share_passes(tasks: &[&dyn TaskPredictor]) -> Vec<SharedPass> {
     passes
 }
 
-/// One pass that serves two, if there is one: what differs may be the layers, whether the mirror image is seen too,
-/// whether a coarser look is taken too, and what becomes of padding afterwards.
+/// One pass that serves both, if there is one: they may differ in the layers, in whether the mirror image or the coarse scale
+/// is computed too, and in how padding is removed from the output.
 fn merge_passes(one: &BackbonePass, other: &BackbonePass) -> Option<BackbonePass> {
-    let alike = |preprocessor: Preprocessor| Preprocessor {
+    let without_unpad = |preprocessor: Preprocessor| Preprocessor {
         unpad: Unpad::Crop,
         ..preprocessor
     };
-    let looks = match (one.scales, other.scales) {
+    let scales = match (one.scales, other.scales) {
         (a, b) if a == b => a,
         (InputScales::Full, also @ InputScales::FullAndCoarse(_))
         | (also @ InputScales::FullAndCoarse(_), InputScales::Full) => also,
@@ -70,10 +70,10 @@ fn merge_passes(one: &BackbonePass, other: &BackbonePass) -> Option<BackbonePass
             .iter()
             .filter(|request| !one.requests.contains(request)),
     );
-    (alike(one.preprocessor) == alike(other.preprocessor)).then_some(BackbonePass {
+    (without_unpad(one.preprocessor) == without_unpad(other.preprocessor)).then_some(BackbonePass {
         preprocessor: one.preprocessor,
         requests,
         views,
-        scales: looks,
+        scales,
     })
 }
