@@ -28,7 +28,7 @@ pub struct SquareChanges {
 
 impl SquareChanges {
     /// The change of each patch, `[rows * cols]`, from 0 to 1: twice the mean of its squares, since what moves rarely fills a
-    /// patch. Patches of padding count as unchanged.
+    /// patch. A patch without the centre of a square, such as padding, has the change of the patch before it.
     pub fn per_patch(&self, geometry: &Geometry) -> Vec<f32> {
         let Grid { rows, cols } = geometry.grid();
         let places = |places: Vec<f32>| -> Vec<f32> {
@@ -49,7 +49,6 @@ impl SquareChanges {
                 }
             }
         }
-        // A patch without the centre of a square has the change of the patch before it.
         let mut last = 0.0;
         let values = sums.into_iter().map(|(sum, count)| {
             if count > 0.0 {

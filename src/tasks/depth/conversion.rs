@@ -6,10 +6,11 @@ use crate::model::head::{DepthReadout, HeadMeta, HeadTask};
 use crate::vision::postprocess::metres::MAX_METRES;
 use crate::vision::postprocess::{MetricConversion, ScaleShift};
 
-/// The conversion that `scale` and `shift` stand for with a head of this `meta`.
+/// The conversion to metres by `scale` and `shift`, for a head of this `meta`: `1 / (scale * value + shift)` of relative
+/// inverse depth, `scale * value` of metres.
 ///
 /// # Errors
-/// [`Error::Usage`] if the head gives neither relative inverse depth nor metres, or metres are to be shifted.
+/// [`Error::Usage`] if the head gives neither relative inverse depth nor metres, or metres with a `shift`.
 pub fn conversion_of(meta: &HeadMeta, scale: f64, shift: Option<f64>) -> Result<MetricConversion> {
     let name = &meta.name;
     match (readout_of(meta)?.is_inverse(), shift) {
@@ -30,7 +31,7 @@ pub fn conversion_of(meta: &HeadMeta, scale: f64, shift: Option<f64>) -> Result<
     }
 }
 
-/// The unit and the range of what `conversion` makes of a head's numbers.
+/// The unit (metres) and the range of a head's depths after `conversion`.
 pub(super) fn converted_task(meta: &HeadMeta, conversion: MetricConversion) -> Result<HeadTask> {
     let (min, max) = match conversion {
         MetricConversion::Inverse(_) => (f64::from(f32::MIN_POSITIVE), f64::from(MAX_METRES)),

@@ -1,5 +1,5 @@
-//! What `dino depth` writes of one photo once its depths and the range of the colours are known: the picture, the
-//! numbers in files, the point cloud, readings at pixels, JSON.
+//! The files of one photo whose depths and range of colours are known: the picture, the depths in other formats, the point
+//! cloud; and what is printed: depths at pixels, a JSON line.
 
 use std::sync::OnceLock;
 
@@ -24,34 +24,35 @@ use crate::vision::postprocess::rows::RowSource;
 use crate::vision::render::{Colormap, Fonts, ValueRange};
 use crate::{Error, Result};
 
-/// Writes what was asked for.
+/// Writes the files of photos, the same formats for all photos of a run.
 pub struct DepthWriter {
     pub(super) recipe: DepthRecipe,
-    /// What JSON is about.
+    /// The task, as JSON lines name it.
     subject: LineSubject,
-    /// Whether JSON says it all.
+    /// Whether a JSON line is printed instead of paths.
     json: bool,
     pub(super) colormap: Colormap,
-    /// Whether larger numbers are nearer.
+    /// Whether larger values are nearer (relative inverse depth).
     pub(super) is_inverse: bool,
-    /// For standard deviations: the larger, the brighter.
+    /// The colormap of standard deviations: the larger, the brighter.
     std_colormap: Colormap,
     clouds: Option<CloudWriter>,
-    /// What draws the scale, once the head is known.
+    /// Fonts and unit of the scale, once the head is known.
     pub(super) scale: OnceLock<ScaleText>,
 }
 
-/// The scale's fonts, and the unit if they can draw it.
+/// The scale's fonts, and the unit if they have all its letters, else an empty one.
 pub(super) struct ScaleText {
     pub fonts: Fonts,
     pub unit: String,
 }
 
 impl DepthWriter {
-    /// As `recipe` has them; with `json`, an object a photo is printed. `is_inverse` says that larger numbers are nearer.
+    /// A writer of the files that `recipe` asks for; with `json` it prints one object a photo. `is_inverse` says that larger
+    /// values are nearer.
     ///
     /// # Errors
-    /// [`Error::Usage`] if they contradict each other.
+    /// [`Error::Usage`] for axes that the point cloud's format does not have.
     pub fn new(
         recipe: &DepthRecipe,
         is_inverse: bool,
@@ -59,7 +60,7 @@ impl DepthWriter {
         json: bool,
     ) -> Result<Self> {
         let map = recipe.colormap.clone();
-        // What is near gets the last colour, so the map begins at its other end.
+        // Near depths get the colormap's last colour, so it is reversed where small values are near.
         let colormap = match recipe.invert != is_inverse {
             true => map.clone(),
             false => map.clone().reversed(),
@@ -80,30 +81,30 @@ impl DepthWriter {
         })
     }
 
-    /// Whether any file shows the photo itself.
+    /// Whether the photo's pixels are needed for a file.
     pub fn uses_photo(&self) -> bool {
-        let look = &self.recipe;
-        look.side_by_side || look.overlay.is_some() || self.clouds.is_some()
+        let recipe = &self.recipe;
+        recipe.side_by_side || recipe.overlay.is_some() || self.clouds.is_some()
     }
 
-    /// Whether anything says how sure the head is.
+    /// Whether standard deviations are written or printed.
     pub fn needs_deviation(&self) -> bool {
         self.recipe.uncertainty || !self.prints_only_paths()
     }
 
-    /// Whether all files of a photo are there and nothing is to be said about it.
+    /// Whether all files of a photo are there and nothing is printed of it.
     pub fn is_up_to_date(&self, job: &OutputJob) -> bool {
         job.is_done() && self.recipe.at.is_empty()
     }
 
-    /// Bytes a pixel of the photo that its picture and its files take beside it, one after the other.
+    /// Bytes a pixel of the photo that its picture and files take beside the photo; they are written one after the other.
     pub fn bytes_per_pixel(&self) -> u64 {
         let picture = if self.recipe.side_by_side { 6 } else { 3 };
         let of_format = |format: &FloatFormat| match format {
             FloatFormat::Npy | FloatFormat::Pfm => 0,
             FloatFormat::Png16(_) => 2 + 2,
             FloatFormat::Tiff => 4 + 4,
-            // Two channels, and the file with them.
+            // Two buffers, and the encoded file.
             FloatFormat::Exr => 4 + 4 + 8,
         };
         let formats = formats(&self.recipe);
@@ -112,8 +113,11 @@ impl DepthWriter {
         [picture, numbers, cloud].into_iter().max().unwrap_or(0) + ENCODER_BYTES
     }
 
-    /// Writes everything of one photo.
-    pub fn write(&self, mut measured: PhotoDepth<'_>, words: &Console) -> Result<Outcome> {
+    /// Writes the files of one photo, and prints its line.
+    ///
+    /// # Errors
+    /// Names the photo, or the file that cannot be written.
+    pub fn write(&self, mut measured: PhotoDepth<'_>, console: &Console) -> Result<Outcome> {
         let readings = self.readings(&measured)?;
         let mut watch = std::mem::take(&mut measured.watch);
         let mut clipped = 0;
@@ -123,7 +127,7 @@ impl DepthWriter {
             colormap: &self.colormap,
             is_std: false,
         };
-        clipped += self.write_layer(&measured, &layer, &mut watch, words)?;
+        clipped += self.write_layer(&measured, &layer, &mut watch, console)?;
         if let Some(rows) = measured.deviation.filter(|_| self.recipe.uncertainty) {
             let layer = DepthLayer {
                 rows,
@@ -131,12 +135,12 @@ impl DepthWriter {
                 colormap: &self.std_colormap,
                 is_std: true,
             };
-            clipped += self.write_layer(&measured, &layer, &mut watch, words)?;
+            clipped += self.write_layer(&measured, &layer, &mut watch, console)?;
         }
-        let cloud = watch.time("write", || self.write_cloud(&measured, words))?;
+        let cloud = watch.time("write", || self.write_cloud(&measured, console))?;
         let name = measured.job.source.name();
-        words.detail(format_args!("{name}: {watch}"));
-        words.record_fact("seconds", watch.seconds());
+        console.detail(format_args!("{name}: {watch}"));
+        console.record_fact("seconds", watch.seconds());
         if self.json {
             let facts = report::photo_json(
                 &self.recipe,
@@ -149,7 +153,7 @@ impl DepthWriter {
             );
             let mut object = self.subject.job_line(LineStatus::Done, measured.job);
             put_all(&mut object, facts);
-            words.out(&Value::Object(object).to_string())?;
+            console.out(&Value::Object(object).to_string())?;
         } else {
             for DepthReading {
                 pixel: (x, y),
@@ -158,7 +162,7 @@ impl DepthWriter {
             } in &readings
             {
                 let unit = unit(measured.meta);
-                words.out_named(
+                console.out_named(
                     measured.job.source.path(),
                     &format!("\t{x},{y}\t{depth:.3} {unit}"),
                 )?;
@@ -187,20 +191,20 @@ impl DepthWriter {
         self.recipe.at.iter().map(read).collect()
     }
 
-    /// Writes picture and numbers of a map; returns how many values a format clipped.
+    /// Writes the picture and the other files of one map; returns how many values were clipped.
     fn write_layer(
         &self,
         measured: &PhotoDepth<'_>,
         layer: &DepthLayer<'_>,
         watch: &mut Stopwatch,
-        words: &Console,
+        console: &Console,
     ) -> Result<usize> {
         let job = measured.job;
         let extent = layer.rows.extent();
         if !layer.is_std {
-            words.record_fact("min", report::round(extent.0));
-            words.record_fact("max", report::round(extent.1));
-            words.record_fact("unit", unit(measured.meta));
+            console.record_fact("min", report::round(extent.0));
+            console.record_fact("max", report::round(extent.1));
+            console.record_fact("unit", unit(measured.meta));
         }
         let text = report::layer_text(measured, layer, extent);
         let (extension, format) = match layer.is_std {
@@ -217,7 +221,7 @@ impl DepthWriter {
             ]
             .concat();
             watch.time("write", || {
-                write_output(words, job.output(extension), self.prints_paths(), |w| {
+                write_output(console, job.output(extension), self.prints_paths(), |w| {
                     write_picture(w, format, &picture, &text)
                 })
             })?;
@@ -233,14 +237,14 @@ impl DepthWriter {
                 false => format.extension(),
             };
             watch.time("write", || {
-                write_output(words, job.output(extension), self.prints_paths(), |w| {
+                write_output(console, job.output(extension), self.prints_paths(), |w| {
                     clipped += format.write(w, &map)?;
                     Ok(())
                 })
             })?;
         }
         if clipped > 0 {
-            words.warn(format_args!(
+            console.warn(format_args!(
                 "{}: {clipped} of {} values lie beyond {:.3} {} and were clipped in the 16-bit PNG; a smaller \
                  --depth-scale and the other formats hold them",
                 job.source.name(),
@@ -252,24 +256,24 @@ impl DepthWriter {
         Ok(clipped)
     }
 
-    /// Writes the point cloud, if one is wanted.
+    /// Writes the point cloud, if the recipe asks for one.
     fn write_cloud(
         &self,
         measured: &PhotoDepth<'_>,
-        words: &Console,
+        console: &Console,
     ) -> Result<Option<WrittenCloud>> {
         let wanted = self.clouds.as_ref().zip(measured.photo);
         wanted
-            .map(|(clouds, photo)| clouds.write(measured, photo, self.prints_paths(), words))
+            .map(|(clouds, photo)| clouds.write(measured, photo, self.prints_paths(), console))
             .transpose()
     }
 
-    /// Whether written paths go to stdout: nothing else does.
+    /// Whether written paths are all that is printed.
     fn prints_only_paths(&self) -> bool {
         self.prints_paths() && self.recipe.at.is_empty()
     }
 
-    /// Whether written paths are told, on stdout or beside what goes there; JSON has them.
+    /// Whether written paths are printed; JSON lines have them otherwise.
     fn prints_paths(&self) -> bool {
         !self.json
     }

@@ -10,7 +10,7 @@ use crate::vision::postprocess::metres::ConvertedRows;
 use crate::vision::postprocess::rows::{InMemoryRows, RowSource};
 use crate::vision::postprocess::{DepthMap, MetricConversion, refine};
 
-/// Of the greatest relative inverse depth, the least that logarithms are taken of.
+/// The least relative inverse depth that is fitted to edges, as a share of the greatest: the fit is by logarithms.
 const LEAST_INVERSE: f32 = 1e-3;
 
 /// Depths `[height, width]` at the photo's size, in metres where they are converted.
@@ -62,10 +62,10 @@ impl<'m> FullSizeDepth<'m> {
     }
 }
 
-/// A `map` that a head of this `meta` gave, fitted to the edges of the photo, at its size.
+/// A `map` over the padded input that a head of this `meta` gave, at the size of `photo` and fitted to its edges.
 ///
 /// # Errors
-/// If the photo cannot be resized, or there is no memory for the map.
+/// If the photo cannot be resized, or memory runs out.
 pub fn refine_depth(
     meta: &HeadMeta,
     map: &DepthMap,
@@ -75,7 +75,7 @@ pub fn refine_depth(
     if !readout_of(meta)?.is_inverse() {
         return refine::refine_depth(map, geometry, photo);
     }
-    // Fitting is by logarithms, which nothing that is infinitely far has.
+    // Inverse depth 0, infinitely far, has no logarithm.
     let greatest = map.depth.iter().copied().fold(0.0, f32::max);
     let least = (LEAST_INVERSE * greatest).max(f32::MIN_POSITIVE);
     let raised = DepthMap {

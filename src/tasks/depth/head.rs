@@ -1,4 +1,4 @@
-//! What a head's record says about its depths, and what its options and calibration may ask of it.
+//! A head's record as far as it is about depth: unit, readout, spread; and which options and calibration apply to it.
 
 use crate::error::{Error, Result};
 use crate::model::head::{DepthReadout, HeadMeta, HeadTask};
@@ -17,10 +17,10 @@ pub fn unit(meta: &HeadMeta) -> &str {
     }
 }
 
-/// What the numbers of a head for depth mean.
+/// How the scores of a head for depth are read: bins, a direct value, or relative inverse depth.
 ///
 /// # Errors
-/// [`Error::Model`] if it is for something else.
+/// [`Error::Model`] if the head is not for depth.
 pub fn readout_of(meta: &HeadMeta) -> Result<&DepthReadout> {
     match &meta.task {
         HeadTask::Depth { readout, .. } => Ok(readout),
@@ -31,7 +31,7 @@ pub fn readout_of(meta: &HeadMeta) -> Result<&DepthReadout> {
     }
 }
 
-/// What a head's spread over its bins says: the deviation that it was calibrated for, else the spread itself.
+/// How the spread over a head's bins becomes a deviation: scaled by its calibration, else unscaled.
 pub fn spread_of(meta: &HeadMeta) -> BinSpread {
     meta.calibration
         .as_ref()
@@ -40,7 +40,7 @@ pub fn spread_of(meta: &HeadMeta) -> BinSpread {
         })
 }
 
-/// Why depths that are no numbers are not shown.
+/// The head gave depths that are not finite.
 pub fn not_finite_error(meta: &HeadMeta) -> Error {
     Error::Model(format!(
         "the head {} gave depths that are not finite: its weights are damaged or far too large; fetch or train it anew",
@@ -48,7 +48,8 @@ pub fn not_finite_error(meta: &HeadMeta) -> Error {
     ))
 }
 
-/// The recipe with the numbers of the head's calibration, if that counts, and the calibration then.
+/// The recipe with the scale and shift of the head's calibration, and that calibration; unless the recipe has a scale of its
+/// own or ignores the calibration.
 pub(super) fn apply_calibration(
     recipe: DepthRecipe,
     calibration: Option<DepthCalibration>,
@@ -58,7 +59,7 @@ pub(super) fn apply_calibration(
         Some(calibration) => (Some(calibration.scale), calibration.shift),
         None => (recipe.scale, recipe.shift),
     };
-    // Outputs are the same whether a calibration was left out or there was none.
+    // Outputs are the same whether a calibration was ignored or there was none.
     let recipe = DepthRecipe {
         scale,
         shift,
@@ -68,7 +69,10 @@ pub(super) fn apply_calibration(
     (recipe, calibration)
 }
 
-/// Refuses what only metres are for, of a head that gives relative inverse depth.
+/// Refuses options that need metres, for a head that gives relative inverse depth.
+///
+/// # Errors
+/// [`Error::Usage`] that names the option.
 pub(super) fn refuse_metres(recipe: &DepthRecipe, meta: &HeadMeta) -> Result<()> {
     if recipe.range == RangeRule::Head {
         return Err(Error::Usage(format!(

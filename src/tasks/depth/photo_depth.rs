@@ -11,52 +11,52 @@ use crate::vision::postprocess::MetricConversion;
 use crate::vision::postprocess::rows::RowSource;
 use crate::vision::render::{Colormap, ValueRange};
 
-/// A photo whose depths are known.
+/// A photo with its depths and the range of its colours.
 pub struct PhotoDepth<'a> {
-    /// Where its results go.
+    /// The photo's source and the destinations of its files.
     pub job: &'a OutputJob,
-    /// Where [`DepthWriter::uses_photo`].
+    /// The decoded photo, where `DepthWriter::uses_photo`.
     pub photo: Option<&'a RgbImage>,
-    /// How it lay in the backbone's input.
+    /// How the photo lies in the backbone's input.
     pub geometry: &'a Geometry,
-    /// At the photo's size.
+    /// Depths `[height, width]` at the photo's size, in the unit of `meta`.
     pub depth: &'a dyn RowSource,
-    /// Standard deviations, likewise, where they are asked for and the head has a say in them.
+    /// Standard deviations of the same size and unit, where they are asked for and the head has bins.
     pub deviation: Option<&'a dyn RowSource>,
-    /// Of the colours.
+    /// The depths that the colours span.
     pub range: ValueRange,
-    /// Of the head, with the unit and the range of the depths.
+    /// The head's record, with the unit and range of the converted depths.
     pub meta: &'a HeadMeta,
-    /// How metres were made of what the head says, where they were.
+    /// The conversion of the head's values to metres, where there is one.
     pub conversion: Option<MetricConversion>,
-    /// Where the conversion comes from it.
+    /// The calibration that the conversion comes from, if it does.
     pub calibration: Option<&'a DepthCalibration>,
-    /// What stands for all that is farther than is known, if anything does.
+    /// The depth, in metres, that stands for everything farther; `None` without a conversion of inverse depth.
     pub farthest: Option<f32>,
-    /// The probability that the photo shows a room, where that is known.
+    /// The probability that the photo shows a room, from 0 to 1, where it is known.
     pub room_probability: Option<f32>,
-    /// Where the time went so far.
+    /// Seconds that each stage took so far.
     pub watch: Stopwatch,
 }
 
-/// One map of a photo on its way to its files.
+/// One map of a photo: its depths, or their standard deviations.
 pub struct DepthLayer<'m> {
-    /// At the photo's size.
+    /// The values `[height, width]` at the photo's size.
     pub rows: &'m dyn RowSource,
-    /// Of the colours.
+    /// The values that the colours span.
     pub range: ValueRange,
-    /// Its first colour stands for the low end.
+    /// The colormap, whose first colour is that of the low end.
     pub colormap: &'m Colormap,
-    /// Whether it is the standard deviation of depth, not depth itself.
+    /// Whether the values are standard deviations.
     pub is_std: bool,
 }
 
-/// What one pixel says.
+/// The depth at one pixel of `--at`.
 pub struct DepthReading {
-    /// Column and row.
+    /// (column, row).
     pub pixel: (u32, u32),
-    /// In the head's unit.
+    /// The depth, in the unit of the depths.
     pub depth: f32,
-    /// Standard deviation, likewise; none where the head has no say in it.
+    /// The standard deviation in the same unit; `None` where the head has no bins.
     pub std: Option<f32>,
 }

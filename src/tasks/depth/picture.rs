@@ -14,12 +14,15 @@ use crate::vision::render::{
 };
 
 impl DepthWriter {
-    /// Finds the fonts of the scale, whose unit is that of the head.
+    /// Loads the fonts of the scale, with the head's unit, or none where a letter of it is in no font.
+    ///
+    /// # Errors
+    /// Names a font file that cannot be read.
     pub fn prepare_scale(&self, meta: &HeadMeta, console: &Console) -> Result<()> {
         if self.recipe.no_scale {
             return Ok(());
         }
-        // Where larger is nearer there are words in place of numbers.
+        // The scale of relative inverse depth says `far` and `near` instead of numbers.
         let unit = if self.is_inverse { "" } else { unit(meta) };
         let fonts = system_fonts::load_fonts(&[unit], self.recipe.font.as_deref())?;
         let unit = captions::clean_name(unit).unwrap_or_default();
@@ -36,7 +39,10 @@ impl DepthWriter {
         Ok(())
     }
 
-    /// Draws the depths of a frame of a clip, which has no room for a scale.
+    /// The picture of a clip's frame `[height, width]`, without a scale.
+    ///
+    /// # Errors
+    /// If memory runs out.
     pub fn render_frame(
         &self,
         frame: &RgbImage,
@@ -52,6 +58,7 @@ impl DepthWriter {
         self.render_layer(Some(frame), frame.dimensions(), &layer, false)
     }
 
+    /// The picture of one map, with a scale if `scale` says so.
     pub(super) fn render_layer(
         &self,
         photo: Option<&RgbImage>,
@@ -59,9 +66,9 @@ impl DepthWriter {
         layer: &DepthLayer<'_>,
         scale: bool,
     ) -> Result<RgbImage> {
-        let look = &self.recipe;
-        // The photo lies at the left, or under the colours; they are painted where the rest of the picture already is.
-        let (behind, left) = match (photo, look.overlay, look.side_by_side) {
+        let recipe = &self.recipe;
+        // The photo lies at the left or under the colours, which are painted into the canvas.
+        let (behind, left) = match (photo, recipe.overlay, recipe.side_by_side) {
             (Some(photo), Some(_), _) => (Some(photo), 0),
             (Some(photo), None, true) => (Some(photo), width),
             _ => (None, 0),
@@ -87,7 +94,7 @@ impl DepthWriter {
                 canvas_with_scale_bar(size, &behind, &bar)?
             }
         };
-        let opacity = look.overlay.filter(|_| !behind.is_empty());
+        let opacity = recipe.overlay.filter(|_| !behind.is_empty());
         paint_rows(
             layer.rows,
             (layer.range, layer.colormap),

@@ -25,25 +25,25 @@ use crate::vision::postprocess::{DepthMap, MetricConversion};
 /// Whether borders are fitted to the photo if nothing is said about it.
 pub const DEFAULT_REFINE: bool = false;
 
-/// Reads depths out with a head.
+/// Decodes a head's scores to depths.
 pub struct DepthPredictor {
     scorer: HeadScorer,
     decoder: DepthDecoder,
     has_deviation: bool,
     refines: bool,
-    /// The head's own words, with another unit and range where metres are made of its numbers.
+    /// The head's record, with the unit and range of the converted depths.
     meta: HeadMeta,
     conversion: Option<MetricConversion>,
-    /// Tells rooms from what is out of doors, where its token is there.
+    /// Tells rooms from outdoor scenes, for heads whose pass yields the token that it reads.
     scene_classifier: Option<SceneClassifier>,
 }
 
 impl DepthPredictor {
-    /// With `head` as `recipe` has it, on a backbone whose patches have this side; standard deviations are read too where
-    /// `has_deviation` asks for them and the head has a say in them.
+    /// A predictor of `head` with the options of `recipe`, on a backbone with patches of `patch_size` pixels. With
+    /// `has_deviation` it computes standard deviations too, of a head with bins.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) for wishes that contradict each other, [`Error::Model`](crate::Error::Model)
+    /// [`Error::Usage`](crate::Error::Usage) for options that contradict each other, [`Error::Model`](crate::Error::Model)
     /// for a head that is not for depth.
     pub fn new(
         recipe: &HeadRecipe,
@@ -64,16 +64,15 @@ impl DepthPredictor {
             meta: scorer.head().meta.clone(),
             conversion: None,
             scene_classifier: SceneClassifier::of_weights(&scorer.head().meta.fingerprint)
-                .filter(|judge| judge.is_served_by(&scorer.head().meta.requests())),
+                .filter(|classifier| classifier.is_served_by(&scorer.head().meta.requests())),
             scorer,
         })
     }
 
-    /// Makes metres of what the head says, as `scale` and `shift` have it: `1 / (scale * value + shift)` of relative inverse
-    /// depth, `scale` times as many of metres.
+    /// Converts the head's values to metres by `scale` and `shift`; see [`conversion_of`].
     ///
     /// # Errors
-    /// [`Error::Usage`] if the head gives neither, or metres are to be shifted.
+    /// As [`conversion_of`].
     pub fn with_conversion(mut self, scale: f64, shift: Option<f64>) -> Result<Self> {
         let conversion = conversion_of(&self.meta, scale, shift)?;
         self.meta.task = converted_task(&self.meta, conversion)?;
@@ -81,35 +80,35 @@ impl DepthPredictor {
         Ok(self)
     }
 
-    /// How metres are made of what the head says, where that is not as it is.
+    /// The conversion of the head's values to metres, where there is one.
     pub fn conversion(&self) -> Option<MetricConversion> {
         self.conversion
     }
 
-    /// How the backbone sees photos, in words.
+    /// The inference mode in words; a calibration notes it.
     pub fn describe_input(&self) -> String {
         self.scorer.mode().describe()
     }
 
-    /// What is said of the depths: the head's own words, in metres where these are made.
+    /// The head's record, with the unit and range of the converted depths.
     pub fn meta(&self) -> &HeadMeta {
         &self.meta
     }
 
-    /// What stands for all that is farther than is known, where metres are made.
+    /// The depth, in metres, that stands for everything farther; `None` without a conversion of inverse depth.
     pub fn farthest(&self) -> Option<f32> {
         self.conversion.and_then(MetricConversion::max_metres)
     }
 
-    /// Goes to each device that has a backbone.
+    /// Copies the head to each device that has a backbone.
     ///
     /// # Errors
-    /// If one of them has no memory for the head, or fails.
+    /// If a device fails, or has no memory for the head.
     pub fn attach_backbones(&mut self, backbones: &[Backbone]) -> Result<()> {
         self.scorer.attach_backbones(backbones)
     }
 
-    /// The head.
+    /// The head, as it was loaded.
     pub fn head(&self) -> &Head {
         self.scorer.head()
     }
@@ -132,19 +131,19 @@ impl DepthPredictor {
         self.unit() == METRE
     }
 
-    /// Whether borders are fitted to the photo.
+    /// Whether depths are fitted to the photo's edges.
     pub fn refines(&self) -> bool {
         self.refines
     }
 
-    /// The depths that were `found`, over the padded input.
+    /// The depths of `output`, over the padded input.
     ///
     /// # Errors
-    /// If the head gave no numbers.
-    pub fn read_out(&self, found: &TaskOutput, geometry: &Geometry) -> Result<DepthMap> {
+    /// If the head's values are not finite.
+    pub fn read_out(&self, output: &TaskOutput, geometry: &Geometry) -> Result<DepthMap> {
         let TaskOutput::Scores {
             scores, mirrored, ..
-        } = found
+        } = output
         else {
             return Err(no_scores_error(self.head()));
         };
@@ -155,18 +154,18 @@ impl DepthPredictor {
         }
     }
 
-    /// The depths that were `found` in `photo`, at its size.
+    /// The depths of `output` at the size of `photo`, `[height, width]`.
     ///
     /// # Errors
-    /// As [`DepthPredictor::read_out`]; and if there is no memory for them.
+    /// As [`DepthPredictor::read_out`]; and if memory runs out.
     pub fn read(
         &self,
-        found: TaskOutput,
+        output: TaskOutput,
         geometry: &Geometry,
         photo: &RgbImage,
     ) -> Result<DepthMap> {
-        let map = self.read_out(&found, geometry)?;
-        drop(found);
+        let map = self.read_out(&output, geometry)?;
+        drop(output);
         let mut buffer = Vec::new();
         let guide = self.refines.then_some(photo);
         let full = self.full_size(&map, geometry, guide, &mut buffer)?;
@@ -218,25 +217,25 @@ impl TaskPredictor for DepthPredictor {
         score_bytes(self.head(), geometry) + pixel_cost(4 * maps)(geometry)
     }
 
-    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
-        let mut found = self.scorer.score(seen)?;
-        if let Some(judge) = &self.scene_classifier {
-            let rooms = judge.probabilities(&seen.features)?;
-            found.set_room_probability(rooms.first().copied());
+    fn predict(&self, backbone_output: &BackboneOutput) -> Result<TaskOutput> {
+        let mut output = self.scorer.score(backbone_output)?;
+        if let Some(classifier) = &self.scene_classifier {
+            let rooms = classifier.probabilities(&backbone_output.features)?;
+            output.set_room_probability(rooms.first().copied());
         }
-        Ok(found)
+        Ok(output)
     }
 
     fn predict_batch(&self, batch: &BackboneBatchOutput) -> Result<Vec<Result<TaskOutput>>> {
-        let mut all = self.scorer.score_batch(batch)?;
-        if let Some(judge) = &self.scene_classifier {
-            let rooms = judge.probabilities(&batch.features)?;
-            for (found, room) in all.iter_mut().zip(rooms) {
-                if let Ok(found) = found {
-                    found.set_room_probability(Some(room));
+        let mut outputs = self.scorer.score_batch(batch)?;
+        if let Some(classifier) = &self.scene_classifier {
+            let rooms = classifier.probabilities(&batch.features)?;
+            for (output, room) in outputs.iter_mut().zip(rooms) {
+                if let Ok(output) = output {
+                    output.set_room_probability(Some(room));
                 }
             }
         }
-        Ok(all)
+        Ok(outputs)
     }
 }

@@ -36,27 +36,27 @@ use crate::terminal::console::Console;
 use crate::vision::postprocess::DepthMap;
 use crate::vision::render::ValueRange;
 
-/// Draws photos, or keeps their maps until the range of all is known.
+/// Writes the depths of photos, at once or in a second pass.
 pub struct DepthTask {
     pub(super) recipe: DepthRecipe,
     pub(super) predictor: DepthPredictor,
     pub(super) writer: DepthWriter,
     context: TaskContext,
-    /// Where the recipe's scale and shift come from it.
+    /// The calibration that the recipe's scale and shift come from, if they do.
     calibration: Option<DepthCalibration>,
-    /// A range of earlier photos, in place of one of all.
+    /// The range of an earlier run (`--keep-fit`), instead of one of all photos.
     pub(super) adopted_range: Option<ValueRange>,
     deferred: Mutex<DeferredDepth>,
-    /// Of the frames of a clip, how probable a room is in all of them together, and how many they are.
+    /// The sum of the probabilities of a room over the frames of a clip, and their number.
     pub(super) room_probabilities: Mutex<(f64, usize)>,
 }
 
 impl DepthTask {
-    /// With `head`, on a backbone whose patches have this side; its `calibration` is used unless the recipe has numbers of
-    /// its own, or leaves it out.
+    /// A task of `head` on a backbone with patches of `patch_size` pixels. The head's `calibration` is used unless the recipe
+    /// has a scale of its own, or ignores it.
     ///
     /// # Errors
-    /// [`Error::Usage`] for wishes that contradict each other or that the head cannot fulfil.
+    /// [`Error::Usage`] for options that contradict each other or the head.
     pub fn new(
         recipe: DepthRecipe,
         (head, calibration): (Head, Option<DepthCalibration>),
@@ -70,7 +70,7 @@ impl DepthTask {
             refuse_metres(&recipe, &head.meta)?;
         }
         let is_inverse = is_inverse && recipe.scale.is_none();
-        let files = DepthWriter::new(&recipe, is_inverse, context.subject("depth"), context.json)?;
+        let writer = DepthWriter::new(&recipe, is_inverse, context.subject("depth"), context.json)?;
         let is_film = recipe.save.contains(&DepthFileFormat::Ffv1);
         if recipe.depth_scale.is_some() && file_names::depth_scale(&recipe).is_none() && !is_film {
             let why = "--depth-scale is for --save png16 and ffv1; the other formats hold the numbers as they are";
@@ -90,11 +90,11 @@ impl DepthTask {
                 head.meta.name
             ));
         }
-        let deviation = files.needs_deviation();
-        let reader = DepthPredictor::new(&recipe.head, head, deviation, patch_size, console)?;
-        let reader = match recipe.scale {
-            Some(scale) => reader.with_conversion(scale, recipe.shift)?,
-            None => reader,
+        let deviation = writer.needs_deviation();
+        let predictor = DepthPredictor::new(&recipe.head, head, deviation, patch_size, console)?;
+        let predictor = match recipe.scale {
+            Some(scale) => predictor.with_conversion(scale, recipe.shift)?,
+            None => predictor,
         };
         if let Some(calibration) = &calibration {
             let name = &calibration.head;
@@ -102,14 +102,14 @@ impl DepthTask {
             console.note(format_args!(
                 "{name}: {sentence}; --no-calibration leaves that out"
             ));
-            if let Some(doubt) = calibration.input_mismatch(&reader.describe_input()) {
+            if let Some(doubt) = calibration.input_mismatch(&predictor.describe_input()) {
                 console.warn(doubt);
             }
         }
-        files.prepare_scale(reader.meta(), console)?;
+        writer.prepare_scale(predictor.meta(), console)?;
         Ok(DepthTask {
-            predictor: reader,
-            writer: files,
+            predictor,
+            writer,
             context,
             calibration,
             adopted_range: None,
@@ -171,8 +171,8 @@ impl TaskPredictor for DepthTask {
         self.writer.uses_photo() || self.predictor.refines()
     }
 
-    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
-        self.predictor.predict(seen)
+    fn predict(&self, backbone_output: &BackboneOutput) -> Result<TaskOutput> {
+        self.predictor.predict(backbone_output)
     }
 
     fn predict_batch(&self, batch: &BackboneBatchOutput) -> Result<Vec<Result<TaskOutput>>> {
@@ -274,19 +274,19 @@ impl Task for DepthTask {
             job,
             photo,
             geometry,
-            output: found,
+            output,
             stamp,
             mut watch,
             ..
         } = item;
-        let map = watch.time("read out", || self.predictor.read_out(&found, &geometry))?;
+        let map = watch.time("read out", || self.predictor.read_out(&output, &geometry))?;
         let guide = self.predictor.refines().then_some(photo);
         let mut buffer = Vec::new();
         let full = watch.time("upsample", || {
             self.predictor
                 .full_size(&map, &geometry, guide, &mut buffer)
         })?;
-        let room = found.room_probability();
+        let room = output.room_probability();
         if let Some(doubt) = self.predictor.warning(&*full.depth, room) {
             console.warn(format_args!("{}: {doubt}", job.source.name()));
         }

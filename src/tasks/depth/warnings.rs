@@ -7,24 +7,25 @@ use crate::model::head_zoo::depth_anything::{DepthAnythingHead, DepthAnythingSce
 use crate::model::head_zoo::official::{OfficialDataset, OfficialHead};
 use crate::vision::postprocess::rows::RowSource;
 
-/// Photos whose greater part is nearer than this many metres are hardly of streets.
+/// Metres: a photo of which more than half is nearer is taken for indoors.
 const INDOOR_METRES: f32 = 5.0;
 
-/// A photo that shows a room with a smaller probability than this is taken for out of doors, and the other way round.
+/// A photo that shows a room with a smaller probability than this is taken for outdoors; one with a larger probability than
+/// 1 minus this for a room.
 const OUTDOOR_PROBABILITY: f32 = 0.3;
 
-/// Heads that tell no farther distances, metres, are for rooms.
+/// Metres: a head whose range ends here or nearer is for rooms.
 const LARGEST_ROOM_METRES: f64 = 20.0;
 
 impl DepthPredictor {
-    /// What speaks against the `depth` of a photo that shows a room with a probability of `room`, where that is known: a head
-    /// for rooms that looks out of doors, one for streets that looks at a room, or metres beyond all measure.
+    /// A warning about the `depth` of a photo that shows a room with a probability of `room`, where that is known: a head for
+    /// rooms on an outdoor photo, one for streets on a room, or metres beyond the farthest that are told apart.
     pub fn warning(&self, depth: &dyn RowSource, room: Option<f32>) -> Option<String> {
         self.scene_warning(room)
             .or_else(|| self.depth_warning(depth))
     }
 
-    /// What speaks against using the head where a photo shows a room with this probability.
+    /// A warning about the head, for a photo that shows a room with this probability.
     pub fn scene_warning(&self, room: Option<f32>) -> Option<String> {
         let (room, meta) = (room?, &self.head().meta);
         let readout = readout_of(meta).ok()?;
@@ -49,6 +50,7 @@ impl DepthPredictor {
         })
     }
 
+    /// A warning about the depths themselves: pixels beyond the farthest, or a head for streets on a near scene.
     fn depth_warning(&self, depth: &dyn RowSource) -> Option<String> {
         if let Some(farthest) = self.farthest() {
             let mut beyond = 0usize;

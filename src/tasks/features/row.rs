@@ -10,20 +10,20 @@ use crate::io::manifest::Ledger;
 use crate::io::output::OutputJob;
 use crate::system::files::FileStamp;
 
-/// A row on its way into a part, and what is said of it once it is there.
+/// The row of a photo that is to be written, and what its message and record entry need.
 #[derive(Debug)]
 pub struct GatheredRow {
-    /// What is stored.
+    /// The row as it is stored.
     pub row: FeatureRow,
-    /// The photo.
+    /// The photo's source.
     pub job: OutputJob,
-    /// Of its bytes.
+    /// Stamp of the photo's bytes.
     pub stamp: FileStamp,
-    /// Where the time went.
+    /// Seconds that each stage took.
     pub watch: Stopwatch,
 }
 
-/// Which row a photo has.
+/// The name of a photo's row: its path and page.
 pub fn row_name(source: &Source) -> RowName {
     let path = Ledger::input_path(source);
     RowName {
@@ -32,7 +32,7 @@ pub fn row_name(source: &Source) -> RowName {
     }
 }
 
-/// A key that no other photo has.
+/// A key from the whole path of a photo, which no other photo has.
 pub(super) fn full_key(name: &RowName) -> String {
     let path = Path::new(&name.path);
     let key = path.strip_prefix("/").unwrap_or(path).to_string_lossy();
@@ -42,7 +42,7 @@ pub(super) fn full_key(name: &RowName) -> String {
     }
 }
 
-/// Why a part is not trusted.
+/// The part at this path was changed since it was written.
 pub fn changed_part_error(part: &Path) -> Error {
     Error::file(
         part,

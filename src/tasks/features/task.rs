@@ -31,7 +31,7 @@ use crate::terminal::console::Console;
 pub struct FeaturesTask {
     recipe: FeaturesRecipe,
     model: BackboneInfo,
-    /// Number type of the backbone.
+    /// The backbone's number type, such as `f32`.
     compute_dtype: String,
     head: Option<Head>,
     selection: FeatureSelection,
@@ -41,11 +41,11 @@ pub struct FeaturesTask {
 }
 
 impl FeaturesTask {
-    /// Of tokens of `model`, which computes in `computed`; `head` is the one that the recipe names. Of `options` counts all
-    /// but the place.
+    /// A task that stores tokens of `model`, which computes in the number type `computed`; `head` is the head that the recipe
+    /// names. The target of `options` is not used.
     ///
     /// # Errors
-    /// [`Error::Usage`] for wishes that contradict each other or the model; names a file that cannot be used.
+    /// [`Error::Usage`] for options that contradict each other or the model; names a file that cannot be used.
     pub fn new(
         recipe: FeaturesRecipe,
         head: Option<Head>,
@@ -53,21 +53,21 @@ impl FeaturesTask {
         (context, options): (TaskContext, &OutputOptions),
         console: &Console,
     ) -> Result<Self> {
-        let wish = FeatureSelection::new(&recipe, model, head.as_ref(), console)?;
-        let collection = DatasetUpdate::new(&recipe.output, recipe.part_size, options)?;
+        let selection = FeatureSelection::new(&recipe, model, head.as_ref(), console)?;
+        let dataset = DatasetUpdate::new(&recipe.output, recipe.part_size, options)?;
         Ok(FeaturesTask {
-            selection: wish,
+            selection,
             recipe,
             model: model.clone(),
             compute_dtype: computed.to_owned(),
             head,
             context,
             console: console.clone(),
-            dataset: Mutex::new(collection),
+            dataset: Mutex::new(dataset),
         })
     }
 
-    /// What the dataset says of itself.
+    /// The description of the dataset.
     fn meta(&self) -> DatasetMeta {
         let photos = self.context.decoder.options.tag();
         self.selection
@@ -78,7 +78,7 @@ impl FeaturesTask {
         self.dataset.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The pixels of a photo at which features are wanted.
+    /// The pixels of a photo at which features are sampled.
     fn points_of<'p>(&'p self, points: &'p PointList, job: &OutputJob) -> &'p [(f32, f32)] {
         let path = job.source.path();
         let names = [
@@ -90,7 +90,10 @@ impl FeaturesTask {
         points.points_for(names.into_iter().flatten())
     }
 
-    /// The row of a photo with these digests, of its `tokens`.
+    /// The row of a photo with these digests: its `tokens`, projected, pooled or sampled as the recipe has it.
+    ///
+    /// # Errors
+    /// Names a photo without one of its pixels.
     fn build_row(
         &self,
         (job, digest, sha256): (&OutputJob, Digest, String),
@@ -115,11 +118,11 @@ impl FeaturesTask {
             let length = grid.len() * width;
             tokens[index * length..][..length].to_vec()
         };
-        let mut at = Vec::with_capacity(points.len() * layers * dim);
+        let mut sampled = Vec::with_capacity(points.len() * layers * dim);
         for &point in &points {
             for index in 0..layers {
                 let tokens = &patches[index * grid.len() * dim..][..grid.len() * dim];
-                at.extend(pool::sample_bilinear(tokens, dim, geometry, point));
+                sampled.extend(pool::sample_bilinear(tokens, dim, geometry, point));
             }
         }
         let mut stored = Grid { ..grid };
@@ -157,12 +160,12 @@ impl FeaturesTask {
             registers,
             coarse: coarse.map(|coarse| (coarse.grid, coarse.cls, coarse.patches)),
             points,
-            point_features: at,
+            point_features: sampled,
         })
     }
 }
 
-/// Refuses pixels that a photo does not have.
+/// Refuses pixels (x, y) outside a photo of (width, height); pixel centres have whole coordinates.
 fn check_points(job: &OutputJob, points: &[(f32, f32)], photo: (u32, u32)) -> Result<()> {
     let (width, height) = photo;
     let is_outside = |(x, y): &&(f32, f32)| {
@@ -186,18 +189,18 @@ impl TaskPredictor for FeaturesTask {
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
-        // As they came, once more while they are pooled or projected, and as they are stored.
+        // As the backbone gave them, while they are pooled or projected, and as they are stored.
         let numbers = geometry.grid().len() * self.model.config.dim * self.selection.layers.len();
         (4 + 4 + 4) * numbers as u64
     }
 
-    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
+    fn predict(&self, backbone_output: &BackboneOutput) -> Result<TaskOutput> {
         let taken = TokenSelection {
             patches: self.recipe.has_tokens(TokenKind::Patches) || self.selection.points.is_some(),
             registers: self.recipe.has_tokens(TokenKind::Registers),
             coarse: self.selection.has_coarse(),
         };
-        let tokens = PhotoTokens::of(&seen.features, &self.selection.layers, taken)?;
+        let tokens = PhotoTokens::of(&backbone_output.features, &self.selection.layers, taken)?;
         Ok(TaskOutput::Features(Box::new(tokens)))
     }
 
@@ -296,11 +299,11 @@ impl Task for FeaturesTask {
             "dtype": self.compute_dtype,
             "parameters": self.parameters(),
         });
-        let collection = self
+        let dataset = self
             .dataset
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        collection.open(meta, facts)
+        dataset.open(meta, facts)
     }
 
     fn finish_photo(&self, item: PredictedPhoto<'_>, _: &Console) -> Result<FinishedPhoto> {
@@ -345,8 +348,8 @@ impl Task for FeaturesTask {
         }
     }
 
-    fn flush(&self, words: &Console) -> Result<()> {
+    fn flush(&self, console: &Console) -> Result<()> {
         self.dataset()
-            .finish((self.context.json, &self.subject()), words)
+            .finish((self.context.json, &self.subject()), console)
     }
 }

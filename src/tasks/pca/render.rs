@@ -17,7 +17,7 @@ use crate::terminal::console::Console;
 use crate::vision::render::{self, overlay, side_by_side};
 
 impl PcaTask {
-    /// Projects, renders and writes one photo.
+    /// Projects the tokens `[rows * cols, D]` of one photo, and renders and writes its files.
     pub(super) fn render_photo(
         &self,
         item: PcaPhoto<'_>,
@@ -62,6 +62,7 @@ impl PcaTask {
         Ok(FinishedPhoto::Written(Outcome::Done))
     }
 
+    /// The picture of the components, over or beside the photo if the recipe says so.
     pub(super) fn render_picture(
         &self,
         projected: &ProjectedPatches,
@@ -80,7 +81,7 @@ impl PcaTask {
         }
     }
 
-    /// One JSON object a photo.
+    /// The photo's JSON line: sizes, components, variances, foreground.
     fn report(
         &self,
         job: &OutputJob,

@@ -29,7 +29,7 @@ use crate::tasks::{
 };
 use crate::terminal::console::Console;
 
-/// Draws photos by their components.
+/// Renders photos by the principal components of their patch tokens.
 pub struct PcaTask {
     pub(super) recipe: PcaRecipe,
     pub(super) model: BackboneInfo,
@@ -54,10 +54,10 @@ pub(super) fn not_tokens_error() -> Error {
 }
 
 impl PcaTask {
-    /// Of the tokens of `model`.
+    /// Components of the patch tokens of `model`.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a block that it does not have; names a basis that does not fit it.
+    /// [`Error::Usage`] for a block that the model does not have; names a basis that does not fit the model.
     pub fn new(recipe: PcaRecipe, model: &BackboneInfo, context: TaskContext) -> Result<Self> {
         let mut layer = LayerRequest {
             block: layer::resolve_block(recipe.layer.layer, model.config.depth, &model.name)?,
@@ -71,7 +71,7 @@ impl PcaTask {
         }
         let mut pass = layer::layer_pass(layer, recipe.layer.size, model.config.patch_size);
         if recipe.refine {
-            // Patches at the border that are half empty have odd components.
+            // Patches with padding in them have odd components, which the fit to edges would spread.
             pass.preprocessor.padding = Padding::None;
         }
         Ok(PcaTask {
@@ -84,11 +84,12 @@ impl PcaTask {
         })
     }
 
-    /// Whether all photos have one fit, which is still to be made.
+    /// Whether all photos share one fit, which this run makes.
     fn is_joint(&self) -> bool {
         self.deferred.saved.is_none() && !self.recipe.fit_each
     }
 
+    /// Whether the picture shows the photo or is fitted to its edges.
     pub(super) fn uses_photo(&self) -> bool {
         self.recipe.side_by_side || self.recipe.overlay.is_some() || self.recipe.refine
     }
@@ -108,7 +109,7 @@ impl PcaTask {
         }
     }
 
-    /// Fits the components to all tokens that wait.
+    /// Fits the components to all spooled tokens.
     pub(super) fn fit_tokens(&self, console: &Console) -> Result<()> {
         self.deferred.fit_with(|tokens| {
             let photos = tokens.len();

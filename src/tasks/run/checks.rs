@@ -7,7 +7,10 @@ use crate::io::output::OutputJob;
 use crate::tasks::{Task, check_pixel};
 
 impl TaskRun<'_> {
-    /// Refuses to keep a fit where there is none.
+    /// Refuses `--keep-fit` without a two-pass task.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
     pub(super) fn check_keep_fit(&self, tasks: &[Box<dyn Task>]) -> Result<()> {
         match self.keep_fit && !tasks.iter().any(|task| task.is_two_pass()) {
             true => Err(Error::Usage(
@@ -19,7 +22,10 @@ impl TaskRun<'_> {
         }
     }
 
-    /// Refuses what needs all photos at once where there is only a part of them.
+    /// Refuses two-pass tasks and documents about all photos with `--shard`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], with what to do instead.
     pub(super) fn check_shard(&self, tasks: &[Box<dyn Task>]) -> Result<()> {
         let Some(shard) = self.options.shard.filter(|shard| shard.is_part()) else {
             return Ok(());
@@ -51,7 +57,10 @@ impl TaskRun<'_> {
         }
     }
 
-    /// Of one photo it is told before a model is loaded, or fetched, that it lacks a pixel.
+    /// Refuses a single photo without a pixel of `--at`, before a model is loaded or fetched.
+    ///
+    /// # Errors
+    /// Names the photo.
     pub(super) fn check_pixels(
         &self,
         tasks: &[Box<dyn Task>],
@@ -74,7 +83,10 @@ impl TaskRun<'_> {
     }
 }
 
-/// Refuses what is about all photos where nobody knows which will come.
+/// Refuses a two-pass task over photos that arrive over time (`--watch`).
+///
+/// # Errors
+/// [`Error::Usage`], with what to give instead.
 pub(super) fn check_one_pass(task: &dyn Task) -> Result<()> {
     match task.is_two_pass() {
         true => Err(Error::Usage(format!(

@@ -15,11 +15,11 @@ use crate::tasks::Task;
 use crate::terminal::console::TAR_FLAG;
 
 impl TaskRun<'_> {
-    /// Runs `tasks` over the photos that were `collected`. The backbones, one on each device, are loaded by `load`, if anything is to be done. Returns
-    /// the exit code.
+    /// Runs `tasks` over the photos that were `collected`. `load` loads the backbones, one on each device, and is called only
+    /// if a photo is to be computed. Returns the exit code.
     ///
     /// # Errors
-    /// What concerns the whole run: a wrong wish, an output that cannot be written, a model that cannot be loaded,
+    /// What concerns the whole run: [`Error::Usage`], an output that cannot be written, a model that cannot be loaded,
     /// [`Error::Interrupted`].
     pub fn run(
         &self,
@@ -33,7 +33,7 @@ impl TaskRun<'_> {
         self.run_loaded(tasks, collected, &ledger, move || Ok(slot.insert(load()?)))
     }
 
-    /// What is known of the folder of outputs: as a task knows it that keeps its record there, else as it is read now.
+    /// The record of the output folder: that of a task with a record of its own there, else as it is read now.
     ///
     /// # Errors
     /// As [`Ledger::open`].
@@ -47,10 +47,10 @@ impl TaskRun<'_> {
         known.map_or_else(|| Ledger::open(self.options), Ok)
     }
 
-    /// As [`TaskRun::run`], with what is known of the outputs already, and backbones that serve more than this run.
+    /// As [`TaskRun::run`], with a record that is read already, and backbones that serve several runs.
     ///
     /// # Errors
-    /// As [`TaskRun::run`]; [`Error::Usage`] if photos that come little by little would wait for each other.
+    /// As [`TaskRun::run`]; [`Error::Usage`] for a two-pass task over photos that arrive over time.
     pub fn run_loaded<'m>(
         &self,
         tasks: &mut [Box<dyn Task>],
@@ -134,14 +134,14 @@ impl TaskRun<'_> {
         progress.report = RunReport::from_search(failures, summary, self.context.json);
         progress.report.skipped = packed;
         progress.begin(&mut planned, &wanted, ledger)?;
-        let is_anything = wanted.iter().any(|wanted| *wanted != 0);
-        if is_anything {
+        let has_work = wanted.iter().any(|wanted| *wanted != 0);
+        if has_work {
             let (backbones, record) = load()?;
             for (task, planned) in tasks.iter_mut().zip(&mut planned) {
                 task.attach_backbones(backbones, record, self.console)?;
-                // What was not known of a backbone that had to be fetched is known now.
-                let making = self.task_digests(task.as_ref(), &record.fingerprint)?;
-                planned.task_digests.complete_from(making);
+                // The fingerprint of a backbone that was fetched just now is known only here.
+                let task_digests = self.task_digests(task.as_ref(), &record.fingerprint)?;
+                planned.task_digests.complete_from(task_digests);
             }
             let run = self.compute(
                 tasks,
@@ -151,12 +151,12 @@ impl TaskRun<'_> {
                 backbones,
                 &mut progress,
             );
-            let mut winding_up = tasks.iter();
-            let ended = winding_up.try_for_each(|task| task.flush(self.console));
+            let mut flushed = tasks.iter();
+            let flushed = flushed.try_for_each(|task| task.flush(self.console));
             if matches!(run, Err(Error::Interrupted)) {
                 progress.finish(self.total_report, self.console);
             }
-            run.and(ended)?;
+            run.and(flushed)?;
         }
         for (task, planned) in planned.iter().enumerate() {
             progress.print_lines_before(task, usize::MAX, &planned.plan, self.console)?;
@@ -164,13 +164,11 @@ impl TaskRun<'_> {
         self.write_tars(&packs, &planned, ledger, &mut progress)?;
         ledger.flush_failures(count)?;
         let code = progress.finish(self.total_report, self.console);
-        if is_anything {
+        if has_work {
             for (
                 task,
                 PlannedTask {
-                    plan,
-                    task_digests: making,
-                    ..
+                    plan, task_digests, ..
                 },
             ) in tasks.iter().zip(&planned)
             {
@@ -179,7 +177,7 @@ impl TaskRun<'_> {
                     Some(document) => {
                         let most = self.context.decoder.options.max_memory;
                         let seen = |photo: usize| progress.digests[photo];
-                        let of_it = (plan, making);
+                        let of_it = (plan, task_digests);
                         ledger.note_document(&document.path, of_it, (seen, most), conclude)?;
                     }
                     None => conclude()?,

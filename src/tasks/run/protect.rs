@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::io::output::OutputRegistry;
 use crate::model::weights::Store;
 
-/// Keeps the weights and heads of a store from being replaced by any output.
+/// Protects the weights and heads in `store` from being replaced by an output.
 pub fn protect_installed(outputs: &mut OutputRegistry, store: &Store) {
     for folder in [store.models_folder(), store.root().join("heads")] {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -15,7 +15,7 @@ pub fn protect_installed(outputs: &mut OutputRegistry, store: &Store) {
     }
 }
 
-/// As [`protect_installed`], for files that options name too.
+/// As [`protect_installed`], and protects the files in `named`.
 ///
 /// # Errors
 /// If the store's folder is not known.

@@ -10,26 +10,26 @@ use crate::tasks::backbone_info::BackboneInfo;
 use crate::tasks::inference::stored_features::StoredFeatures;
 use crate::terminal::console::Console;
 
-/// A run of tasks.
+/// A run of tasks over photos.
 pub struct TaskRun<'r> {
-    /// Where results go.
+    /// Where outputs go.
     pub options: &'r OutputOptions,
     /// What the tasks share.
     pub context: &'r TaskContext,
     /// The backbone, as far as it is known before it is loaded.
     pub model: BackboneInfo,
-    /// The type of its numbers.
+    /// The backbone's number type, such as `f32`.
     pub dtype: String,
-    /// Whether photos that are new in a folder get the fit of those that are there.
+    /// Whether new photos in a folder get the fit of those that are there (`--keep-fit`).
     pub keep_fit: bool,
-    /// Photos of one size in the network at once.
+    /// Photos of one layout in the backbone at once.
     pub batch_size: BatchSize,
-    /// Stored features in the backbone's place, if there are any.
+    /// Stored features that replace the backbone, if given.
     pub stored: Option<&'r StoredFeatures>,
-    /// Whether what is made of the photos of a tar goes into a tar.
+    /// Whether the outputs of the photos of a tar are packed into a tar (`--tar`).
     pub packs_tars: bool,
-    /// How all runs ended so far, where photos come little by little and each run has some of them.
+    /// The report of all runs so far, where photos arrive over time (`--watch`) and each run has some of them.
     pub total_report: Option<&'r Mutex<RunReport>>,
-    /// Where words go.
+    /// Where messages go.
     pub console: &'r Console,
 }

@@ -2,10 +2,10 @@
 
 use crate::io::output::coco::{CocoAnnotation, CocoImage};
 
-/// One photo's part.
+/// One photo with its annotations, of which a COCO document is made.
 pub struct AnnotatedPhoto {
-    /// Its entry.
+    /// The photo's entry.
     pub image: CocoImage,
-    /// All that is in it.
+    /// Its annotations: a class or a region each.
     pub annotations: Vec<CocoAnnotation>,
 }

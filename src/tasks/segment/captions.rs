@@ -6,7 +6,10 @@ use crate::tasks::recipe::LabelRecipe;
 use crate::terminal::console::Console;
 use crate::vision::render::{Captions, system_fonts};
 
-/// What is written for classes in the picture; those that are not `kept` are not in it.
+/// The captions of the classes in the picture; classes that are not `kept` have none.
+///
+/// # Errors
+/// Names a font file that cannot be read.
 pub(super) fn build_captions(
     recipe: &LabelRecipe,
     classes: &[Class],

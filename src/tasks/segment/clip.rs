@@ -20,7 +20,7 @@ use crate::tasks::{TaskOutput, TaskPredictor};
 use crate::terminal::console::Console;
 use crate::vision::postprocess::LabelMap;
 
-/// The labels of a frame, where they are kept.
+/// The labels of a frame, if it has any.
 fn label_map(frame: &RenderedFrame) -> Option<&LabelMap> {
     match &frame.numbers {
         FrameValues::Labels(map) => Some(map),
@@ -29,7 +29,7 @@ fn label_map(frame: &RenderedFrame) -> Option<&LabelMap> {
 }
 
 impl LabelRenderer {
-    /// The ends of the names of files of ids that each frame has.
+    /// The extensions of the files of ids that each frame has.
     pub fn value_extensions(&self) -> Vec<&'static str> {
         let formats = formats(&self.recipe).into_iter();
         let of_frames =
@@ -37,26 +37,26 @@ impl LabelRenderer {
         of_frames.map(extension).collect()
     }
 
-    /// Writes the ids of a frame as the file with this extension holds them.
+    /// Writes the ids of a frame to the file with this extension.
     ///
     /// # Errors
     /// If writing fails.
     pub fn write_values(
         &self,
-        of: &str,
+        extension_of_file: &str,
         writer: &mut dyn Write,
         frame: &RenderedFrame,
     ) -> io::Result<()> {
         let Some(map) = label_map(frame) else {
             return Ok(());
         };
-        match of == extension(LabelFileFormat::Npy) {
+        match extension_of_file == extension(LabelFileFormat::Npy) {
             true => label_map::write_ids_npy(writer, map, self.classes.len()),
             false => label_map::write_ids_png(writer, map, &self.classes),
         }
     }
 
-    /// Video of ids, if that is asked for.
+    /// The video of ids, if one is written: one byte an id for up to 255 classes, else two.
     pub fn value_video(&self) -> Option<ValueVideo> {
         let is_wanted = self.recipe.save.contains(&LabelFileFormat::Ffv1);
         is_wanted.then_some(ValueVideo {
@@ -65,7 +65,7 @@ impl LabelRenderer {
         })
     }
 
-    /// The ids of a frame of that video; no class is the largest number.
+    /// The ids of a frame of that video, row by row; the largest number stands for no class.
     pub fn encode_values(&self, frame: &RenderedFrame) -> Vec<u8> {
         let ids = label_map(frame).map_or(&[][..], |map| &map.ids);
         match self.classes.len() <= 255 {
@@ -74,7 +74,7 @@ impl LabelRenderer {
         }
     }
 
-    /// What is said about all frames.
+    /// Keys and values about the clip: model, head, classes with their colours.
     pub fn metadata(&self) -> Map<String, Value> {
         let classes = self.classes.iter().enumerate().map(|(id, class)| {
             let [r, g, b] = class.color;

@@ -3,9 +3,9 @@
 use crate::tasks::inference::memory_cost::ENCODER_BYTES;
 use crate::tasks::recipe::{LabelFileFormat, LabelRecipe};
 
-/// Bytes a pixel of the photo that labels, their picture and their files take beside it.
+/// Bytes a pixel of the photo that its labels, picture and files take beside the photo.
 pub(super) fn bytes_per_pixel(recipe: &LabelRecipe) -> u64 {
-    // Ids and confidences, and those of what is sure enough for the picture.
+    // Ids and confidences, and those of the pixels that are sure enough for the picture.
     let labels = 2 * (2 + 4);
     let drawn = if recipe.side_by_side { 3 + 6 } else { 3 };
     let legend = match (recipe.no_legend, recipe.side_by_side) {

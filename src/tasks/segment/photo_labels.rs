@@ -7,30 +7,30 @@ use crate::model::input::Geometry;
 use crate::system::files::FileStamp;
 use crate::vision::postprocess::{ClassArea, LabelMap, PixelBox, Regions};
 
-/// What regions are, and are not.
+/// The definition of a region, as reports and documents state it.
 pub const REGION_RULE: &str = "connected regions of one class (8-connectivity), not instances";
 
-/// A photo as it was seen.
+/// A photo whose labels are to be rendered.
 #[derive(Clone, Copy)]
 pub struct LabelInput<'a> {
-    /// Where its results go.
+    /// The photo's source and the destinations of its files.
     pub job: &'a OutputJob,
-    /// Upright.
+    /// The decoded photo, its EXIF orientation applied.
     pub photo: &'a RgbImage,
-    /// Of the bytes that it was decoded from.
+    /// Stamp of the bytes that the photo was decoded from.
     pub stamp: Option<&'a FileStamp>,
-    /// How it lay in the backbone's input.
+    /// How the photo lies in the backbone's input.
     pub geometry: &'a Geometry,
 }
 
-/// Pixels whose class is not probable enough.
+/// Pixels whose class is less probable than a bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct UnsurePixels {
-    /// The probability that a class has at least; none where all are shown.
+    /// The bound, from 0 to 1; `None` where all pixels are shown.
     pub min_probability: Option<f32>,
-    /// Whether they have no class in files and figures either.
+    /// Whether they have no class in files and statistics either.
     pub in_files: bool,
-    /// How many they are.
+    /// The number of these pixels.
     pub pixels: u64,
 }
 
@@ -40,13 +40,14 @@ pub(super) struct PhotoLabels<'a> {
     pub photo: &'a RgbImage,
     pub stamp: Option<&'a FileStamp>,
     pub geometry: &'a Geometry,
-    /// At the photo's size, with the classes that are kept.
+    /// The labels at the photo's size, of the classes that are shown.
     pub map: LabelMap,
+    /// The area of each class in the photo.
     pub areas: Vec<ClassArea>,
-    /// What is left out for its low probability.
+    /// The pixels that are left out for their low probability.
     pub unsure: UnsurePixels,
-    /// If they were asked for.
+    /// Connected regions, if the recipe asks for them.
     pub regions: Option<Regions>,
-    /// Around what a cutout shows, if one was asked for and there is anything.
+    /// The bounds of what the cutout shows; `None` without a cutout, or where it is empty.
     pub cutout_box: Option<PixelBox>,
 }

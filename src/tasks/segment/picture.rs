@@ -10,17 +10,17 @@ use crate::vision::postprocess::LabelMap;
 use crate::vision::render::segment::{SegmentContent, SegmentStyle, draw_segmentation};
 
 impl LabelRenderer {
-    /// Draws the labels of a frame of a clip, which has no room for a legend, and in which names would jump.
+    /// The picture of a clip's frame, without legend and names, which would jump from frame to frame.
     ///
     /// # Errors
-    /// [`Error::Memory`].
+    /// If memory runs out.
     pub fn render_frame(&self, frame: &RgbImage, mut map: LabelMap) -> Result<RenderedFrame> {
         if let Some(kept) = &self.class_mask {
             map.retain_classes(kept);
         }
-        let (least, usual) = (self.recipe.least, self.default_min_probability);
+        let bounds = (self.recipe.least, self.default_min_probability);
         let mut sure = None;
-        let unlabelled = match (least, usual) {
+        let unlabelled = match bounds {
             (Some(least), _) => map.mask_unsure(least),
             (None, Some(least)) => sure.insert(map.try_clone()?).mask_unsure(least),
             (None, None) => 0,
@@ -30,14 +30,14 @@ impl LabelRenderer {
             areas: &[],
             unlabelled,
         };
-        let look = SegmentStyle {
+        let style = SegmentStyle {
             alpha: (!self.recipe.mask_only).then_some(self.recipe.alpha),
             outline: self.recipe.outline,
             side_by_side: self.recipe.side_by_side,
             names: false,
             legend: false,
         };
-        let picture = draw_segmentation(frame, &shown, &self.classes, &look, &self.captions)?;
+        let picture = draw_segmentation(frame, &shown, &self.classes, &style, &self.captions)?;
         let numbers = match self.recipe.save.is_empty() {
             true => FrameValues::None,
             false => FrameValues::Labels(map),
@@ -49,19 +49,19 @@ impl LabelRenderer {
         })
     }
 
-    /// Of what is `sure`, where that is another map.
+    /// The picture of a photo, of the labels in `sure` where that is another map than that of the files.
     pub(super) fn render_picture(
         &self,
         labelled: &PhotoLabels<'_>,
         sure: Option<&LabelMap>,
     ) -> Result<RgbImage> {
-        let look = &self.recipe;
-        let look = SegmentStyle {
-            alpha: (!look.mask_only).then_some(look.alpha),
-            outline: look.outline,
-            side_by_side: look.side_by_side,
-            names: !look.no_names && !look.mask_only,
-            legend: !look.no_legend,
+        let recipe = &self.recipe;
+        let style = SegmentStyle {
+            alpha: (!recipe.mask_only).then_some(recipe.alpha),
+            outline: recipe.outline,
+            side_by_side: recipe.side_by_side,
+            names: !recipe.no_names && !recipe.mask_only,
+            legend: !recipe.no_legend,
         };
         let PhotoLabels {
             photo,
@@ -77,6 +77,6 @@ impl LabelRenderer {
             areas,
             unlabelled: unsure.pixels,
         };
-        draw_segmentation(photo, &shown, &self.classes, &look, &self.captions)
+        draw_segmentation(photo, &shown, &self.classes, &style, &self.captions)
     }
 }

@@ -1,4 +1,4 @@
-//! What a head for classes finds in a photo, and the labels that this stands for.
+//! From a photo's scores to its labels, by a head for classes.
 
 use image::RgbImage;
 
@@ -17,20 +17,20 @@ use crate::tasks::{TaskOutput, TaskPredictor, no_scores_error};
 use crate::terminal::console::Console;
 use crate::vision::postprocess::{LabelMap, refine, segment};
 
-/// Whether borders are fitted to the photo without a word about it.
+/// Whether borders are fitted to the photo's edges without `--refine`.
 pub const DEFAULT_REFINE: bool = true;
 
-/// Reads labels out with a head.
+/// Decodes a head's scores to labels.
 pub struct LabelPredictor {
     scorer: HeadScorer,
     refines: bool,
 }
 
 impl LabelPredictor {
-    /// With `head` as `recipe` has it, on a backbone whose patches have this side.
+    /// A predictor of `head` with the options of `recipe`, on a backbone with patches of `patch_size` pixels.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) for wishes that contradict each other or that the head cannot fulfil.
+    /// As [`HeadScorer::new`].
     pub fn new(
         recipe: &HeadRecipe,
         head: Head,
@@ -43,20 +43,20 @@ impl LabelPredictor {
         })
     }
 
-    /// Goes to each device that has a backbone.
+    /// Copies the head to each device that has a backbone.
     ///
     /// # Errors
-    /// If one of them has no memory for the head, or fails.
+    /// If a device fails, or has no memory for the head.
     pub fn attach_backbones(&mut self, backbones: &[Backbone]) -> Result<()> {
         self.scorer.attach_backbones(backbones)
     }
 
-    /// Whether borders are fitted to the photo.
+    /// Whether borders are fitted to the photo's edges.
     pub fn refines(&self) -> bool {
         self.refines
     }
 
-    /// The head.
+    /// The head, as it was loaded.
     pub fn head(&self) -> &Head {
         self.scorer.head()
     }
@@ -74,23 +74,23 @@ impl LabelPredictor {
         &self.scorer
     }
 
-    /// What labels stand for, by id.
+    /// The head's classes, by id.
     pub fn classes(&self) -> &[Class] {
         classes_of(self.head())
     }
 
-    /// The labels that were `found` in `photo`, at its size; the time goes to `watch`.
+    /// The labels of `output` at the size of `photo`, `[height, width]`; the time is added to `watch`.
     ///
     /// # Errors
-    /// If the head gave no scores, or there is no memory for them.
+    /// If the output is of another kind, or memory runs out.
     pub fn read(
         &self,
-        found: TaskOutput,
+        output: TaskOutput,
         geometry: &Geometry,
         photo: &RgbImage,
         watch: &mut Stopwatch,
     ) -> Result<LabelMap> {
-        match found {
+        match output {
             TaskOutput::Labels(map) => Ok(map),
             TaskOutput::Scores {
                 scores,
@@ -120,8 +120,8 @@ impl TaskPredictor for LabelPredictor {
         score_bytes(self.head(), geometry) + pixel_cost(2 + 4)(geometry)
     }
 
-    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
-        self.scorer.score(seen)
+    fn predict(&self, backbone_output: &BackboneOutput) -> Result<TaskOutput> {
+        self.scorer.score(backbone_output)
     }
 
     fn predict_batch(&self, batch: &BackboneBatchOutput) -> Result<Vec<Result<TaskOutput>>> {
@@ -129,7 +129,7 @@ impl TaskPredictor for LabelPredictor {
     }
 }
 
-/// The classes of a head; none of one that is for something else.
+/// The classes of a head; empty for a head of another task.
 pub(super) fn classes_of(head: &Head) -> &[Class] {
     match &head.meta.task {
         HeadTask::Segment { classes } => classes,
@@ -137,10 +137,10 @@ pub(super) fn classes_of(head: &Head) -> &[Class] {
     }
 }
 
-/// The labels that `scores` stand for at the size of `photo`, whose edges borders are fitted to where it `refines`.
+/// The labels of `scores` at the size of `photo`, with borders fitted to its edges if `refines`.
 ///
 /// # Errors
-/// If there is no memory for them.
+/// If memory runs out.
 pub(in crate::tasks) fn label_scores(
     scores: &Scores,
     geometry: &Geometry,

@@ -21,30 +21,30 @@ use crate::vision::postprocess::{LabelMap, Regions};
 use crate::vision::render::Captions;
 use crate::vision::render::cutout::kept_bounds;
 
-/// Turns scores into files, the same for all photos of a run.
+/// Turns labels into pictures and files, the same for all photos of a run.
 pub struct LabelRenderer {
     pub(super) recipe: LabelRecipe,
     pub(super) context: TaskContext,
-    /// What JSON is about.
+    /// The task, as JSON lines name it.
     pub(super) subject: LineSubject,
-    /// What scores stand for.
+    /// The classes, by id.
     pub(super) classes: Vec<Class>,
-    /// The classes that are shown, one flag a class.
+    /// One flag a class, whether it is shown; `None` where all are.
     pub(super) class_mask: Option<Vec<bool>>,
-    /// The probability that a class has at least in the picture, if the recipe says nothing.
+    /// The least probability of a class in the picture without `--least`.
     pub(super) default_min_probability: Option<f32>,
-    /// Model and head, for notes in the files.
+    /// Model and head, for the metadata of files.
     pub(super) made_by: Vec<(&'static str, String)>,
-    /// What is written for classes in the picture.
+    /// The class names in the picture.
     pub(super) captions: Captions,
     pub(super) coco: CocoWriter,
 }
 
 impl LabelRenderer {
-    /// As `recipe` has it.
+    /// A renderer for `recipe`, without classes yet.
     ///
     /// # Errors
-    /// [`Error::Usage`] for wishes that would come to nothing.
+    /// [`Error::Usage`] for options that have no effect without others.
     pub fn new(
         recipe: LabelRecipe,
         subject: LineSubject,
@@ -65,16 +65,16 @@ impl LabelRenderer {
         })
     }
 
-    /// Leaves pixels out of the picture whose class has a probability below `least`, if the recipe has no bound itself and
-    /// they can show the photo instead.
+    /// Leaves pixels out of the picture whose class has a probability below `least`, if the recipe has no bound of its own and
+    /// the photo is shown beneath.
     pub fn set_picture_threshold(&mut self, least: f32) {
         self.default_min_probability = (!self.recipe.mask_only).then_some(least);
     }
 
-    /// Says what scores stand for; `of` says whose classes they are, and `made_by` by which model and head.
+    /// Sets the classes; `of` names their owner in messages, and `made_by` model and head for the metadata.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a class that is not among them.
+    /// [`Error::Usage`] for a name of `--classes` that is not among them.
     pub fn set_classes(
         &mut self,
         classes: Vec<Class>,
@@ -90,12 +90,12 @@ impl LabelRenderer {
         Ok(())
     }
 
-    /// What labels, their pictures and files are called.
+    /// The extensions of a photo's files, the picture's first.
     pub fn extensions(&self) -> Vec<&'static str> {
         super::file_names::extensions(&self.recipe)
     }
 
-    /// Which photos are labelled.
+    /// Which photos are labelled: all where a document about all photos is written.
     pub fn photo_selection(&self) -> PhotoSelection {
         match self.coco.needs_all_photos() {
             true => PhotoSelection::All,
@@ -103,7 +103,7 @@ impl LabelRenderer {
         }
     }
 
-    /// What tells whether the system's fonts draw the names in the same way; nothing where the built-in one draws them all.
+    /// A key that differs where the system's fonts draw the names otherwise; `None` where the built-in font draws them all.
     pub fn font_key(&self) -> Option<String> {
         let captions = &self.captions;
         let unnamed: Vec<usize> = (0..captions.len())
@@ -114,17 +114,17 @@ impl LabelRenderer {
         (!is_plain).then(|| format!("{folder:?} {} {unnamed:?}", captions.fonts.count()))
     }
 
-    /// The font, if one is given.
+    /// The font file of `--font`.
     pub fn font(&self) -> Option<&Path> {
         self.recipe.font.as_deref()
     }
 
-    /// Bytes a pixel of the photo that labels, their picture and their files take beside it.
+    /// Bytes a pixel of the photo that its labels, picture and files take beside the photo.
     pub fn bytes_per_pixel(&self) -> u64 {
         bytes_per_pixel(&self.recipe)
     }
 
-    /// Plans the document of all photos.
+    /// Plans the document about all photos.
     ///
     /// # Errors
     /// [`Error::Usage`] if it cannot be written, or is about other photos.
@@ -132,7 +132,7 @@ impl LabelRenderer {
         self.coco.prepare_plan(plan, console)
     }
 
-    /// Takes what became of a photo, in the order of the inputs.
+    /// Takes a finished photo, in the order of the inputs.
     ///
     /// # Errors
     /// If its annotations cannot be kept.
@@ -148,36 +148,36 @@ impl LabelRenderer {
         }
     }
 
-    /// The document of all photos.
+    /// The document about all photos, if one is written.
     pub fn document(&self) -> Option<DocumentFile> {
         self.coco.document()
     }
 
-    /// Writes the document of all photos.
+    /// Writes the document about all photos.
     ///
     /// # Errors
-    /// Names it.
+    /// Names the document.
     pub fn write_document(&self, console: &Console) -> Result<()> {
         self.coco.write_document(&self.classes, console)
     }
 
-    /// Draws and writes the labels of one photo.
+    /// Renders the labels of one photo, and writes its files.
     ///
     /// # Errors
     /// Names the photo, or the file that could not be written.
     pub fn render_and_write(
         &self,
-        seen: LabelInput<'_>,
+        input: LabelInput<'_>,
         mut map: LabelMap,
         mut watch: Stopwatch,
-        words: &Console,
+        console: &Console,
     ) -> Result<FinishedPhoto> {
         let LabelInput {
             job,
             photo,
             stamp,
             geometry,
-        } = seen;
+        } = input;
         if let Some(kept) = &self.class_mask {
             map.retain_classes(kept);
         }
@@ -215,21 +215,21 @@ impl LabelRenderer {
             map,
         };
         let annotated = watch.time("annotate", || self.coco.annotate(&labelled))?;
-        let picture = matches!(job.output(PICTURE_EXTENSION), Destination::Existing(_));
-        let picture = match picture {
+        let has_picture = matches!(job.output(PICTURE_EXTENSION), Destination::Existing(_));
+        let picture = match has_picture {
             true => None,
             false => Some(watch.time("render", || self.render_picture(&labelled, sure.as_ref()))?),
         };
         drop(sure);
         watch.time("write", || {
-            self.write(&labelled, picture.as_ref(), annotated.as_ref(), words)
+            self.write(&labelled, picture.as_ref(), annotated.as_ref(), console)
         })?;
-        words.detail(format_args!("{}: {watch}", job.source.name()));
-        words.record_fact("classes", labelled.areas.len());
-        words.record_fact("seconds", watch.seconds());
+        console.detail(format_args!("{}: {watch}", job.source.name()));
+        console.record_fact("classes", labelled.areas.len());
+        console.record_fact("seconds", watch.seconds());
         if self.context.json {
             let object = self.report(&labelled, &watch);
-            words.out(&object.to_string())?;
+            console.out(&object.to_string())?;
         }
         let outcome = match job.is_done() {
             true => Outcome::Skipped,

@@ -27,11 +27,11 @@ use crate::tasks::{
 };
 use crate::terminal::console::Console;
 
-/// The probability that a class has at least in the picture without a word about it. Below one half, about
-/// three of five pixels are wrong, in rooms and streets as in landscapes.
+/// The least probability of a class in the picture without `--least`. Of pixels below one half, about three of five are
+/// wrong, in rooms and streets as in landscapes.
 pub const MIN_PICTURE_PROBABILITY: f32 = 0.5;
 
-/// Labels photos with a head.
+/// Labels the pixels of photos with a head's classes.
 pub struct SegmentTask {
     recipe: SegmentRecipe,
     pub(super) predictor: LabelPredictor,
@@ -39,10 +39,10 @@ pub struct SegmentTask {
 }
 
 impl SegmentTask {
-    /// With `head`, on a backbone whose patches have this side.
+    /// A task of `head` on a backbone with patches of `patch_size` pixels.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) for wishes that contradict each other or that the head cannot fulfil.
+    /// [`Error::Usage`](crate::Error::Usage) for options that contradict each other or the head.
     pub fn new(
         recipe: SegmentRecipe,
         head: Head,
