@@ -193,9 +193,9 @@ impl MeanTokenPredictor {
     /// The mean tokens `[B][D]` of the photos of a batch.
     fn mean_tokens(&self, features: &Features) -> Result<Vec<Vec<f32>>> {
         let mut layers = features.layers.iter();
-        let found = layers.find(|one| one.request == self.layer);
-        let found = found.ok_or_else(|| Error::Model("the last block was not computed".into()))?;
-        let tokens = found.patch_tokens.to_dtype(candle_core::DType::F32)?;
+        let layer = layers.find(|one| one.request == self.layer);
+        let layer = layer.ok_or_else(|| Error::Model("the last block was not computed".into()))?;
+        let tokens = layer.patch_tokens.to_dtype(candle_core::DType::F32)?;
         Ok(tokens.mean(1)?.to_vec2()?)
     }
 }
@@ -213,8 +213,11 @@ impl TaskPredictor for MeanTokenPredictor {
         false
     }
 
-    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
-        let mean = self.mean_tokens(&seen.features)?.into_iter().next();
+    fn predict(&self, backbone_output: &BackboneOutput) -> Result<TaskOutput> {
+        let mean = self
+            .mean_tokens(&backbone_output.features)?
+            .into_iter()
+            .next();
         Ok(TaskOutput::Tokens(mean.unwrap_or_default(), SINGLE_PATCH))
     }
 

@@ -46,10 +46,10 @@ impl<'c> ClipWriter<'c> {
     ) -> Result<Self> {
         let made_from = made_from.to_string();
         let (mut parts, mut done) = (segments_folder(&paths), Vec::new());
-        let (mut lock, mut found) = (None, 0);
+        let (mut lock, mut found_frames) = (None, 0);
         if let Some(folder) = &parts {
             let kept = read_segments(folder);
-            found = count_frames(&kept);
+            found_frames = count_frames(&kept);
             check_folder(folder, &kept)?;
             lock = lock_folder(folder)?;
             let is_same = |segment: &&ClipSegment| {
@@ -80,7 +80,7 @@ impl<'c> ClipWriter<'c> {
         }
         Ok(ClipWriter {
             _lock: lock,
-            found_frames: found,
+            found_frames,
             spec,
             paths,
             made_from,

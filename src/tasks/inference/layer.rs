@@ -51,10 +51,10 @@ pub fn resolve_block(layer: i64, depth: usize, name: &str) -> Result<usize> {
 /// # Errors
 /// If the layer was not requested, or the device fails.
 pub fn layer_tokens(features: &Features, layer: LayerRequest) -> Result<Vec<f32>> {
-    let found = features.layers.iter().find(|one| one.request == layer);
-    let found =
-        found.ok_or_else(|| Error::Model(format!("block {} was not computed", layer.block)))?;
-    Ok(found.patch_tokens.flatten_all()?.to_vec1()?)
+    let computed = features.layers.iter().find(|one| one.request == layer);
+    let computed =
+        computed.ok_or_else(|| Error::Model(format!("block {} was not computed", layer.block)))?;
+    Ok(computed.patch_tokens.flatten_all()?.to_vec1()?)
 }
 
 /// The patch tokens of one photo's `layer`, as the output of a task without a head.

@@ -74,10 +74,10 @@ impl HeadScorer {
     ///
     /// # Errors
     /// If the head gives values that are not finite, or the device fails.
-    pub fn score(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
+    pub fn score(&self, backbone_output: &BackboneOutput) -> Result<TaskOutput> {
         score_features(
-            self.head.on_device_of(&seen.features)?,
-            seen,
+            self.head.on_device_of(&backbone_output.features)?,
+            backbone_output,
             self.mode.has_mirror_view(),
         )
     }
@@ -96,10 +96,14 @@ impl HeadScorer {
 ///
 /// # Errors
 /// If the head gives values that are not finite, or the device fails.
-pub fn score_features(head: &Head, seen: &BackboneOutput, mirrors: bool) -> Result<TaskOutput> {
-    let mirrored = seen.mirrored.as_ref().filter(|_| mirrors);
+pub fn score_features(
+    head: &Head,
+    backbone_output: &BackboneOutput,
+    mirrors: bool,
+) -> Result<TaskOutput> {
+    let mirrored = backbone_output.mirrored.as_ref().filter(|_| mirrors);
     Ok(TaskOutput::Scores {
-        scores: head.scores(&seen.features)?,
+        scores: head.scores(&backbone_output.features)?,
         mirrored: mirrored.map(|features| head.scores(features)).transpose()?,
         room_probability: None,
     })
@@ -115,7 +119,9 @@ pub fn score_batch(
     mirrors: bool,
 ) -> Result<Vec<Result<TaskOutput>>> {
     let Some(plain) = head.batch_scores(&batch.features)? else {
-        return map_photos(batch, |seen| score_features(head, seen, mirrors));
+        return map_photos(batch, |backbone_output| {
+            score_features(head, backbone_output, mirrors)
+        });
     };
     let mirrored = batch.mirrored.as_ref().filter(|_| mirrors);
     let mirrored = match mirrored {

@@ -3,12 +3,12 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-/// Refuses more than one given setting of `wishes`, pairs of a name and whether it is given; `why` ends the sentence.
+/// Refuses more than one given setting of `settings`, pairs of a name and whether it is given; `why` ends the sentence.
 ///
 /// # Errors
 /// A message that names all given settings.
-pub(super) fn check_exclusive(wishes: &[(&str, bool)], why: &str) -> Result<(), String> {
-    let given: Vec<&str> = wishes
+pub(super) fn check_exclusive(settings: &[(&str, bool)], why: &str) -> Result<(), String> {
+    let given: Vec<&str> = settings
         .iter()
         .filter(|(_, given)| *given)
         .map(|(name, _)| *name)

@@ -131,10 +131,10 @@ impl TaskRun<'_> {
             Ok((ready.stamp, reports))
         };
         let mut deferred: Vec<Vec<(usize, Option<FileStamp>)>> = vec![Vec::new(); tasks.len()];
-        let report = |index: usize, told: Result<(Option<FileStamp>, Vec<TaskReport>)>| {
+        let report = |index: usize, finished: Result<(Option<FileStamp>, Vec<TaskReport>)>| {
             let photo = photos[index];
             bar.inc();
-            match told {
+            match finished {
                 Err(error) => {
                     let of_it = (0..tasks.len()).filter(|task| wanted[photo] & (1 << task) != 0);
                     let (text, stamp) = (error.to_string(), failed.take(index));
@@ -146,10 +146,10 @@ impl TaskRun<'_> {
                     }
                     progress.record_failure(photo, name(photo), error)
                 }
-                Ok((stamp, told)) => {
+                Ok((stamp, reports)) => {
                     progress.digests[photo] = stamp.as_ref().map(|stamp| stamp.digest);
-                    told.into_iter().try_for_each(|told| {
-                        let index = told.0;
+                    reports.into_iter().try_for_each(|task_report| {
+                        let index = task_report.0;
                         let task = tasks[index].as_ref();
                         let PlannedTask {
                             plan, task_digests, ..
@@ -159,7 +159,7 @@ impl TaskRun<'_> {
                             task,
                             made,
                             (photo, stamp.as_ref()),
-                            told,
+                            task_report,
                             progress,
                         )? {
                             deferred[index].push((photo, stamp.clone()));
@@ -298,21 +298,21 @@ impl TaskRun<'_> {
             let job = &plan.jobs[deferred[at].0];
             Ok((at, task.read_deferred(at, job)?))
         });
-        let drawn = engine.process_in_order(kept, work, |at, told| {
+        let drawn = engine.process_in_order(kept, work, |at, rendered| {
             let photo = deferred[at].0;
             let source = &plan.jobs[photo].source;
             let stamp = deferred[at].1.as_ref();
             bar.message(source.name());
             bar.inc(1);
-            match told {
+            match rendered {
                 Err(error) => {
                     progress.note_failure((source, stamp), (task_digests, ledger), &error);
                     progress.record_task_failure(index, photo, source.name(), error)
                 }
                 Ok((finished, words)) => {
-                    let told = (index, finished, words);
+                    let task_report = (index, finished, words);
                     let made = (plan, task_digests, ledger);
-                    self.collect_report(task, made, (photo, stamp), told, progress)
+                    self.collect_report(task, made, (photo, stamp), task_report, progress)
                         .map(|_| ())
                 }
             }

@@ -175,10 +175,15 @@ impl TaskRun<'_> {
                 let conclude = || task.write_document(self.console);
                 match task.document().filter(|document| !document.is_kept) {
                     Some(document) => {
-                        let most = self.context.decoder.options.max_memory;
-                        let seen = |photo: usize| progress.digests[photo];
-                        let of_it = (plan, task_digests);
-                        ledger.note_document(&document.path, of_it, (seen, most), conclude)?;
+                        let max_bytes = self.context.decoder.options.max_memory;
+                        let digest_of = |photo: usize| progress.digests[photo];
+                        let planned_task = (plan, task_digests);
+                        ledger.note_document(
+                            &document.path,
+                            planned_task,
+                            (digest_of, max_bytes),
+                            conclude,
+                        )?;
                     }
                     None => conclude()?,
                 }

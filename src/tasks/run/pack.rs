@@ -220,7 +220,7 @@ impl TaskRun<'_> {
         }
         let of_first = planned.first().map(|planned| planned.plan.jobs.as_slice());
         let jobs = of_first.unwrap_or_default();
-        let seen: Vec<_> = photos
+        let digests: Vec<_> = photos
             .iter()
             .map(|&photo| (&jobs[photo].source, progress.digests[photo]))
             .collect();
@@ -230,7 +230,7 @@ impl TaskRun<'_> {
             .collect();
         let packed = PackInputs {
             archive: &pack.archive,
-            photos: &seen,
+            photos: &digests,
             tasks: &all_digests,
             max_photo_bytes: self.context.decoder.options.max_memory,
         };
