@@ -40,7 +40,6 @@ pub struct ValueVideo {
 pub struct FrameImages<'f> {
     /// The frame as it is shown.
     pub photo: &'f RgbImage,
-    /// The image to whose edges borders are fitted: the frame, or the running mean of a
-    /// [`RunningGuide`](super::guide::RunningGuide).
+    /// The image to whose edges borders are fitted: the frame, or the running mean of frames (`RunningGuide`).
     pub guide: &'f RgbImage,
 }

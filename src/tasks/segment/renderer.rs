@@ -44,7 +44,7 @@ impl LabelRenderer {
     /// A renderer for `recipe`, without classes yet.
     ///
     /// # Errors
-    /// [`Error::Usage`] for options that have no effect without others.
+    /// [`Error::Usage`](crate::Error::Usage) for options that have no effect without others.
     pub fn new(
         recipe: LabelRecipe,
         subject: LineSubject,
@@ -74,7 +74,7 @@ impl LabelRenderer {
     /// Sets the classes; `of` names their owner in messages, and `made_by` model and head for the metadata.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a name of `--classes` that is not among them.
+    /// [`Error::Usage`](crate::Error::Usage) for a name of `--classes` that is not among them.
     pub fn set_classes(
         &mut self,
         classes: Vec<Class>,
@@ -127,7 +127,7 @@ impl LabelRenderer {
     /// Plans the document about all photos.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it cannot be written, or is about other photos.
+    /// [`Error::Usage`](crate::Error::Usage) if it cannot be written, or is about other photos.
     pub fn prepare_plan(&mut self, plan: &mut OutputPlan, console: &Console) -> Result<()> {
         self.coco.prepare_plan(plan, console)
     }
