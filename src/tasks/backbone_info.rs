@@ -1,4 +1,4 @@
-//! What is known of a backbone before it is loaded, so that wrong wishes are found first.
+//! A backbone as far as it is known before it is loaded, so that options that do not fit it are refused first.
 
 use std::path::Path;
 
@@ -6,16 +6,16 @@ use crate::error::{Error, Result};
 use crate::model::backbone::BackboneConfig;
 use crate::model::weights::{ModelRecord, NamedModel};
 
-/// A backbone by name.
+/// A backbone by name, shape and weights.
 #[derive(Debug, Clone)]
 pub struct BackboneInfo {
-    /// As it is called.
+    /// The name of its weights, such as `vits14-focus`.
     pub name: String,
-    /// The row of the table whose shape it has.
+    /// The name of its row in the table of [`variants`](crate::model::backbone::variants).
     pub variant: String,
-    /// Of its weights, where they are installed.
+    /// Fingerprint of its weights; `None` before they are installed.
     pub fingerprint: Option<String>,
-    /// Its sizes.
+    /// Its architecture: patch size, width, depth.
     pub config: BackboneConfig,
 }
 
@@ -33,17 +33,17 @@ impl From<&NamedModel> for BackboneInfo {
 /// The weights that a basis or a codebook was fitted to.
 #[derive(Debug, Clone)]
 pub struct FitOrigin {
-    /// What they were called.
+    /// The model's name.
     pub model: String,
-    /// What they are.
+    /// Fingerprint of its weights.
     pub fingerprint: String,
 }
 
 impl BackboneInfo {
-    /// Refuses what was fitted, at `path`, to the features of other weights.
+    /// Refuses the fit in the file at `path` if it was made of the features of other weights.
     ///
     /// # Errors
-    /// Names the file and the model that it is of.
+    /// Names the file and the model of the fit.
     pub fn check_origin(&self, path: &Path, origin: &FitOrigin) -> Result<()> {
         match &self.fingerprint {
             Some(own) if *own != origin.fingerprint => Err(Error::file(
@@ -58,7 +58,7 @@ impl BackboneInfo {
         }
     }
 
-    /// Learns the weights; what was read before they were there must be of them.
+    /// Sets name and fingerprint of the loaded weights, and checks the fit that was read before they were known.
     ///
     /// # Errors
     /// As [`BackboneInfo::check_origin`].

@@ -1,4 +1,4 @@
-//! What the tasks of a run share.
+//! What the tasks of a run share: the decoder, the options of output, and a label.
 
 use image::{GrayImage, RgbImage};
 
@@ -8,33 +8,33 @@ use crate::io::manifest::photo_changed_error;
 use crate::io::output::LineSubject;
 use crate::system::files::{Digest, FileStamp};
 
-/// What the tasks of a run share.
+/// What the tasks of a run share. The label is the task's own.
 #[derive(Debug, Clone)]
 pub struct TaskContext {
-    /// Decodes photos that are wanted again.
+    /// Decodes photos that are shown or cut out after the backbone.
     pub decoder: PhotoDecoder,
-    /// Whether an object a photo is printed, in place of the written paths.
+    /// Whether one JSON object a photo is printed instead of the written paths (`--json`).
     pub json: bool,
     /// Whether a picture goes to stdout.
     pub to_stdout: bool,
-    /// Whether files that are there are replaced.
+    /// Whether existing files are replaced (`--force`).
     pub force: bool,
-    /// What tells the files of the task from those of others of its kind.
+    /// The label that tells the files of this task from those of another of the same kind in the run.
     pub label: Option<String>,
 }
 
 impl TaskContext {
-    /// Decodes a photo again that had this `stamp`.
+    /// Decodes a photo again, whose bytes must still have this `stamp`.
     ///
     /// # Errors
-    /// Names the photo if it cannot be decoded, or is another one now.
+    /// Names the photo if it cannot be decoded, or was changed since.
     pub fn decode_again(&self, source: &Source, stamp: Option<&FileStamp>) -> Result<RgbImage> {
         let opened = self.decoder.open(source)?;
         check_unchanged(source, opened.bytes(), stamp)?;
         Ok(opened.decode()?.rgb)
     }
 
-    /// How opaque the pixels of a photo are that had this `stamp`; none where all are.
+    /// The alpha channel of a photo, whose bytes must still have this `stamp`; `None` where all pixels are opaque.
     ///
     /// # Errors
     /// As [`TaskContext::decode_again`].
@@ -44,7 +44,7 @@ impl TaskContext {
         opened.opacity()
     }
 
-    /// What lines in JSON of this task are about.
+    /// The task and its label, as JSON lines name them.
     pub fn subject(&self, task: &'static str) -> LineSubject {
         LineSubject {
             task,
@@ -53,7 +53,7 @@ impl TaskContext {
     }
 }
 
-/// Refuses bytes that are not those of `stamp`, so that no picture is of two states of a photo.
+/// Refuses bytes that are not those of `stamp`, so that no picture mixes two states of a photo.
 fn check_unchanged(source: &Source, bytes: &[u8], stamp: Option<&FileStamp>) -> Result<()> {
     match stamp {
         Some(stamp) if stamp.digest != Digest::of_bytes(bytes) => Err(photo_changed_error(source)),

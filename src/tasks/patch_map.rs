@@ -1,43 +1,45 @@
-//! Pictures of one number a patch, for the commands that draw such.
+//! Pictures of one value a patch, such as attention or similarity, for the commands that draw them.
+//!
+//! In: a map `[rows * cols]` over the patch grid and its value range. Out: an RGB picture at the photo's size.
 
 use image::RgbImage;
 
 use crate::error::Result;
 use crate::model::input::Geometry;
-use crate::tasks::memory_cost::ENCODER_BYTES;
+use crate::tasks::inference::memory_cost::ENCODER_BYTES;
 use crate::vision::render::{
     Colormap, Fonts, ScaleBar, Upscale, ValueRange, draw_marker, draw_patch_map, overlay,
     side_by_side, with_scale_bar,
 };
 
-/// Draws maps as the options have it.
+/// Renders maps in one style.
 pub struct PatchMapRenderer {
     style: PatchMapStyle,
-    /// Its first colour stands for the low end.
+    /// The colormap, whose first colour is that of the low end.
     colormap: Colormap,
-    /// Precedes the numbers of the scale.
+    /// The text before the numbers of the scale.
     sign: &'static str,
-    /// Numbers alone are written, which the built-in font has.
+    /// The built-in font, which has all digits.
     fonts: Fonts,
 }
 
-/// How they look.
+/// The style of a picture of patch values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatchMapStyle {
-    /// Its last colour stands for the high end.
+    /// The colormap, whose last colour is that of the high end.
     pub colormap: Colormap,
-    /// Between patch centres.
+    /// How values between patch centres are interpolated.
     pub upscale: Upscale,
     /// Whether the photo lies beside the picture.
     pub side_by_side: bool,
-    /// Opacity of the picture over the photo, if it lies over it.
+    /// Opacity, from 0 to 1, of the colours over the photo; `None` for colours alone.
     pub overlay: Option<f32>,
     /// Whether the scale is left out.
     pub no_scale: bool,
 }
 
 impl PatchMapRenderer {
-    /// For maps whose numbers are preceded by `sign`.
+    /// A renderer with `sign` before the numbers of the scale.
     pub fn new(style: PatchMapStyle, sign: &'static str) -> Self {
         Self {
             colormap: style.colormap.clone(),
@@ -47,7 +49,10 @@ impl PatchMapRenderer {
         }
     }
 
-    /// The whole picture of `map` `[rows * cols]`, with a ring around `marked`.
+    /// The whole picture of `map` `[rows * cols]`, with a ring around the pixel `marked`.
+    ///
+    /// # Errors
+    /// If memory runs out.
     pub fn render(
         &self,
         map: &[f32],
@@ -81,7 +86,10 @@ impl PatchMapRenderer {
         with_scale_bar(&picture, &bar)
     }
 
-    /// The colours alone, over the photo if so asked; `photo` has the size that `geometry` says.
+    /// The colours of `map` `[rows * cols]` without photo beside it and scale; `photo` has the size in `geometry`.
+    ///
+    /// # Errors
+    /// If memory runs out.
     pub fn render_colors(
         &self,
         map: &[f32],
@@ -97,7 +105,7 @@ impl PatchMapRenderer {
         })
     }
 
-    /// Bytes a pixel of the photo that drawing a map takes beside it: the colours, the copies that get a ring and go side by
+    /// Bytes a pixel of the photo that rendering takes beside the photo: the colours, the copies for the ring and for side by
     /// side, and the canvas of the scale.
     pub fn bytes_per_pixel(&self) -> u64 {
         let beside = if self.style.side_by_side { 3 + 6 } else { 0 };

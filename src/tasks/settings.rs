@@ -1,4 +1,5 @@
-//! What decides how an output comes out, beside the photo: as JSON, whose digest tells outputs of different settings apart.
+//! The settings that decide an output's content beside the photo: as JSON, whose digest tells current outputs from those of
+//! other settings.
 
 use std::path::Path;
 
@@ -8,10 +9,10 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::system::files::Digest;
 
-/// What of a recipe is not as usual; nothing if a name in it is no Unicode.
+/// The settings of a recipe that differ from the defaults; null if a path in it is not Unicode.
 pub fn non_default_settings<R: Serialize + Default>(recipe: &R) -> Value {
     let json = |recipe: &R| serde_json::to_value(recipe).ok();
-    // Names that are no Unicode are not noted, and nothing depends on it.
+    // Paths that are not Unicode are not recorded; nothing depends on it.
     let (Some(Value::Object(own)), Some(Value::Object(usual))) =
         (json(recipe), json(&R::default()))
     else {
@@ -21,15 +22,15 @@ pub fn non_default_settings<R: Serialize + Default>(recipe: &R) -> Value {
     Value::Object(own.into_iter().filter(differs).collect())
 }
 
-/// Settings of one output.
+/// Settings of the outputs of one extension.
 #[derive(Debug, Default)]
 pub struct OutputSettings(Map<String, Value>);
 
 impl OutputSettings {
-    /// Those of a recipe, which must hold nothing that is a matter of other outputs.
+    /// The settings of a recipe that holds nothing but what decides this output.
     ///
     /// # Errors
-    /// If a name in it is no Unicode.
+    /// If a path in it is not Unicode.
     pub fn from_recipe(recipe: &impl Serialize) -> Result<Self> {
         let recipe = serde_json::to_value(recipe)
             .map_err(|error| Error::Usage(format!("these settings cannot be noted: {error}")))?;
@@ -39,22 +40,21 @@ impl OutputSettings {
         )])))
     }
 
-    /// With what a name in the recipe stands for.
+    /// Adds the digest of the file or head that the recipe names, under the key `name`.
     #[must_use]
     pub fn with(mut self, name: &str, digest: Digest) -> Self {
         self.0.insert(name.to_owned(), json!(digest));
         self
     }
 
-    /// With a number that counts how often the way changed in which this version makes the output: what was made in another
-    /// way is made again.
+    /// Adds the revision of the algorithm; outputs of an earlier revision are outdated.
     #[must_use]
     pub fn with_revision(mut self, revision: u32) -> Self {
         self.0.insert("revision".to_owned(), json!(revision));
         self
     }
 
-    /// With the font, by its content where that can be read.
+    /// Adds the font: the digest of its file, or its path where that cannot be read.
     #[must_use]
     pub fn with_font(mut self, font: Option<&Path>) -> Self {
         if let Some(font) = font {
@@ -66,7 +66,7 @@ impl OutputSettings {
         self
     }
 
-    /// With what is known of the letters that the system's fonts draw.
+    /// Adds which letters the system's fonts draw, where the text of a picture depends on it.
     #[must_use]
     pub fn with_text(mut self, key: Option<String>) -> Self {
         if let Some(key) = key {
@@ -75,7 +75,7 @@ impl OutputSettings {
         self
     }
 
-    /// As JSON.
+    /// The settings as a JSON object.
     pub fn into_json(self) -> Value {
         Value::Object(self.0)
     }

@@ -1,4 +1,7 @@
-//! Labels of a clip's first frame that follow what they lie on.
+//! Tracking: the labels of a clip's first frame, propagated to the other frames by the similarity of patch tokens.
+//!
+//! In: a mask of ids `[height, width]` and each frame's patch tokens `[rows * cols, D]`. Out: a film with the labels over the
+//! frames, and a lossless video of ids. The propagation is that of [`Tracker`].
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,7 +21,7 @@ use crate::system::files::Digest;
 use crate::tasks::clip::{
     ClipTask, FrameImages, FrameValues, NamedVectors, RenderedFrame, ValueVideo,
 };
-use crate::tasks::memory_cost::pixel_cost;
+use crate::tasks::inference::memory_cost::pixel_cost;
 use crate::tasks::settings::OutputSettings;
 use crate::tasks::{
     FinishedPhoto, InferenceMode, PredictedPhoto, Task, TaskOutput, TaskPredictor, layer,
@@ -28,45 +31,45 @@ use crate::vision::postprocess::{LabelMap, refine, segment};
 use crate::vision::render::segment::{SegmentContent, SegmentStyle, draw_segmentation};
 use crate::vision::render::{Captions, Fonts, palette};
 
-/// How labels are shown over frames.
+/// The style of labels over frames.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrackStyle {
     /// Opacity of the colours, from 0 to 1.
     pub alpha: f32,
-    /// Whether borders are drawn.
+    /// Whether borders between labels are drawn.
     pub outline: bool,
     /// Whether borders are fitted to each frame's edges.
     pub refine: bool,
 }
 
-/// Carries the labels of the first frame on.
+/// Propagates the labels of a clip's first frame.
 pub struct TrackTask {
     mode: InferenceMode,
     layer: LayerRequest,
     size: SizeRule,
-    recipe: TrackerConfig,
+    config: TrackerConfig,
     style: TrackStyle,
-    /// What the mask is called.
+    /// The mask's name in messages.
     name: String,
-    /// Of the first frame.
+    /// The ids of the first frame, at the clip's size.
     mask: Mask,
-    /// The ids of the mask, from low to high; the first is of what is no object where it is 0.
+    /// The distinct ids of the mask, ascending; 0, if there, is the background.
     ids: Vec<u16>,
     classes: Vec<Class>,
     captions: Captions,
-    /// None before the first frame.
+    /// The tracker; `None` before the first frame.
     tracker: Mutex<Option<Tracker>>,
 }
 
 impl TrackTask {
-    /// With the ids of `mask`, which is called so, and of which 0 is none, on the patch tokens of `layer`, of frames that are seen at `size` in
-    /// patches of `patch_size`.
+    /// A task that tracks the ids of `mask`, 0 for the background, by the patch tokens of `layer`, of frames that are resized to
+    /// `size`, in patches of `patch_size` pixels.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the mask has nothing but one id.
+    /// [`Error::Usage`] if the mask has one id only.
     pub fn new(
         (name, mask): (&str, Mask),
-        (recipe, look): (TrackerConfig, TrackStyle),
+        (config, style): (TrackerConfig, TrackStyle),
         layer: LayerRequest,
         size: SizeRule,
         patch_size: usize,
@@ -90,8 +93,8 @@ impl TrackTask {
             mode: InferenceMode::Whole(layer::layer_pass(layer, size, patch_size)),
             layer,
             size,
-            recipe,
-            style: look,
+            config,
+            style,
             captions: Captions::new([], Fonts::built_in()),
             classes: classes.collect(),
             ids,
@@ -101,12 +104,12 @@ impl TrackTask {
         })
     }
 
-    /// The ids that are followed, 0 not among them.
+    /// The ids that are tracked, without 0.
     pub fn ids(&self) -> impl Iterator<Item = u16> {
         self.ids.iter().copied().filter(|id| *id != 0)
     }
 
-    /// Bytes of an id.
+    /// Bytes of an id in the video: 1, or 2 for ids above 255.
     fn bytes_per_id(&self) -> usize {
         match self.ids.last() {
             Some(last) if *last > 255 => 2,
@@ -114,7 +117,10 @@ impl TrackTask {
         }
     }
 
-    /// The shares of the ids in the patches of the first frame `[N, k]`; what is beyond the photo is of the first id.
+    /// The share of each id in each patch of the first frame, `[rows * cols, K]`; padding counts as the first id.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the mask has another size than the frame.
     fn patch_shares(&self, geometry: &Geometry) -> Result<Vec<f32>> {
         let (width, height) = (self.mask.width as u32, self.mask.height as u32);
         if geometry.photo != (width, height) {
@@ -150,7 +156,7 @@ impl TrackTask {
         Ok(shares)
     }
 
-    /// The mask as labels.
+    /// The labels of the first frame: the mask.
     fn first_map(&self) -> LabelMap {
         let classes = self.mask.ids.iter();
         let classes = classes.map(|id| self.ids.binary_search(id).unwrap_or_default() as u16);
@@ -172,9 +178,8 @@ impl TaskPredictor for TrackTask {
         pixel_cost(2 + 4 + 3 + 3)(geometry)
     }
 
-    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
-        let tokens = layer::layer_tokens(&seen.features, self.layer)?;
-        Ok(TaskOutput::Tokens(tokens, seen.features.grid))
+    fn predict(&self, backbone_output: &BackboneOutput) -> Result<TaskOutput> {
+        layer::token_output(&backbone_output.features, self.layer)
     }
 }
 
@@ -200,7 +205,7 @@ impl Task for TrackTask {
             radius,
             matches,
             temperature,
-        } = self.recipe;
+        } = self.config;
         let ids = self.mask.ids.iter().flat_map(|id| id.to_le_bytes());
         let ids: Vec<u8> = ids.collect();
         let settings = json!({
@@ -228,11 +233,11 @@ impl Task for TrackTask {
 impl ClipTask for TrackTask {
     fn propagate(
         &self,
-        found: TaskOutput,
+        output: TaskOutput,
         _: &RgbImage,
         geometry: &Geometry,
     ) -> Result<TaskOutput> {
-        let TaskOutput::Tokens(tokens, grid) = found else {
+        let TaskOutput::Tokens(tokens, grid) = output else {
             return Err(Error::Model("tracking is by tokens".into()));
         };
         let k = self.ids.len();
@@ -241,7 +246,7 @@ impl ClipTask for TrackTask {
             Some(tracker) => tracker.propagate(tokens),
             none => {
                 let shares = self.patch_shares(geometry)?;
-                *none = Some(Tracker::new(self.recipe, grid, tokens, (shares, k)));
+                *none = Some(Tracker::new(self.config, grid, tokens, (shares, k)));
                 return Ok(TaskOutput::Labels(self.first_map()));
             }
         };
@@ -267,10 +272,10 @@ impl ClipTask for TrackTask {
     }
 
     fn restore(&self, state: &NamedVectors) -> Result<()> {
-        let found = Tracker::from_state(self.recipe, |name| state.get(name));
-        let found =
-            found.ok_or_else(|| Error::Model("a segment lacks what was tracked in it".into()))?;
-        *self.tracker.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        let tracker = Tracker::from_state(self.config, |name| state.get(name));
+        let tracker =
+            tracker.ok_or_else(|| Error::Model("a segment lacks what was tracked in it".into()))?;
+        *self.tracker.lock().unwrap_or_else(PoisonError::into_inner) = Some(tracker);
         Ok(())
     }
 
@@ -278,9 +283,9 @@ impl ClipTask for TrackTask {
         &self,
         frame: FrameImages<'_>,
         geometry: &Geometry,
-        found: TaskOutput,
+        output: TaskOutput,
     ) -> Result<RenderedFrame> {
-        let map = match found {
+        let map = match output {
             TaskOutput::Labels(map) => map,
             TaskOutput::Scores { scores, .. } if self.style.refine => {
                 refine::refine_labels(&scores, geometry, frame.guide)?
@@ -290,7 +295,7 @@ impl ClipTask for TrackTask {
                 return Err(Error::Model("a frame was not followed".into()));
             }
         };
-        let look = SegmentStyle {
+        let style = SegmentStyle {
             alpha: Some(self.style.alpha),
             outline: self.style.outline,
             side_by_side: false,
@@ -300,7 +305,7 @@ impl ClipTask for TrackTask {
         let ids = map.ids.iter().map(|class| self.ids[usize::from(*class)]);
         let ids: Vec<u16> = ids.collect();
         let mut shown = map;
-        // What is no object is left as it is.
+        // The background shows the frame.
         if self.ids[0] == 0 {
             let kept: Vec<bool> = (0..self.ids.len()).map(|class| class > 0).collect();
             shown.retain_classes(&kept);
@@ -310,7 +315,8 @@ impl ClipTask for TrackTask {
             areas: &[],
             unlabelled: 0,
         };
-        let picture = draw_segmentation(frame.photo, &drawn, &self.classes, &look, &self.captions)?;
+        let picture =
+            draw_segmentation(frame.photo, &drawn, &self.classes, &style, &self.captions)?;
         Ok(RenderedFrame {
             size: frame.photo.dimensions(),
             picture,

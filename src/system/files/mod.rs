@@ -20,7 +20,6 @@ pub mod spool;
 pub mod stamp;
 pub mod stream;
 pub mod temporary;
-pub mod text_value;
 
 pub use atomic::{AtomicFile, write_atomic, write_stamped};
 pub use atomic_folder::{UnfinishedFolder, write_folder_atomic};

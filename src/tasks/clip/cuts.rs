@@ -1,5 +1,7 @@
-//! Where one shot of a clip ends and the next begins: where the mean patch tokens of two frames in a row point in
-//! different directions, and the frames look otherwise as a whole. Tokens alone jump now and then where nothing happens.
+//! Shot detection: a cut is where both the mean patch token (by its cosine) and a thumbnail (by its colours) change much from
+//! one frame to the next. Tokens alone jump now and then within a shot.
+//!
+//! In: each frame's mean patch token `[D]` and its [`thumbnail`]. Out: the indices of the first frames of new shots.
 
 use std::collections::VecDeque;
 
@@ -12,28 +14,32 @@ use crate::model::input::{Geometry, Grid};
 use crate::tasks::clip::state::NamedVectors;
 use crate::tasks::{InferenceMode, TaskOutput, TaskPredictor};
 
-/// A cut is no smaller a change of the tokens than this, as 1 minus the cosine. Frames of one shot in a row differ by less
-/// than 0.01 where nothing moves fast, frames of one drive a second apart by 0.01 to 0.07, photos of different rooms by 0.05 to
-/// 0.25, of different things by 0.1 to 1.
+/// The least change of the mean token at a cut, as 1 minus the cosine. Successive frames of one shot differ by less than 0.01
+/// where nothing moves fast, frames of one drive a second apart by 0.01 to 0.07, photos of different rooms by 0.05 to 0.25,
+/// of different things by 0.1 to 1.
 const MIN_TOKEN_CHANGE: f32 = 0.02;
 
-/// And no smaller a change of the colours of [`thumbnail`]s than this, of 255 on average: a view that moves by a tenth of its
-/// width in a second changes them by 1 to 4 from frame to frame, another photo by 20 to 90.
+/// The least mean change of [`thumbnail`] colours at a cut, of 255: a view that moves by a tenth of its width in a second
+/// changes them by 1 to 4 from frame to frame, another photo by 20 to 90.
 const MIN_COLOR_CHANGE: f32 = 8.0;
 
-/// And so many times the median change of the frames before it, in both, so that a fast pan is none.
+/// The least ratio of both changes at a cut to their medians over the frames before it, so that a fast pan is none.
 const MEDIAN_FACTOR: f32 = 3.0;
 
-/// Changes that the median is of; without any, a cut is changes of [`FIRST_TURN`] and [`FIRST_FADE`].
+/// Frames whose changes the median is taken of. Before there are any, a cut needs changes of [`FIRST_TOKEN_CHANGE`] and
+/// [`FIRST_COLOR_CHANGE`].
 const MEDIAN_WINDOW: usize = 12;
 
+/// The least change of the mean token at a cut right after the first frame of a shot, as 1 minus the cosine.
 const FIRST_TOKEN_CHANGE: f32 = 0.1;
+
+/// The least mean change of colours at a cut right after the first frame of a shot, of 255.
 const FIRST_COLOR_CHANGE: f32 = 16.0;
 
-/// Columns and rows of a thumbnail.
+/// (columns, rows) of a thumbnail.
 const THUMBNAIL: (usize, usize) = (16, 9);
 
-/// The mean colours of a frame's parts, row by row.
+/// The mean colours of 16 x 9 parts of a frame, `[9, 16, 3]`, from 0 to 255.
 pub fn thumbnail(frame: &RgbImage) -> Vec<f32> {
     let (cols, rows) = THUMBNAIL;
     let (width, height) = (frame.width() as usize, frame.height() as usize);
@@ -53,14 +59,14 @@ pub fn thumbnail(frame: &RgbImage) -> Vec<f32> {
     means.collect()
 }
 
-/// How much a frame changed from the one before it.
+/// How much a frame changed from the one before it: tokens by 1 minus the cosine, colours by the mean of 255.
 #[derive(Debug, Clone, Copy)]
 struct FrameChange {
     token_change: f32,
     color_change: f32,
 }
 
-/// Finds cuts, frame by frame.
+/// Detects cuts, frame by frame.
 #[derive(Debug, Default)]
 pub struct CutDetector {
     /// The mean patch token and the thumbnail of the last frame.
@@ -71,12 +77,12 @@ pub struct CutDetector {
 }
 
 impl CutDetector {
-    /// The first frames of new shots so far, counted from 0.
+    /// The indices, from 0, of the first frames of new shots so far.
     pub fn cuts(&self) -> &[usize] {
         &self.cuts
     }
 
-    /// What is known so far, to be gone on with.
+    /// The state after the frames so far.
     pub fn state(&self) -> NamedVectors {
         let mut state = NamedVectors::default();
         let (token, picture) = self.last.clone().unwrap_or_default();
@@ -85,7 +91,7 @@ impl CutDetector {
             .iter()
             .flat_map(|step| [step.token_change, step.color_change])
             .collect();
-        // Whole numbers of up to 24 bits are exact.
+        // f32 holds integers of up to 24 bits exactly.
         let halves = |count: &usize| [(count >> 24) as f32, (count & 0xff_ffff) as f32];
         let cuts: Vec<f32> = self.cuts.iter().flat_map(halves).collect();
         state.put("token", &token);
@@ -96,7 +102,7 @@ impl CutDetector {
         state
     }
 
-    /// Goes on with what `state` knows.
+    /// Sets the state that [`CutDetector::state`] returned.
     pub fn restore(&mut self, state: &NamedVectors) {
         let values = |name: &str| state.get(name).unwrap_or_default();
         let pairs = |name: &str| values(name).as_chunks::<2>().0.iter();
@@ -155,19 +161,20 @@ impl CutDetector {
     }
 }
 
+/// The mean absolute difference of two vectors.
 fn mean_difference(a: &[f32], b: &[f32]) -> f32 {
     let sum: f32 = a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum();
     sum / a.len().max(1) as f32
 }
 
-/// Finds the mean patch token of a frame, as the last block's final norm leaves them.
+/// Predicts the mean patch token of a frame, of the last block with the final norm.
 pub struct MeanTokenPredictor {
     mode: InferenceMode,
     layer: LayerRequest,
 }
 
 impl MeanTokenPredictor {
-    /// In what the backbone, of so many blocks, gives for `pass`, which is for something else.
+    /// A predictor that shares the input of `pass`, another task's pass, through a backbone of `depth` blocks.
     pub fn for_pass(pass: &BackbonePass, depth: usize) -> Self {
         let layer = LayerRequest {
             block: depth - 1,
@@ -183,12 +190,12 @@ impl MeanTokenPredictor {
         }
     }
 
-    /// The means of the photos of a batch.
+    /// The mean tokens `[B][D]` of the photos of a batch.
     fn mean_tokens(&self, features: &Features) -> Result<Vec<Vec<f32>>> {
         let mut layers = features.layers.iter();
-        let found = layers.find(|one| one.request == self.layer);
-        let found = found.ok_or_else(|| Error::Model("the last block was not computed".into()))?;
-        let tokens = found.patch_tokens.to_dtype(candle_core::DType::F32)?;
+        let layer = layers.find(|one| one.request == self.layer);
+        let layer = layer.ok_or_else(|| Error::Model("the last block was not computed".into()))?;
+        let tokens = layer.patch_tokens.to_dtype(candle_core::DType::F32)?;
         Ok(tokens.mean(1)?.to_vec2()?)
     }
 }
@@ -206,8 +213,11 @@ impl TaskPredictor for MeanTokenPredictor {
         false
     }
 
-    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
-        let mean = self.mean_tokens(&seen.features)?.into_iter().next();
+    fn predict(&self, backbone_output: &BackboneOutput) -> Result<TaskOutput> {
+        let mean = self
+            .mean_tokens(&backbone_output.features)?
+            .into_iter()
+            .next();
         Ok(TaskOutput::Tokens(mean.unwrap_or_default(), SINGLE_PATCH))
     }
 
@@ -219,9 +229,10 @@ impl TaskPredictor for MeanTokenPredictor {
     }
 }
 
+/// The grid of a mean token.
 const SINGLE_PATCH: Grid = Grid { rows: 1, cols: 1 };
 
-/// The cosine of two vectors; 1 where one is 0.
+/// The cosine of two vectors; 1 where one of them is zero.
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         let products = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b));
@@ -249,7 +260,7 @@ mod tests {
         let mut detector = CutDetector::default();
         for (degrees, grey) in frames {
             detector.push_frame(at(degrees), vec![grey; 3]);
-            // Whoever goes on with it finds the same.
+            // A detector that is restored detects the same.
             let mut next = CutDetector::default();
             next.restore(&detector.state());
             detector = next;

@@ -1,5 +1,5 @@
-//! The files that a task makes of one clip: a film of its pictures, or a folder of numbered ones, and the numbers behind
-//! them as lossless film or frame by frame. All of them appear when they are complete.
+//! The files that a task makes of one clip: a film of its pictures, or a folder of numbered ones, and the values behind them
+//! as lossless video or one file a frame. All of them appear under their names when they are complete.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,58 +14,58 @@ use crate::io::video::{
 use crate::system::files::{Digest, UnfinishedFolder, write_atomic};
 use crate::tasks::clip::{ClipTask, RenderedFrame, ValueVideo};
 
-/// The name under which files of clips say what they were made from: a digest of all that decides how they come out.
+/// The metadata key under which files of clips keep the digest of the settings and inputs that decide their content.
 pub const MADE_FROM: &str = "dino:made-from";
 
-/// The file in a folder of frames that says what they are; who has it may be replaced.
+/// The metadata file of a folder of frames; only a folder that has it is replaced.
 pub const FRAMES_JSON: &str = "frames.json";
 
-/// The list of frames in such a folder.
+/// The list of frames in such a folder: number, index in the clip, seconds, duration in seconds.
 const FRAMES_CSV: &str = "frames.csv";
 
-/// Where the files of a task go.
+/// Where the files of one task and clip go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClipPaths {
     /// The film of pictures, if there is one.
     pub film: Option<PathBuf>,
-    /// The film of numbers, if there is one.
+    /// The video of values, if there is one.
     pub numbers: Option<PathBuf>,
     /// The folder of frames, if there is one.
     pub folder: Option<PathBuf>,
-    /// Whether there are pictures in it.
+    /// Whether the folder has pictures, beside values.
     pub folder_has_pictures: bool,
 }
 
 impl ClipPaths {
-    /// All of them.
+    /// The paths of all films and folders, the film of pictures first.
     pub fn all(&self) -> impl Iterator<Item = &Path> {
         let all = [&self.film, &self.numbers, &self.folder];
         all.into_iter().flatten().map(PathBuf::as_path)
     }
 }
 
-/// How films are written.
+/// How films of pictures are encoded.
 #[derive(Debug, Clone)]
 pub struct FilmOptions {
-    /// By which encoder.
+    /// The encoder.
     pub codec: VideoCodec,
-    /// Whether the clip's sound goes with it.
+    /// Whether the clip's sound is copied into the film.
     pub audio: bool,
 }
 
-/// What is written of a task's frames.
+/// The film that a task makes of a clip: what is common to all its files and segments.
 #[derive(Clone)]
 pub struct ClipSpec<'c> {
     task: &'c dyn ClipTask,
     clip: &'c Clip,
-    /// The times.
+    /// The time base and the time of the first frame.
     pub(super) spec: EncoderConfig,
     film_options: FilmOptions,
     tags: Vec<(String, String)>,
 }
 
 impl<'c> ClipSpec<'c> {
-    /// What `task` makes of the frames of `clip`, with the times that `spec` has.
+    /// The film that `task` makes of `clip`, with the time base of `spec`. `made_from` is noted under [`MADE_FROM`].
     pub fn new(
         task: &'c dyn ClipTask,
         (clip, spec): (&'c Clip, EncoderConfig),
@@ -89,12 +89,12 @@ impl<'c> ClipSpec<'c> {
         }
     }
 
-    /// The task.
+    /// The task that renders the frames.
     pub(super) fn task(&self) -> &'c dyn ClipTask {
         self.task
     }
 
-    /// Of the film of pictures of this size.
+    /// The encoder's settings for the film of pictures of (width, height).
     pub(super) fn film_spec(&self, (width, height): (u32, u32)) -> EncoderConfig {
         EncoderConfig {
             width,
@@ -106,7 +106,7 @@ impl<'c> ClipSpec<'c> {
         }
     }
 
-    /// Of the film of numbers of frames of this size.
+    /// The encoder's settings for the video of values of (width, height).
     pub(super) fn value_video_spec(
         &self,
         kind: &ValueVideo,
@@ -127,27 +127,28 @@ impl<'c> ClipSpec<'c> {
     }
 }
 
-/// Files of a film, or of a part of one, under way.
+/// Writes the files of a film, or of one segment of it.
 pub(super) struct FilmWriter<'c> {
     spec: ClipSpec<'c>,
     paths: ClipPaths,
-    /// Frames before these; none if they are the whole film.
+    /// Frames before the segment; `None` for a whole film.
     frames_before: Option<usize>,
     film: Option<VideoEncoder>,
     numbers: Option<VideoEncoder>,
     folder: Option<FrameFolder>,
-    /// Numbers that a format clipped.
+    /// Values that a format clipped so far.
     pub clipped: usize,
 }
 
-/// A folder of frames under way.
+/// A folder of frames that is being written.
 struct FrameFolder {
     unfinished: UnfinishedFolder,
     rows: Vec<String>,
 }
 
 impl<'c> FilmWriter<'c> {
-    /// Of all frames, or as a part of a film `behind` so many: then films begin at 0 and have no sound.
+    /// A writer of the whole film, or of a segment after `frames_before` frames; films of segments begin at time 0 and have no
+    /// sound.
     pub fn new(spec: ClipSpec<'c>, paths: ClipPaths, frames_before: Option<usize>) -> Self {
         FilmWriter {
             spec,
@@ -198,6 +199,7 @@ impl<'c> FilmWriter<'c> {
         self.write_to_folder(moment, frame)
     }
 
+    /// Writes a frame's picture and values to the folder of frames, if there is one.
     fn write_to_folder(&mut self, moment: PlannedFrame, frame: &RenderedFrame) -> Result<()> {
         let Some(path) = &self.paths.folder else {
             return Ok(());
@@ -237,7 +239,7 @@ impl<'c> FilmWriter<'c> {
         Ok(())
     }
 
-    /// Puts the files in their places, with the frames that they have; returns what is good to know.
+    /// Completes the files with the frames so far and moves them to their paths; returns notes for the user.
     ///
     /// # Errors
     /// Names the file that cannot be written.
@@ -254,7 +256,7 @@ impl<'c> FilmWriter<'c> {
     }
 }
 
-/// Writes what the frames of a folder are, and the rows of their list.
+/// Writes the metadata and the list of frames of a folder.
 fn write_frame_list(folder: &Path, tags: &[(String, String)], rows: Vec<String>) -> Result<()> {
     write_atomic(&folder.join(FRAMES_CSV), |writer| {
         writeln!(writer, "number,frame,seconds,duration")?;
@@ -267,7 +269,7 @@ fn write_frame_list(folder: &Path, tags: &[(String, String)], rows: Vec<String>)
     })
 }
 
-/// Puts the folders of frames `parts` together as the folder `path`.
+/// Joins the folders of frames `parts` to the folder `path`.
 ///
 /// # Errors
 /// Names the file that cannot be read or written.
@@ -287,7 +289,7 @@ pub(super) fn join_folders(path: &Path, spec: &ClipSpec<'_>, parts: &[PathBuf]) 
                 continue;
             };
             let to = whole.folder().join(name);
-            // The parts stay whole until all is done.
+            // Parts are kept until the joined folder is complete.
             let linked = fs::hard_link(&entry, &to).or_else(|_| fs::copy(&entry, &to).map(|_| ()));
             linked.map_err(|error| Error::io(&to, &error))?;
         }
@@ -296,7 +298,7 @@ pub(super) fn join_folders(path: &Path, spec: &ClipSpec<'_>, parts: &[PathBuf]) 
     whole.finish()
 }
 
-/// Refuses to replace a folder that is not of frames of this program's own.
+/// Refuses to replace a folder that is neither empty nor a folder of frames that dino wrote.
 fn check_replaceable(folder: &Path) -> Result<()> {
     let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
     match is_empty || folder.join(FRAMES_JSON).is_file() {
@@ -310,13 +312,13 @@ fn check_replaceable(folder: &Path) -> Result<()> {
     }
 }
 
-/// How many frames a folder of frames has, if it is one.
+/// The number of frames in a folder of frames; `None` if it is no such folder.
 pub fn count_folder_frames(folder: &Path) -> Option<u64> {
     let list = fs::read_to_string(folder.join(FRAMES_CSV)).ok()?;
     Some(list.lines().count().saturating_sub(1) as u64)
 }
 
-/// What a folder of frames was made from, if it is one.
+/// The digest that a folder of frames has under [`MADE_FROM`]; `None` if it is no such folder.
 pub fn read_folder_origin(folder: &Path) -> Option<String> {
     let text = fs::read(folder.join(FRAMES_JSON)).ok()?;
     let tags: Value = serde_json::from_slice(&text).ok()?;

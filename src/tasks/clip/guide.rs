@@ -1,5 +1,7 @@
-//! The frames that borders are fitted to: where the clip stays as it is, the noise of its frames is averaged out, so that
-//! borders do not tremble with it.
+//! The guide: the image to whose edges borders are fitted. Where the clip does not change it is a running mean of frames, so
+//! that borders do not tremble with their noise.
+//!
+//! In: RGB frames in order. Out: the guide of each frame, and how much its squares of 8 x 8 pixels changed.
 
 use image::RgbImage;
 use rayon::prelude::*;
@@ -7,17 +9,17 @@ use rayon::prelude::*;
 use crate::model::input::{Geometry, Grid};
 use crate::tasks::clip::state::NamedVectors;
 
-/// Side of the squares that stay or change as a whole, in pixels.
+/// Side, in pixels, of the squares whose change is measured.
 const SQUARE_SIDE: usize = 8;
 
-/// Mean differences, in steps of 255, up to which a square stays as it is, and from which on it is another. Noise with a
-/// standard deviation of 5 is a mean difference of 4 to 6.
+/// Mean absolute differences, of 255, up to which a square counts as unchanged, and from which on as changed entirely. Noise
+/// with a standard deviation of 5 gives a mean difference of 4 to 6.
 const CHANGE_BOUNDS: [f32; 2] = [9.0, 16.0];
 
-/// The share of the new frame in squares that stay.
+/// The share of the new frame in the guide where a square is unchanged.
 const NEW_FRAME_SHARE: f32 = 0.125;
 
-/// How much the squares of a frame changed, row by row, from 0 to 1.
+/// How much each square of a frame changed, row by row, from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SquareChanges {
     cols: usize,
@@ -25,8 +27,8 @@ pub struct SquareChanges {
 }
 
 impl SquareChanges {
-    /// How much the patches of a grid over the frame changed: twice the mean of their squares, for what moves rarely fills
-    /// its patch, and at most 1. Patches beyond the frame stay.
+    /// The change of each patch, `[rows * cols]`, from 0 to 1: twice the mean of its squares, since what moves rarely fills a
+    /// patch. A patch without the centre of a square, such as padding, has the change of the patch before it.
     pub fn per_patch(&self, geometry: &Geometry) -> Vec<f32> {
         let Grid { rows, cols } = geometry.grid();
         let places = |places: Vec<f32>| -> Vec<f32> {
@@ -47,7 +49,6 @@ impl SquareChanges {
                 }
             }
         }
-        // A patch between the centres of two squares is as they are.
         let mut last = 0.0;
         let values = sums.into_iter().map(|(sum, count)| {
             if count > 0.0 {
@@ -59,14 +60,14 @@ impl SquareChanges {
     }
 }
 
-/// The guide of the frames so far.
+/// The running guide of a clip.
 #[derive(Debug, Default)]
 pub struct RunningGuide {
     last: Option<RgbImage>,
 }
 
 impl RunningGuide {
-    /// The guide for the next frame, and what changed; at a cut it begins anew.
+    /// The guide for the next frame, and how much the frame changed from the guide before; at a cut the frame is the guide.
     pub fn update(&mut self, frame: &RgbImage, is_cut: bool) -> (RgbImage, SquareChanges) {
         let mut guide = match self.last.take() {
             Some(last) if !is_cut && last.dimensions() == frame.dimensions() => last,
@@ -83,7 +84,7 @@ impl RunningGuide {
         (guide, SquareChanges { cols, values })
     }
 
-    /// What is known so far, to be gone on with.
+    /// The state after the frames so far.
     pub fn state(&self) -> NamedVectors {
         let mut state = NamedVectors::default();
         if let Some(last) = &self.last {
@@ -98,7 +99,7 @@ impl RunningGuide {
         state
     }
 
-    /// Goes on with what `state` knows.
+    /// Sets the state that [`RunningGuide::state`] returned.
     pub fn restore(&mut self, state: &NamedVectors) {
         let (Some(&[width, height]), Some(values)) = (state.get("size"), state.get("guide")) else {
             return;
@@ -108,10 +109,10 @@ impl RunningGuide {
     }
 }
 
-/// Moves rows of the guide, of so many numbers each, towards those of a frame, and tells how much their squares changed.
+/// Moves a band of the guide, of `row` values a line, towards the frame's, and sets how much each of its squares changed.
 fn blend_rows(guide: &mut [u8], frame: &[u8], row: usize, changes: &mut [f32]) {
     let rows = guide.len() / row.max(1);
-    for (left, told) in (0..row).step_by(3 * SQUARE_SIDE).zip(changes) {
+    for (left, square) in (0..row).step_by(3 * SQUARE_SIDE).zip(changes) {
         let span = left..(left + 3 * SQUARE_SIDE).min(row);
         let lines = (0..rows).map(|line| span.start + line * row..span.end + line * row);
         let differences = lines
@@ -121,7 +122,7 @@ fn blend_rows(guide: &mut [u8], frame: &[u8], row: usize, changes: &mut [f32]) {
         let mean = sum as f32 / (rows * span.len()).max(1) as f32;
         let [same, other] = CHANGE_BOUNDS;
         let change = ((mean - same) / (other - same)).clamp(0.0, 1.0);
-        *told = change;
+        *square = change;
         let share = NEW_FRAME_SHARE + change * (1.0 - NEW_FRAME_SHARE);
         for line in lines {
             for (guide, new) in guide[line.clone()].iter_mut().zip(&frame[line]) {

@@ -12,59 +12,61 @@ use crate::model::input::Geometry;
 use crate::system::memory::MemoryPermit;
 use crate::tasks::clip::cuts::thumbnail;
 use crate::tasks::clip::guide::RunningGuide;
+use crate::tasks::clip::segment_store::SEGMENT_FRAMES;
 use crate::tasks::clip::state::{ClipState, NamedVectors};
 use crate::tasks::clip::{
     ClipTask, CutDetector, FrameImages, MeanTokenPredictor, RenderedFrame, RunningMean, stage,
 };
-use crate::tasks::multi_task::OutputsByTask;
+use crate::tasks::inference::multi_task::OutputsByTask;
 use crate::tasks::{MultiTaskRunner, TaskOutput, TaskPredictor};
 use crate::terminal::console::Console;
 
-/// What runs over clips.
+/// Several tasks over the frames of one clip.
 pub struct ClipRun<'r> {
-    /// What is made of frames.
+    /// The tasks that render frames.
     pub tasks: &'r [&'r dyn ClipTask],
     /// The backbone, on each device.
     pub backbones: &'r [Backbone],
-    /// How much memory there is for frames.
+    /// The decoder, with the limit of memory for frames.
     pub decoder: PhotoDecoder,
-    /// Frames in the network at once.
+    /// Frames in the backbone at once.
     pub batch_size: BatchSize,
-    /// How much of the mean of earlier frames each keeps; as each task has it if nothing is said.
+    /// The share of the running mean that each frame keeps, from 0 to below 1 (`--smooth`); by default as each task has it.
     pub smooth: Option<f32>,
-    /// Where words go.
+    /// Where messages go.
     pub console: &'r Console,
 }
 
-/// Frames in a segment: what is lost, at most, of a film whose making was ended.
-pub const SEGMENT_FRAMES: usize = 250;
+/// Frames of a clip, at most, that tasks which need a fit are fitted to before the first frame is rendered.
+pub const MAX_FIT_FRAMES: usize = 64;
 
-/// A frame in which everything was found.
+/// A frame with the outputs of all tasks.
 struct PredictedFrame {
-    /// What the frames up to this one leave, at the end of a segment.
+    /// The state after this frame, where it is the last of a segment.
     state: Option<ClipState>,
     photo: RgbImage,
-    /// What borders are fitted to, where that is not the frame itself.
+    /// The running guide, where borders are fitted to it.
     guide: Option<RgbImage>,
     geometries: Vec<Geometry>,
     outputs: Vec<TaskOutput>,
-    /// For the memory of all that.
+    /// The permit for the memory of the frame, until it is written.
     permit: MemoryPermit,
 }
 
 impl ClipRun<'_> {
-    /// Looks at the frames of `feed`, some of the clip's, so that tasks fit to them what they fit.
+    /// Fits what the tasks fit, to the frames of `feed`, which are spread over the clip.
     ///
     /// # Errors
-    /// If a frame cannot be read, or a task cannot fit anything.
+    /// If a frame cannot be read, or nothing can be fitted.
     pub fn fit(&self, clip: &Source, feed: &dyn FrameFeed) -> Result<()> {
-        self.predict_frames(clip, feed, |_, seen| {
+        self.predict_frames(clip, feed, |_, predicted| {
             let tasks = self.tasks.iter();
-            let found = seen.outputs.into_iter().zip(&seen.geometries);
-            for (task, (found, geometry)) in
-                tasks.zip(found).filter(|(task, _)| task.needs_fit_frames())
+            let outputs = predicted.outputs.into_iter().zip(&predicted.geometries);
+            for (task, (output, geometry)) in tasks
+                .zip(outputs)
+                .filter(|(task, _)| task.needs_fit_frames())
             {
-                task.add_fit_frame(geometry, found)?;
+                task.add_fit_frame(geometry, output)?;
             }
             Ok(())
         })?;
@@ -72,12 +74,13 @@ impl ClipRun<'_> {
         fitting.try_for_each(|task| task.fit_frames(self.console))
     }
 
-    /// Draws every frame of `feed`, and hands what the tasks made of it to `take`, in order, and what it leaves to those behind
-    /// where a [`SEGMENT`] ends. The frames go on behind those that left `before`, if there were any. Returns the first frames
-    /// of new shots.
+    /// Renders every frame of `feed`, and calls `take` in order with what the tasks made of it, and with the state after it at
+    /// the end of each segment of [`SEGMENT_FRAMES`]. `before` is the state after the frames before these, if any. Returns the
+    /// indices of the first frames of new shots.
     ///
     /// # Errors
-    /// What `take` returns; if a frame cannot be read or drawn; [`Error::Interrupted`]. What was drawn before was taken.
+    /// Those of `take`; if a frame cannot be read or rendered; [`Error::Interrupted`]. Frames that were rendered before were
+    /// taken.
     pub fn render(
         &self,
         clip: &Source,
@@ -104,29 +107,29 @@ impl ClipRun<'_> {
                 task.restore(&state.group("task"))?;
             }
         }
-        let feed_stage = |give: &mut dyn FnMut(PredictedFrame) -> Result<()>| {
-            self.predict_frames(clip, feed, |index, mut seen| {
-                let Some(TaskOutput::Tokens(mean, _)) = seen.outputs.pop() else {
+        let feed_stage = |pass_on: &mut dyn FnMut(PredictedFrame) -> Result<()>| {
+            self.predict_frames(clip, feed, |index, mut predicted| {
+                let Some(TaskOutput::Tokens(mean, _)) = predicted.outputs.pop() else {
                     return Err(Error::Model("a frame lacks its mean token".into()));
                 };
-                let is_cut = shots.push_frame(mean, thumbnail(&seen.photo));
+                let is_cut = shots.push_frame(mean, thumbnail(&predicted.photo));
                 let guided = guide
                     .as_mut()
-                    .map(|guide| guide.update(&seen.photo, is_cut));
+                    .map(|guide| guide.update(&predicted.photo, is_cut));
                 let (shown, changes) = guided.unzip();
-                seen.guide = shown;
-                let found = std::mem::take(&mut seen.outputs);
-                let mut followed = Vec::with_capacity(found.len());
+                predicted.guide = shown;
+                let outputs = std::mem::take(&mut predicted.outputs);
+                let mut propagated = Vec::with_capacity(outputs.len());
                 let tasks = self.tasks.iter().zip(&mut means);
-                for ((task, mean), (mut found, geometry)) in
-                    tasks.zip(found.into_iter().zip(&seen.geometries))
+                for ((task, mean), (mut output, geometry)) in
+                    tasks.zip(outputs.into_iter().zip(&predicted.geometries))
                 {
                     let changes = changes.as_ref().filter(|_| mean.is_by_change());
                     let changed = changes.map(|changes| changes.per_patch(geometry));
-                    mean.smooth(&mut found, changed.as_deref(), is_cut)?;
-                    followed.push(task.propagate(found, &seen.photo, geometry)?);
+                    mean.smooth(&mut output, changed.as_deref(), is_cut)?;
+                    propagated.push(task.propagate(output, &predicted.photo, geometry)?);
                 }
-                seen.outputs = followed;
+                predicted.outputs = propagated;
                 if (index + 1) % SEGMENT_FRAMES == 0 {
                     let tasks = self.tasks.iter().zip(&means).map(|(task, mean)| {
                         let mut state = NamedVectors::default();
@@ -139,31 +142,31 @@ impl ClipRun<'_> {
                     if let Some(guide) = &guide {
                         frames.put_group("guide", &guide.state());
                     }
-                    seen.state = Some(ClipState {
+                    predicted.state = Some(ClipState {
                         frames,
                         tasks: tasks.collect(),
                     });
                 }
-                give(seen)
+                pass_on(predicted)
             })
         };
-        let draw = |seen: PredictedFrame| {
+        let draw = |predicted: PredictedFrame| {
             let PredictedFrame {
                 state,
                 photo,
                 guide,
                 geometries,
-                outputs: found,
+                outputs,
                 permit,
-            } = seen;
-            let drawn = self.tasks.iter().zip(geometries.iter().zip(found));
-            let drawn = drawn.map(|(task, (geometry, found))| {
+            } = predicted;
+            let drawn = self.tasks.iter().zip(geometries.iter().zip(outputs));
+            let drawn = drawn.map(|(task, (geometry, output))| {
                 let guide = guide.as_ref().filter(|_| wants_guide(task));
                 let frame = FrameImages {
                     photo: &photo,
                     guide: guide.unwrap_or(&photo),
                 };
-                task.render_frame(frame, geometry, found)
+                task.render_frame(frame, geometry, output)
             });
             let drawn: Vec<RenderedFrame> = drawn.collect::<Result<_>>()?;
             Ok((drawn, state, permit))
@@ -177,8 +180,8 @@ impl ClipRun<'_> {
         Ok(shots.cuts().to_vec())
     }
 
-    /// Takes the frames through the backbone, and hands what was found in each to `report`, in order: for every task, and
-    /// the mean token last.
+    /// Takes frames through the backbone, and calls `report` with each in order: the outputs of every task, and the mean patch
+    /// token last.
     fn predict_frames(
         &self,
         clip: &Source,
@@ -195,7 +198,7 @@ impl ClipRun<'_> {
         let cuts = MeanTokenPredictor::for_pass(first.mode().backbone_pass(), depth);
         let name = |_: usize| clip.name();
         let tick = |_: usize| ();
-        let networks = batch_slots(self.backbones).into_iter().map(|backbone| {
+        let runners = batch_slots(self.backbones).into_iter().map(|backbone| {
             let mut tasks: Vec<&dyn TaskPredictor> = Vec::new();
             for task in self.tasks {
                 tasks.push(*task);
@@ -211,34 +214,34 @@ impl ClipRun<'_> {
             )
             .for_all_photos()
         });
-        let networks: Vec<MultiTaskRunner<'_>> = networks.collect();
-        let Some(network) = networks.first() else {
+        let runners: Vec<MultiTaskRunner<'_>> = runners.collect();
+        let Some(runner) = runners.first() else {
             return Err(Error::Model("there is no backbone to run".into()));
         };
         let decoding = DecodeStage::new(self.decoder.clone());
         let engine = Engine::new(self.backbones, decoding, self.batch_size, self.console)?;
         let finish = |mut ready: ReadyPhoto, given: OutputsByTask| {
-            let mut found = Vec::with_capacity(given.len());
+            let mut outputs = Vec::with_capacity(given.len());
             for (task, given) in given.into_iter().enumerate() {
                 let given = given.ok_or_else(|| Error::Model("a task was left out".into()))??;
-                found.push(network.predict(task, given, &mut ready.watch)?);
+                outputs.push(runner.predict(task, given, &mut ready.watch)?);
             }
-            let geometries = (0..found.len()).map(|task| network.layout(task, &ready));
+            let geometries = (0..outputs.len()).map(|task| runner.layout(task, &ready));
             Ok(PredictedFrame {
                 state: None,
                 guide: None,
                 geometries: geometries.collect(),
                 photo: ready.photo,
-                outputs: found,
+                outputs,
                 permit: ready.permit,
             })
         };
         engine.run_frames(
             (clip, feed),
-            &networks,
+            &runners,
             |_, _, _| (),
             finish,
-            |index, seen| report(index, seen?),
+            |index, predicted| report(index, predicted?),
         )
     }
 }

@@ -1,5 +1,5 @@
-//! The segments of films that are kept on disk until the film is whole: `NAME.TASK.parts/000001/` and so on, each with a
-//! `segment.json` that tells what it is of, and with a digest of its files.
+//! The segments of a film on disk until the film is complete: `NAME.TASK.parts/000001/` and so on, each with a `segment.json`
+//! that describes its frames and holds a digest of each of its files.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -11,48 +11,51 @@ use crate::error::{Error, Result};
 use crate::system::files::{Digest, FileStamp};
 use crate::tasks::clip::ClipPaths;
 
-/// The ending of the folder of segments, in the place of the film's.
+/// Frames in a segment: the most that is rendered again after an interrupted run.
+pub const SEGMENT_FRAMES: usize = 250;
+
+/// The extension of the folder of segments, in place of the film's.
 const FOLDER_EXTENSION: &str = "parts";
 
-/// The file that tells what a segment is.
+/// The file that describes a segment.
 pub(super) const SEGMENT_JSON: &str = "segment.json";
 
-/// The file by which a run holds the folder.
+/// The file whose lock a run holds while it writes to the folder.
 const LOCK_FILE: &str = ".dino-lock";
 
-/// What the frames up to the end of a segment leave.
+/// The state after the last frame of a segment.
 pub(super) const STATE_FILE: &str = "state.safetensors";
 
-/// What is known of a segment that was written.
+/// The description of a segment that is complete.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ClipSegment {
-    /// Digest of all that decides how it came out.
+    /// Digest of the settings and inputs that decide its content.
     pub made_from: String,
     pub frames: usize,
-    /// When the first frame appears, in ticks.
+    /// When the first frame appears, in ticks of the clip's time base.
     pub begin: i64,
-    /// When the last one does.
+    /// When the last frame appears, in ticks.
     pub last: i64,
-    /// When it ends.
+    /// When the last frame ends, in ticks.
     pub end: i64,
-    /// The number of the last frame in the clip.
+    /// The index of the last frame in the clip.
     pub index: u64,
-    /// Numbers that a format clipped.
+    /// Values that a format clipped.
     pub clipped: usize,
-    /// Of the pictures, and of the numbers.
+    /// (width, height) of the pictures, and of the values.
     pub sizes: [(u32, u32); 2],
-    /// Digests of all other files of it.
+    /// Digests of its other files and folders, by name.
     pub content: BTreeMap<String, Digest>,
 }
 
-/// The folder of the segments of what goes to `places`.
-pub(super) fn segments_folder(places: &ClipPaths) -> Option<PathBuf> {
-    // The film is the first, if there is one.
-    let first = places.all().next()?;
+/// The folder of the segments of the film at `paths`; `None` if nothing is written.
+pub(super) fn segments_folder(paths: &ClipPaths) -> Option<PathBuf> {
+    // The film of pictures comes first, if there is one.
+    let first = paths.all().next()?;
     Some(first.with_extension(FOLDER_EXTENSION))
 }
 
-/// The segments in a folder, in order, as far as there are no gaps.
+/// The descriptions of the segments in a folder, in order, up to the first that is missing.
 pub(super) fn read_segments(folder: &Path) -> Vec<ClipSegment> {
     let read = |number: usize| {
         let bytes = fs::read(segment_path(folder, number).join(SEGMENT_JSON)).ok()?;
@@ -61,11 +64,12 @@ pub(super) fn read_segments(folder: &Path) -> Vec<ClipSegment> {
     (0..).map_while(read).collect()
 }
 
+/// The folder of the segment of this number, from 0.
 pub(super) fn segment_path(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("{:06}", number + 1))
 }
 
-/// Holds the folder of segments, if it is there, until what is returned is dropped.
+/// Locks the folder of segments, if it exists, until the returned file is dropped.
 ///
 /// # Errors
 /// Names the folder, if another run holds it.
@@ -81,12 +85,12 @@ pub(super) fn lock_folder(folder: &Path) -> Result<Option<File>> {
             folder,
             "another run is making this film; wait for it, end it, or choose another place (-o DIR)",
         )),
-        // Where a file system has no locks, nobody can be told.
+        // A file system without locks cannot exclude other runs.
         Err(TryLockError::Error(_)) => Ok(None),
     }
 }
 
-/// Digests of the files and folders of a segment, by their names, but of what tells of it.
+/// Digests of the files and folders of a segment, by name, without its description.
 pub(super) fn digest_files(folder: &Path) -> Result<BTreeMap<String, Digest>> {
     let failed = |error: std::io::Error| Error::io(folder, &error);
     let mut content = BTreeMap::new();
@@ -100,10 +104,13 @@ pub(super) fn digest_files(folder: &Path) -> Result<BTreeMap<String, Digest>> {
     Ok(content)
 }
 
-/// Refuses to take a folder for one of segments that has something else in it.
+/// Refuses a folder that has something else in it than segments.
+///
+/// # Errors
+/// Names the folder.
 pub(super) fn check_folder(folder: &Path, kept: &[ClipSegment]) -> Result<()> {
     let is_vacant = folder.symlink_metadata().is_err();
-    // A segment that was never finished has a hidden name.
+    // A segment that was never completed has a hidden name.
     let is_bare = || {
         let mut entries = fs::read_dir(folder).into_iter().flatten();
         entries.all(|entry| {
@@ -119,6 +126,10 @@ pub(super) fn check_folder(folder: &Path, kept: &[ClipSegment]) -> Result<()> {
     }
 }
 
+/// Removes a folder with its contents, if it exists.
+///
+/// # Errors
+/// Names the folder.
 pub(super) fn remove_folder(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

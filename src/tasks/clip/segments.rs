@@ -1,5 +1,5 @@
-//! Films in segments, so that one whose making was ended can be gone on with: each segment is written whole, with what its
-//! frames leave to those behind them, and all of them are joined at the end. Short films are written in one piece.
+//! Films in segments, so that an interrupted run can be resumed: each segment is completed on disk, with the state that later
+//! frames need, and all are joined at the end. Films of no more than one segment are written in one piece.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,40 +16,40 @@ use crate::tasks::clip::{
     ClipPaths, ClipSpec, ClipState, NamedVectors, RenderedFrame, SEGMENT_FRAMES,
 };
 
-/// The files of a clip under way, for one task.
+/// Writes the files that one task makes of a clip.
 pub struct ClipWriter<'c> {
     spec: ClipSpec<'c>,
     paths: ClipPaths,
     made_from: String,
-    /// None where the film is written in one piece.
+    /// The folder of segments; `None` where the film is written in one piece.
     segments_folder: Option<PathBuf>,
     done_segments: Vec<ClipSegment>,
     found_frames: usize,
     writer: Option<FilmWriter<'c>>,
-    /// So that no other run writes there.
+    /// The lock of the folder of segments, held against other runs.
     _lock: Option<File>,
-    /// The segment that is being written.
+    /// The segment that is being written, and its folder.
     current_segment: Option<(ClipSegment, Option<UnfinishedFolder>)>,
 }
 
 impl<'c> ClipWriter<'c> {
-    /// Begins what `spec` tells of `total` frames, to go to `places`. What lies there of segments made from the same is gone
-    /// on with if it `resumes`, else it is removed.
+    /// Begins the film `spec` of `total` frames at `paths`. Complete segments with the same `made_from` are kept if the run
+    /// `resumes`; other segments are removed.
     ///
     /// # Errors
-    /// Names a folder in the place of the segments that is not of this program.
+    /// Names the folder of segments if it has something else in it, or another run holds it.
     pub fn begin(
         spec: ClipSpec<'c>,
-        places: ClipPaths,
+        paths: ClipPaths,
         made_from: &Digest,
         (total, resumes): (usize, bool),
     ) -> Result<Self> {
         let made_from = made_from.to_string();
-        let (mut parts, mut done) = (segments_folder(&places), Vec::new());
-        let (mut lock, mut found) = (None, 0);
+        let (mut parts, mut done) = (segments_folder(&paths), Vec::new());
+        let (mut lock, mut found_frames) = (None, 0);
         if let Some(folder) = &parts {
             let kept = read_segments(folder);
-            found = count_frames(&kept);
+            found_frames = count_frames(&kept);
             check_folder(folder, &kept)?;
             lock = lock_folder(folder)?;
             let is_same = |segment: &&ClipSegment| {
@@ -80,9 +80,9 @@ impl<'c> ClipWriter<'c> {
         }
         Ok(ClipWriter {
             _lock: lock,
-            found_frames: found,
+            found_frames,
             spec,
-            paths: places,
+            paths,
             made_from,
             segments_folder: parts,
             done_segments: done,
@@ -91,22 +91,22 @@ impl<'c> ClipWriter<'c> {
         })
     }
 
-    /// Frames in whole segments.
+    /// Frames in the complete segments that are kept.
     pub fn done_frames(&self) -> usize {
         count_frames(&self.done_segments)
     }
 
-    /// Frames in the segments that were there, of whatever they were made.
+    /// Frames in the segments that were on disk, whatever they were made from.
     pub fn found_frames(&self) -> usize {
         self.found_frames
     }
 
-    /// The number in the clip of the last of them.
+    /// The index in the clip of the last frame of the kept segments.
     pub fn last_index(&self) -> Option<u64> {
         self.done_segments.last().map(|segment| segment.index)
     }
 
-    /// Numbers that a format clipped.
+    /// Values that a format clipped.
     pub fn clipped(&self) -> usize {
         let done: usize = self
             .done_segments
@@ -116,12 +116,12 @@ impl<'c> ClipWriter<'c> {
         done + self.writer.as_ref().map_or(0, |files| files.clipped)
     }
 
-    /// Forgets what lies behind so many frames of whole segments.
+    /// Drops the segments after the first `frames` frames.
     pub fn truncate(&mut self, frames: usize) {
         self.done_segments.truncate(frames / SEGMENT_FRAMES);
     }
 
-    /// What the frames of whole segments leave: of the frames themselves, and of this task.
+    /// The state after the kept segments: of the frames themselves, and of this task.
     ///
     /// # Errors
     /// Names the file, if it is damaged.
@@ -135,7 +135,7 @@ impl<'c> ClipWriter<'c> {
         Ok(Some((state.group("frames"), state.group("own"))))
     }
 
-    /// Adds a frame; `state`, of which this is the task of this number, ends a segment.
+    /// Adds a frame. With a `state`, in which the task has this number, it is the last of its segment.
     ///
     /// # Errors
     /// Names the file that cannot be written.
@@ -166,6 +166,7 @@ impl<'c> ClipWriter<'c> {
         }
     }
 
+    /// Begins the next segment, or the film of one piece.
     fn begin_segment(&mut self) -> Result<()> {
         let segment = ClipSegment {
             made_from: self.made_from.clone(),
@@ -178,17 +179,17 @@ impl<'c> ClipWriter<'c> {
         };
         let unfinished =
             UnfinishedFolder::begin(&segment_path(folder, self.done_segments.len()), |_| Ok(()))?;
-        let places = self.segment_paths(unfinished.folder());
+        let paths = self.segment_paths(unfinished.folder());
         self.writer = Some(FilmWriter::new(
             self.spec.clone(),
-            places,
+            paths,
             Some(self.done_frames()),
         ));
         self.current_segment = Some((segment, Some(unfinished)));
         Ok(())
     }
 
-    /// Where the files of a segment lie.
+    /// The paths of a segment's files.
     fn segment_paths(&self, folder: &Path) -> ClipPaths {
         let film = |path: &Option<PathBuf>, name: &str| {
             let ending = path.as_deref()?.extension()?.to_str()?.to_ascii_lowercase();
@@ -202,6 +203,7 @@ impl<'c> ClipWriter<'c> {
         }
     }
 
+    /// Completes the current segment with its state and its description.
     fn end_segment(&mut self, state: &ClipState, number: usize) -> Result<()> {
         let (Some(files), Some((mut segment, Some(unfinished)))) =
             (self.writer.take(), self.current_segment.take())
@@ -226,8 +228,8 @@ impl<'c> ClipWriter<'c> {
         Ok(())
     }
 
-    /// Puts the files in their places, with the frames that they have; returns what is good to know. Segments stay if that
-    /// is not the `whole` clip.
+    /// Completes the files with the frames so far, and moves them to their paths; returns notes for the user. Segments are kept
+    /// if these are not the frames of the `whole` clip.
     ///
     /// # Errors
     /// Names the file that cannot be written.
@@ -244,14 +246,14 @@ impl<'c> ClipWriter<'c> {
             }
             _ => None,
         };
-        let mut lie: Vec<(PathBuf, &ClipSegment)> = Vec::new();
+        let mut located: Vec<(PathBuf, &ClipSegment)> = Vec::new();
         for (number, segment) in self.done_segments.iter().enumerate() {
-            lie.push((segment_path(&folder, number), segment));
+            located.push((segment_path(&folder, number), segment));
         }
         if let Some((segment, unfinished)) = &rest {
-            lie.push((unfinished.folder().to_owned(), segment));
+            located.push((unfinished.folder().to_owned(), segment));
         }
-        let notes = self.join_segments(&folder, &lie)?;
+        let notes = self.join_segments(&folder, &located)?;
         drop(rest);
         if whole || self.done_segments.is_empty() {
             remove_folder(&folder)?;
@@ -259,26 +261,31 @@ impl<'c> ClipWriter<'c> {
         Ok(notes)
     }
 
-    fn join_segments(&self, folder: &Path, lie: &[(PathBuf, &ClipSegment)]) -> Result<Vec<String>> {
-        let Some((_, first)) = lie.first() else {
+    /// Joins the segments in these folders to the films and the folder of frames.
+    fn join_segments(
+        &self,
+        folder: &Path,
+        located: &[(PathBuf, &ClipSegment)],
+    ) -> Result<Vec<String>> {
+        let Some((_, first)) = located.first() else {
             return Ok(Vec::new());
         };
         let parts = |of: fn(&ClipPaths) -> Option<&PathBuf>| -> Vec<FilmPart> {
             let part = |(place, segment): &(PathBuf, &ClipSegment)| {
-                let places = self.segment_paths(place);
+                let paths = self.segment_paths(place);
                 Some(FilmPart {
-                    file: of(&places)?.clone(),
+                    file: of(&paths)?.clone(),
                     begin: segment.begin,
                     last: segment.last,
                     end: segment.end,
                 })
             };
-            lie.iter().filter_map(part).collect()
+            located.iter().filter_map(part).collect()
         };
         let [picture, numbers] = first.sizes;
         let mut notes = Vec::new();
         if let Some(path) = &self.paths.film {
-            let parts = parts(|places| places.film.as_ref());
+            let parts = parts(|paths| paths.film.as_ref());
             notes.extend(join_parts(
                 path,
                 &self.spec.film_spec(picture),
@@ -287,7 +294,7 @@ impl<'c> ClipWriter<'c> {
             )?);
         }
         if let (Some(path), Some(kind)) = (&self.paths.numbers, self.spec.task().value_video()) {
-            let parts = parts(|places| places.numbers.as_ref());
+            let parts = parts(|paths| paths.numbers.as_ref());
             notes.extend(join_parts(
                 path,
                 &self.spec.value_video_spec(&kind, numbers),
@@ -296,7 +303,7 @@ impl<'c> ClipWriter<'c> {
             )?);
         }
         if let Some(path) = &self.paths.folder {
-            let folders = lie
+            let folders = located
                 .iter()
                 .filter_map(|(place, _)| self.segment_paths(place).folder);
             join_folders(path, &self.spec, &folders.collect::<Vec<_>>())?;

@@ -1,4 +1,6 @@
-//! The exponential mean over time of what is found in frames: of scores or tokens, before anything is read out or coloured.
+//! The exponential mean over time of a task's scores or tokens, before they are decoded or coloured.
+//!
+//! In: the output of each frame in order. Out: the same, with each patch's values replaced by its running mean.
 
 use std::fmt;
 
@@ -8,12 +10,12 @@ use crate::error::{Error, Result};
 use crate::tasks::TaskOutput;
 use crate::tasks::clip::state::NamedVectors;
 
-/// How much of the mean over time each frame leaves.
+/// The share of the running mean that is kept at each frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Smoothing {
-    /// So much, from 0 (nothing) to below 1.
+    /// A constant share, from 0 (no smoothing) to below 1.
     Constant(f32),
-    /// Most of it in patches whose pixels and scores stay as they are, but for noise, and half of it where they change.
+    /// 0.97 in patches whose pixels and values change by no more than noise, and less down to 0.5 where they change.
     ByChange,
 }
 
@@ -26,72 +28,74 @@ impl fmt::Display for Smoothing {
     }
 }
 
-/// What a patch that stays as it is keeps of its mean, and one that is another.
+/// The shares of the mean that an unchanged patch keeps, and an entirely changed one.
 const KEEP_SHARES: [f32; 2] = [0.97, 0.5];
 
-/// Changes up to which a patch may stay as it is, if its pixels do, and from which on it is another whatever they do: of
-/// scores, the share of the probability that goes to other classes; of tokens, 1 minus the cosine.
+/// Changes of a patch's scores up to which it counts as unchanged, and from which on as changed entirely: the share of the
+/// probability that goes to other classes.
 const SCORE_CHANGE_BOUNDS: [f32; 2] = [0.5, 0.8];
+
+/// The same for tokens: 1 minus the cosine.
 const TOKEN_CHANGE_BOUNDS: [f32; 2] = [0.15, 0.4];
 
-/// What it is called in a state.
+/// The name of the mean in a state.
 const MEAN: &str = "mean";
 
-/// The mean of what one task found so far.
+/// The running mean of one task's outputs.
 #[derive(Debug)]
 pub struct RunningMean {
     smoothing: Smoothing,
-    /// Whether the user said so.
+    /// Whether the share was given by `--smooth`.
     is_explicit: bool,
     mean: Vec<Vec<f32>>,
 }
 
 impl RunningMean {
-    /// Whether it depends on what changed.
+    /// Whether the share depends on how much a patch changed.
     pub fn is_by_change(&self) -> bool {
         self.smoothing == Smoothing::ByChange
     }
 
-    /// With the share of the mean that each frame leaves: as is `said`, else the `usual` one.
-    pub fn new(said: Option<f32>, usual: Smoothing) -> Self {
+    /// A mean with the `given` share, else by the task's `default`.
+    pub fn new(given: Option<f32>, default: Smoothing) -> Self {
         RunningMean {
-            smoothing: said.map_or(usual, Smoothing::Constant),
-            is_explicit: said.is_some(),
+            smoothing: given.map_or(default, Smoothing::Constant),
+            is_explicit: given.is_some(),
             mean: Vec::new(),
         }
     }
 
-    /// The mean, to be gone on with.
+    /// The mean after the frames so far.
     pub fn state(&self) -> NamedVectors {
         let mut state = NamedVectors::default();
         state.put_numbered(MEAN, self.mean.iter().map(Vec::as_slice));
         state
     }
 
-    /// Goes on with the mean that `state` has.
+    /// Sets the mean that [`RunningMean::state`] returned.
     pub fn restore(&mut self, state: &NamedVectors) {
         self.mean = state.numbered(MEAN).map(<[f32]>::to_vec).collect();
     }
 
-    /// Puts the mean in the place of what was `found`, in patches of which the pixels changed by so much from 0 to 1 (all, if
-    /// nothing is known of them); at a cut it begins anew.
+    /// Replaces the values of `output` by the mean. `changed` says how much the pixels of each patch changed, from 0 to 1;
+    /// without it all count as changed. At a cut the mean begins anew.
     ///
     /// # Errors
-    /// Of labels that are final, of which there is no mean, if the user asked for one.
+    /// [`Error::Usage`] for labels of a protocol, which have no mean, if `--smooth` was given.
     pub fn smooth(
         &mut self,
-        found: &mut TaskOutput,
+        output: &mut TaskOutput,
         changed: Option<&[f32]>,
         is_cut: bool,
     ) -> Result<()> {
         if self.smoothing == Smoothing::Constant(0.0) {
             return Ok(());
         }
-        let change: ChangeMeasure = match found {
+        let change: ChangeMeasure = match output {
             TaskOutput::Scores { .. } => score_change,
             _ => token_change,
         };
-        let mut values: Vec<(usize, &mut Vec<f32>)> = match found {
+        let mut values: Vec<(usize, &mut Vec<f32>)> = match output {
             TaskOutput::Scores {
                 scores, mirrored, ..
             } => std::iter::once(scores)
@@ -136,20 +140,21 @@ impl RunningMean {
     }
 }
 
-/// How much a patch changed, from 0 to 1, from its mean and what there is now.
+/// How much a patch's values changed, from 0 to 1, between its mean and the new values.
 type ChangeMeasure = fn(&[f32], &[f32]) -> f32;
 
+/// `change` mapped to 0 below the first bound and to 1 above the second, linearly between.
 fn ramp(change: f32, [same, other]: [f32; 2]) -> f32 {
     ((change - same) / (other - same)).clamp(0.0, 1.0)
 }
 
-/// How much a patch keeps of its mean that changed by so much from 0 to 1.
+/// The share of its mean that a patch keeps which changed by `change`, from 0 to 1.
 fn keep_share(change: f32) -> f32 {
     let [still, moving] = KEEP_SHARES;
     still + change * (moving - still)
 }
 
-/// By the share of the probability that went to other classes.
+/// The change of scores, by the share of the softmax probability that went to other classes.
 fn score_change(before: &[f32], now: &[f32]) -> f32 {
     let norm = |scores: &[f32]| {
         let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -165,7 +170,7 @@ fn score_change(before: &[f32], now: &[f32]) -> f32 {
     ramp(moved.sum(), SCORE_CHANGE_BOUNDS)
 }
 
-/// By how far the token turned.
+/// The change of a token, by its cosine.
 fn token_change(before: &[f32], now: &[f32]) -> f32 {
     let dot = |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
     let norms = (dot(before, before) * dot(now, now)).sqrt();
@@ -233,7 +238,7 @@ mod tests {
         assert_eq!(smoothed(&mut mean, &[0.0, 1.0], false), [0.5, 0.5]);
         assert_eq!(smoothed(&mut mean, &[0.0, 1.0], false), [0.25, 0.75]);
         assert_eq!(smoothed(&mut mean, &[8.0, 8.0], true), [8.0, 8.0]);
-        // Of another size, it is another clip.
+        // Another size means another clip.
         assert_eq!(smoothed(&mut mean, &[2.0], false), [2.0]);
         let mut off = RunningMean::new(None, Smoothing::Constant(0.0));
         assert_eq!(smoothed(&mut off, &[1.0], false), [1.0]);

@@ -1,4 +1,5 @@
-//! Work on frames by several threads, whose results come in order to one more: the drawing of a clip, beside the backbone.
+//! A pipeline stage: several worker threads, whose results reach one more thread in order. It renders a clip's frames beside
+//! the backbone.
 
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -7,14 +8,14 @@ use std::thread;
 
 use crate::error::{Error, Result};
 
-/// A numbered piece of work, or what became of it.
+/// An item of work, or its result, with its number.
 type NumberedItem<T> = (usize, T);
 
-/// Has `threads` threads do `work` on what `feed` gives them, and one more `take` the results in order of their numbers,
-/// which begin at 0. As many pieces are under way as there are threads, and as many wait.
+/// Runs `work` on `threads` threads over the items that `feed` passes on, and `take` on one more thread over the results, in
+/// the order of their numbers, from 0. As many items are in work as there are threads, and as many wait.
 ///
 /// # Errors
-/// What `take` or `work` returned first, which ends `feed` with the same; else what `feed` returns.
+/// The first of `take` or `work`, which also ends `feed`; else that of `feed`.
 pub(super) fn run_in_order<I: Send, O: Send>(
     threads: NonZeroUsize,
     feed: impl FnOnce(&mut dyn FnMut(I) -> Result<()>) -> Result<()>,
@@ -23,7 +24,7 @@ pub(super) fn run_in_order<I: Send, O: Send>(
 ) -> Result<()> {
     let (to_work, of_feed) = sync_channel::<NumberedItem<I>>(threads.get());
     let (to_take, of_work) = sync_channel::<NumberedItem<Result<O>>>(threads.get());
-    // It goes with the last worker, so that nobody waits for room that nobody makes.
+    // The receiver is dropped with the last worker, so that `feed` does not wait for a full channel.
     let of_feed = Arc::new(Mutex::new(of_feed));
     thread::scope(|scope| {
         let taker = scope.spawn(move || take_in_order(of_work, take));
@@ -33,20 +34,20 @@ pub(super) fn run_in_order<I: Send, O: Send>(
         }
         drop((to_take, of_feed));
         let mut number = 0;
-        let mut give = |piece: I| {
+        let mut pass_on = |item: I| {
             number += 1;
-            // Nobody takes it any more once the taker has failed, which says why.
+            // The channel is closed once the taker has failed, whose error is returned.
             to_work
-                .send((number - 1, piece))
+                .send((number - 1, item))
                 .map_err(|_| stage_ended_error())
         };
-        let fed = feed(&mut give);
+        let fed = feed(&mut pass_on);
         drop(to_work);
         let taken = match taker.join() {
             Ok(taken) => taken,
             Err(fault) => std::panic::resume_unwind(fault),
         };
-        // What was taken fails first: the feeder ends for it.
+        // The taker's error comes first: the feeder's follows from it.
         taken.and(fed)
     })
 }
@@ -65,8 +66,8 @@ fn run_worker<I, O>(
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
-        let Ok((number, piece)) = next else { return };
-        if to_take.send((number, work(piece))).is_err() {
+        let Ok((number, item)) = next else { return };
+        if to_take.send((number, work(item))).is_err() {
             return;
         }
     }

@@ -1,4 +1,5 @@
-//! What frames leave to those behind them, so that a clip can be gone on with where it was left.
+//! The state of a clip's tasks between two frames, so that an interrupted film is resumed at the end of a segment. On disk it
+//! is a safetensors file of float32 vectors.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -9,7 +10,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::error::{Error, Result};
 use crate::system::files::write_atomic;
 
-/// Named vectors of numbers.
+/// Named float32 vectors.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NamedVectors(BTreeMap<String, Vec<f32>>);
 
@@ -24,26 +25,26 @@ impl NamedVectors {
         self.0.get(name).map(Vec::as_slice)
     }
 
-    /// Those numbered from 0 behind this name.
+    /// The vectors that [`NamedVectors::put_numbered`] added under this name, in order.
     pub fn numbered(&self, name: &str) -> impl Iterator<Item = &[f32]> {
         (0..).map_while(move |number| self.get(&format!("{name}{number}")))
     }
 
-    /// Adds vectors, numbered from 0 behind this name.
+    /// Adds vectors under this name with their numbers, from 0, appended.
     pub fn put_numbered<'v>(&mut self, name: &str, all: impl IntoIterator<Item = &'v [f32]>) {
         for (number, values) in all.into_iter().enumerate() {
             self.put(format!("{name}{number}"), values);
         }
     }
 
-    /// Adds all of `others` under `name`.
+    /// Adds all of `others`, with `name.` before their names.
     pub fn put_group(&mut self, name: &str, others: &NamedVectors) {
         let others = others.0.iter();
         let named = others.map(|(key, values)| (format!("{name}.{key}"), values.clone()));
         self.0.extend(named);
     }
 
-    /// Those that were put under `name`.
+    /// The vectors that [`NamedVectors::put_group`] added under `name`.
     pub fn group(&self, name: &str) -> NamedVectors {
         let mine = self.0.iter().filter_map(|(key, values)| {
             let key = key.strip_prefix(name)?.strip_prefix('.')?;
@@ -52,7 +53,7 @@ impl NamedVectors {
         NamedVectors(mine.collect())
     }
 
-    /// Writes them as safetensors.
+    /// Writes the vectors as a safetensors file.
     ///
     /// # Errors
     /// Names the file.
@@ -84,10 +85,10 @@ impl NamedVectors {
         write_atomic(path, |writer| writer.write_all(&whole))
     }
 
-    /// Reads them again.
+    /// Reads a file that [`NamedVectors::write`] wrote.
     ///
     /// # Errors
-    /// Names the file, if it is missing or damaged.
+    /// Names the file if it is missing or damaged.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
         let tensors = SafeTensors::deserialize(&bytes);
@@ -108,12 +109,12 @@ impl NamedVectors {
     }
 }
 
-/// What all frames up to one leave.
+/// The state after a frame.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ClipState {
-    /// Of the frames themselves.
+    /// The state of shot detection and of the guide.
     pub frames: NamedVectors,
-    /// Of each task.
+    /// The state of each task and its running mean.
     pub tasks: Vec<NamedVectors>,
 }
 

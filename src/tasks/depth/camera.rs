@@ -1,22 +1,22 @@
-//! The camera that took a photo.
+//! The pinhole camera of a photo, from `--fov` or from the focal length in its EXIF data.
 
-use super::files::PhotoDepth;
+use super::photo_depth::PhotoDepth;
 use crate::io::inputs::focal_length_35mm;
 use crate::terminal::console::Console;
 use crate::vision::postprocess::Pinhole;
 
-/// Focal length in mm on 35 mm film that is assumed of a camera that noted none: about that of a phone.
+/// Focal length, in mm on 35 mm film, of photos without one in EXIF: about that of a phone.
 const DEFAULT_FOCAL_MM: f64 = 28.0;
 
-/// Finds the camera of each photo of a run.
+/// Looks up the camera of each photo of a run.
 pub struct CameraLookup {
-    /// The horizontal field of view in degrees, if all have this one; else each has what its EXIF block says.
+    /// The horizontal field of view in degrees of all photos; `None` to use each photo's EXIF data.
     pub fov: Option<f64>,
 }
 
 impl CameraLookup {
-    /// The camera of one photo.
-    pub fn find(&self, measured: &PhotoDepth<'_>, words: &Console) -> Pinhole {
+    /// The camera of one photo; without a focal length a note says so once a run.
+    pub fn find(&self, measured: &PhotoDepth<'_>, console: &Console) -> Pinhole {
         let size = measured.geometry.photo;
         if let Some(degrees) = self.fov {
             return Pinhole::from_fov(degrees, size);
@@ -26,7 +26,7 @@ impl CameraLookup {
             Err(missing) => missing,
         };
         let camera = Pinhole::from_focal_35mm(DEFAULT_FOCAL_MM, size);
-        words.note_once(
+        console.note_once(
             "no focal length",
             format_args!(
                 "{}: no focal length is known: {missing}; assuming {DEFAULT_FOCAL_MM} mm on 35 mm film ({:.0} degrees wide), \

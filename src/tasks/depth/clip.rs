@@ -1,4 +1,4 @@
-//! The frames of a clip: all of them with one range of colours.
+//! The frames of a clip, all with one range of colours.
 
 use std::io::{self, Write};
 use std::num::NonZeroU32;
@@ -7,8 +7,9 @@ use std::sync::PoisonError;
 use serde_json::{Map, Value, json};
 
 use super::file_names::{MILLIMETRES, formats};
-use super::predictor::FullSizeDepth;
-use super::{DepthTask, SAMPLES_PER_PHOTO, readout_of, report};
+use super::head::readout_of;
+use super::report;
+use super::task::DepthTask;
 use crate::error::Result;
 use crate::io::output::{FloatFormat, FloatMap, QuantisedDepth};
 use crate::model::input::Geometry;
@@ -20,19 +21,19 @@ use crate::vision::postprocess::rows::{InMemoryRows, RowSource};
 use crate::vision::render::ValueRange;
 
 impl DepthTask {
-    /// What the head can say, where that is bounded on both sides.
+    /// The head's own range, where it is in metres and bounded.
     fn head_range(&self) -> Option<ValueRange> {
         let (min, max) = readout_of(self.predictor.meta()).ok()?.range();
         let is_bounded = self.predictor.is_metric() && self.predictor.farthest().is_none();
         is_bounded.then(|| ValueRange::new(min as f32, max as f32))
     }
 
-    /// Steps of a unit in video of depths.
+    /// Steps of a metre in the video of depths.
     fn video_scale(&self) -> NonZeroU32 {
         self.recipe.depth_scale.unwrap_or(MILLIMETRES)
     }
 
-    /// The range of the colours of a clip, once it is settled: a head in metres has its own, if none is asked for.
+    /// The range of the colours: the given one, the head's own in metres, or that of the frames that were sampled.
     fn clip_range(&self) -> ValueRange {
         match (self.recipe.range, self.head_range()) {
             (RangeRule::Fixed(range), _) => range,
@@ -54,21 +55,18 @@ impl ClipTask for DepthTask {
         }
     }
 
-    fn add_fit_frame(&self, geometry: &Geometry, found: TaskOutput) -> Result<()> {
-        let map = self.predictor.read_out(&found, geometry)?;
+    fn add_fit_frame(&self, geometry: &Geometry, output: TaskOutput) -> Result<()> {
+        let map = self.predictor.read_out(&output, geometry)?;
         let mut buffer = Vec::new();
-        let full = FullSizeDepth::new(&self.predictor, &map, geometry, None, &mut buffer)?;
-        let (width, height) = full.depth.size();
-        let stride = (width * height).div_ceil(SAMPLES_PER_PHOTO) | 1;
-        let mut waiting = self.deferred();
-        full.depth
-            .for_each_nth(stride, |value| waiting.sampler.push(value));
+        let full = self
+            .predictor
+            .full_size(&map, geometry, None, &mut buffer)?;
+        self.deferred().add_frame(&*full.depth);
         Ok(())
     }
 
     fn fit_frames(&self, _: &Console) -> Result<()> {
-        let mut waiting = self.deferred();
-        waiting.range = ValueRange::from_sampler(std::mem::take(&mut waiting.sampler));
+        self.deferred().fit_range();
         Ok(())
     }
 
@@ -162,20 +160,22 @@ impl ClipTask for DepthTask {
         &self,
         frame: FrameImages<'_>,
         geometry: &Geometry,
-        found: TaskOutput,
+        output: TaskOutput,
     ) -> Result<RenderedFrame> {
-        let map = self.predictor.read_out(&found, geometry)?;
-        if let Some(room) = found.room_probability() {
+        let map = self.predictor.read_out(&output, geometry)?;
+        if let Some(room) = output.room_probability() {
             let mut rooms = self
                 .room_probabilities
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             *rooms = (rooms.0 + f64::from(room), rooms.1 + 1);
         }
-        drop(found);
+        drop(output);
         let mut buffer = Vec::new();
         let guide = self.predictor.refines().then_some(frame.guide);
-        let full = FullSizeDepth::new(&self.predictor, &map, geometry, guide, &mut buffer)?;
+        let full = self
+            .predictor
+            .full_size(&map, geometry, guide, &mut buffer)?;
         let picture = self
             .writer
             .render_frame(frame.photo, &*full.depth, self.clip_range())?;

@@ -1,11 +1,11 @@
-//! What the files of a photo are called.
+//! The extensions of a photo's files, and the settings that decide the content of each.
 
 use std::num::NonZeroU32;
 
 use crate::io::output::{CloudFormat, FloatFormat, PICTURE_EXTENSION};
 use crate::tasks::recipe::DepthRecipe;
 
-/// The files of a photo, by the ends of their names.
+/// The extensions of a photo's files, the picture's first.
 pub fn extensions(recipe: &DepthRecipe) -> Vec<&'static str> {
     let formats = formats(recipe);
     let mut all = vec![PICTURE_EXTENSION];
@@ -23,7 +23,7 @@ pub fn extensions(recipe: &DepthRecipe) -> Vec<&'static str> {
     all
 }
 
-/// The ends of the names of all files that are ever made of a photo, but the picture.
+/// The extensions of all files that are written of a photo with any options, except the picture.
 pub const SIBLING_EXTENSIONS: &[&str] = &[
     "npy",
     "mm.png",
@@ -42,10 +42,10 @@ pub const SIBLING_EXTENSIONS: &[&str] = &[
     "glb",
 ];
 
-/// Steps of a metre in 16-bit PNG if nothing is said about it: millimetres.
+/// Steps of a metre in 16-bit PNG and video without `--depth-scale`: millimetres.
 pub const MILLIMETRES: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 
-/// Steps of a metre in the 16-bit PNG of a run, where it writes one.
+/// Steps of a metre in 16-bit PNG, where the run writes one.
 pub fn depth_scale(recipe: &DepthRecipe) -> Option<u32> {
     formats(recipe).into_iter().find_map(|format| match format {
         FloatFormat::Png16(scale) => Some(scale.get()),
@@ -53,7 +53,7 @@ pub fn depth_scale(recipe: &DepthRecipe) -> Option<u32> {
     })
 }
 
-/// The formats of `--save`, each once.
+/// The formats of photos' files (`--save`), each once; the video format is left out.
 pub fn formats(recipe: &DepthRecipe) -> Vec<FloatFormat> {
     let scale = recipe.depth_scale.unwrap_or(MILLIMETRES);
     let mut formats: Vec<_> = recipe
@@ -66,7 +66,7 @@ pub fn formats(recipe: &DepthRecipe) -> Vec<FloatFormat> {
     formats
 }
 
-/// The ending of the standard deviations where the depths have `extension`.
+/// The extension of the standard deviations' file, of the depths' file with `extension`.
 pub fn std_extension(extension: &str) -> &'static str {
     match extension {
         "npy" => "std.npy",
@@ -79,30 +79,31 @@ pub fn std_extension(extension: &str) -> &'static str {
     }
 }
 
-/// What of a recipe decides how the file with this extension comes out; the rest is as usual. The head is not named.
+/// The recipe with everything that does not decide the content of the file with this extension set to its default. The
+/// head's name is left out; its digest stands for it.
 pub fn recipe_for_file(recipe: &DepthRecipe, extension: &str) -> DepthRecipe {
-    let mut of = DepthRecipe {
+    let mut relevant = DepthRecipe {
         save: Vec::new(),
         uncertainty: false,
         ..recipe.clone()
     };
-    of.head.name = None;
+    relevant.head.name = None;
     let cloud = recipe.pointcloud.as_ref();
     if cloud.map(|cloud| CloudFormat::extension(cloud.format)) != Some(extension) {
-        of.pointcloud = None;
+        relevant.pointcloud = None;
     }
     if ![PICTURE_EXTENSION, std_extension(PICTURE_EXTENSION)].contains(&extension) {
         let usual = DepthRecipe::default();
-        of = DepthRecipe {
-            head: of.head,
-            depth_scale: of.depth_scale.filter(|_| extension.ends_with("png")),
-            scale: of.scale,
-            shift: of.shift,
-            pointcloud: of.pointcloud,
+        relevant = DepthRecipe {
+            head: relevant.head,
+            depth_scale: relevant.depth_scale.filter(|_| extension.ends_with("png")),
+            scale: relevant.scale,
+            shift: relevant.shift,
+            pointcloud: relevant.pointcloud,
             ..usual
         };
     } else {
-        of.depth_scale = None;
+        relevant.depth_scale = None;
     }
-    of
+    relevant
 }

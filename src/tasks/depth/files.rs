@@ -1,113 +1,58 @@
-//! What `dino depth` writes of one photo once its depths and the range of the colours are known: the picture, the
-//! numbers in files, the point cloud, readings at pixels, JSON.
+//! The files of one photo whose depths and range of colours are known: the picture, the depths in other formats, the point
+//! cloud; and what is printed: depths at pixels, a JSON line.
 
 use std::sync::OnceLock;
 
-use image::{Rgb, RgbImage};
 use serde_json::Value;
 
 use super::file_names::{depth_scale, formats, std_extension};
+use super::head::unit;
+use super::photo_depth::{DepthLayer, DepthReading, PhotoDepth};
 use super::point_cloud::{CloudWriter, WrittenCloud};
-use super::report::{self, unit};
+use super::report;
 use crate::engine::run_report::Outcome;
 use crate::engine::stopwatch::Stopwatch;
 use crate::io::output::{
     Destination, FloatFormat, FloatMap, LineStatus, LineSubject, OutputJob, PICTURE_EXTENSION,
     PictureFormat, put_all, write_output, write_picture,
 };
-use crate::model::head::HeadMeta;
-use crate::model::head_zoo::DepthCalibration;
-use crate::model::input::Geometry;
 use crate::tasks::check_pixel;
-use crate::tasks::memory_cost::ENCODER_BYTES;
+use crate::tasks::inference::memory_cost::ENCODER_BYTES;
 use crate::tasks::recipe::DepthRecipe;
 use crate::terminal::console::Console;
-use crate::vision::postprocess::MetricConversion;
 use crate::vision::postprocess::rows::RowSource;
-use crate::vision::render::{
-    Colormap, Fonts, ScaleBar, ValueRange, canvas, canvas_with_scale_bar, captions, paint_rows,
-    system_fonts,
-};
+use crate::vision::render::{Colormap, Fonts, ValueRange};
 use crate::{Error, Result};
 
-/// A photo whose depths are known.
-pub struct PhotoDepth<'a> {
-    /// Where its results go.
-    pub job: &'a OutputJob,
-    /// Where [`DepthWriter::uses_photo`].
-    pub photo: Option<&'a RgbImage>,
-    /// How it lay in the backbone's input.
-    pub geometry: &'a Geometry,
-    /// At the photo's size.
-    pub depth: &'a dyn RowSource,
-    /// Standard deviations, likewise, where they are asked for and the head has a say in them.
-    pub deviation: Option<&'a dyn RowSource>,
-    /// Of the colours.
-    pub range: ValueRange,
-    /// Of the head, with the unit and the range of the depths.
-    pub meta: &'a HeadMeta,
-    /// How metres were made of what the head says, where they were.
-    pub conversion: Option<MetricConversion>,
-    /// Where the conversion comes from it.
-    pub calibration: Option<&'a DepthCalibration>,
-    /// What stands for all that is farther than is known, if anything does.
-    pub farthest: Option<f32>,
-    /// The probability that the photo shows a room, where that is known.
-    pub room_probability: Option<f32>,
-    /// Where the time went so far.
-    pub watch: Stopwatch,
-}
-
-/// Writes what was asked for.
+/// Writes the files of photos, the same formats for all photos of a run.
 pub struct DepthWriter {
-    recipe: DepthRecipe,
-    /// What JSON is about.
+    pub(super) recipe: DepthRecipe,
+    /// The task, as JSON lines name it.
     subject: LineSubject,
-    /// Whether JSON says it all.
+    /// Whether a JSON line is printed instead of paths.
     json: bool,
-    colormap: Colormap,
-    /// Whether larger numbers are nearer.
-    is_inverse: bool,
-    /// For standard deviations: the larger, the brighter.
+    pub(super) colormap: Colormap,
+    /// Whether larger values are nearer (relative inverse depth).
+    pub(super) is_inverse: bool,
+    /// The colormap of standard deviations: the larger, the brighter.
     std_colormap: Colormap,
     clouds: Option<CloudWriter>,
-    /// What draws the scale, once the head is known.
-    scale: OnceLock<ScaleText>,
+    /// Fonts and unit of the scale, once the head is known.
+    pub(super) scale: OnceLock<ScaleText>,
 }
 
-/// The scale's fonts, and the unit if they can draw it.
-struct ScaleText {
-    fonts: Fonts,
-    unit: String,
-}
-
-/// What one pixel says.
-pub struct DepthReading {
-    /// Column and row.
-    pub pixel: (u32, u32),
-    /// In the head's unit.
-    pub depth: f32,
-    /// Standard deviation, likewise; none where the head has no say in it.
-    pub std: Option<f32>,
-}
-
-/// One map of a photo on its way to its files.
-pub struct DepthLayer<'m> {
-    /// At the photo's size.
-    pub rows: &'m dyn RowSource,
-    /// Of the colours.
-    pub range: ValueRange,
-    /// Its first colour stands for the low end.
-    pub colormap: &'m Colormap,
-    /// Whether it is the standard deviation of depth, not depth itself.
-    pub is_std: bool,
+/// The scale's fonts, and the unit if they have all its letters, else an empty one.
+pub(super) struct ScaleText {
+    pub fonts: Fonts,
+    pub unit: String,
 }
 
 impl DepthWriter {
-    /// As `recipe` has them; with `json`, an object a photo is printed. `is_inverse` says that larger numbers are nearer.
+    /// A writer of the files that `recipe` asks for; with `json` it prints one object a photo. `is_inverse` says that larger
+    /// values are nearer.
     ///
     /// # Errors
-    /// [`Error::Usage`] if they contradict each other.
+    /// [`Error::Usage`] for axes that the point cloud's format does not have.
     pub fn new(
         recipe: &DepthRecipe,
         is_inverse: bool,
@@ -115,7 +60,7 @@ impl DepthWriter {
         json: bool,
     ) -> Result<Self> {
         let map = recipe.colormap.clone();
-        // What is near gets the last colour, so the map begins at its other end.
+        // Near depths get the colormap's last colour, so it is reversed where small values are near.
         let colormap = match recipe.invert != is_inverse {
             true => map.clone(),
             false => map.clone().reversed(),
@@ -136,30 +81,30 @@ impl DepthWriter {
         })
     }
 
-    /// Whether any file shows the photo itself.
+    /// Whether the photo's pixels are needed for a file.
     pub fn uses_photo(&self) -> bool {
-        let look = &self.recipe;
-        look.side_by_side || look.overlay.is_some() || self.clouds.is_some()
+        let recipe = &self.recipe;
+        recipe.side_by_side || recipe.overlay.is_some() || self.clouds.is_some()
     }
 
-    /// Whether anything says how sure the head is.
+    /// Whether standard deviations are written or printed.
     pub fn needs_deviation(&self) -> bool {
         self.recipe.uncertainty || !self.prints_only_paths()
     }
 
-    /// Whether all files of a photo are there and nothing is to be said about it.
+    /// Whether all files of a photo are there and nothing is printed of it.
     pub fn is_up_to_date(&self, job: &OutputJob) -> bool {
         job.is_done() && self.recipe.at.is_empty()
     }
 
-    /// Bytes a pixel of the photo that its picture and its files take beside it, one after the other.
+    /// Bytes a pixel of the photo that its picture and files take beside the photo; they are written one after the other.
     pub fn bytes_per_pixel(&self) -> u64 {
         let picture = if self.recipe.side_by_side { 6 } else { 3 };
         let of_format = |format: &FloatFormat| match format {
             FloatFormat::Npy | FloatFormat::Pfm => 0,
             FloatFormat::Png16(_) => 2 + 2,
             FloatFormat::Tiff => 4 + 4,
-            // Two channels, and the file with them.
+            // Two buffers, and the encoded file.
             FloatFormat::Exr => 4 + 4 + 8,
         };
         let formats = formats(&self.recipe);
@@ -168,8 +113,11 @@ impl DepthWriter {
         [picture, numbers, cloud].into_iter().max().unwrap_or(0) + ENCODER_BYTES
     }
 
-    /// Writes everything of one photo.
-    pub fn write(&self, mut measured: PhotoDepth<'_>, words: &Console) -> Result<Outcome> {
+    /// Writes the files of one photo, and prints its line.
+    ///
+    /// # Errors
+    /// Names the photo, or the file that cannot be written.
+    pub fn write(&self, mut measured: PhotoDepth<'_>, console: &Console) -> Result<Outcome> {
         let readings = self.readings(&measured)?;
         let mut watch = std::mem::take(&mut measured.watch);
         let mut clipped = 0;
@@ -179,7 +127,7 @@ impl DepthWriter {
             colormap: &self.colormap,
             is_std: false,
         };
-        clipped += self.write_layer(&measured, &layer, &mut watch, words)?;
+        clipped += self.write_layer(&measured, &layer, &mut watch, console)?;
         if let Some(rows) = measured.deviation.filter(|_| self.recipe.uncertainty) {
             let layer = DepthLayer {
                 rows,
@@ -187,12 +135,12 @@ impl DepthWriter {
                 colormap: &self.std_colormap,
                 is_std: true,
             };
-            clipped += self.write_layer(&measured, &layer, &mut watch, words)?;
+            clipped += self.write_layer(&measured, &layer, &mut watch, console)?;
         }
-        let cloud = watch.time("write", || self.write_cloud(&measured, words))?;
+        let cloud = watch.time("write", || self.write_cloud(&measured, console))?;
         let name = measured.job.source.name();
-        words.detail(format_args!("{name}: {watch}"));
-        words.record_fact("seconds", watch.seconds());
+        console.detail(format_args!("{name}: {watch}"));
+        console.record_fact("seconds", watch.seconds());
         if self.json {
             let facts = report::photo_json(
                 &self.recipe,
@@ -205,7 +153,7 @@ impl DepthWriter {
             );
             let mut object = self.subject.job_line(LineStatus::Done, measured.job);
             put_all(&mut object, facts);
-            words.out(&Value::Object(object).to_string())?;
+            console.out(&Value::Object(object).to_string())?;
         } else {
             for DepthReading {
                 pixel: (x, y),
@@ -214,7 +162,7 @@ impl DepthWriter {
             } in &readings
             {
                 let unit = unit(measured.meta);
-                words.out_named(
+                console.out_named(
                     measured.job.source.path(),
                     &format!("\t{x},{y}\t{depth:.3} {unit}"),
                 )?;
@@ -243,20 +191,20 @@ impl DepthWriter {
         self.recipe.at.iter().map(read).collect()
     }
 
-    /// Writes picture and numbers of a map; returns how many values a format clipped.
+    /// Writes the picture and the other files of one map; returns how many values were clipped.
     fn write_layer(
         &self,
         measured: &PhotoDepth<'_>,
         layer: &DepthLayer<'_>,
         watch: &mut Stopwatch,
-        words: &Console,
+        console: &Console,
     ) -> Result<usize> {
         let job = measured.job;
         let extent = layer.rows.extent();
         if !layer.is_std {
-            words.record_fact("min", report::round(extent.0));
-            words.record_fact("max", report::round(extent.1));
-            words.record_fact("unit", unit(measured.meta));
+            console.record_fact("min", report::round(extent.0));
+            console.record_fact("max", report::round(extent.1));
+            console.record_fact("unit", unit(measured.meta));
         }
         let text = report::layer_text(measured, layer, extent);
         let (extension, format) = match layer.is_std {
@@ -273,7 +221,7 @@ impl DepthWriter {
             ]
             .concat();
             watch.time("write", || {
-                write_output(words, job.output(extension), self.prints_paths(), |w| {
+                write_output(console, job.output(extension), self.prints_paths(), |w| {
                     write_picture(w, format, &picture, &text)
                 })
             })?;
@@ -289,14 +237,14 @@ impl DepthWriter {
                 false => format.extension(),
             };
             watch.time("write", || {
-                write_output(words, job.output(extension), self.prints_paths(), |w| {
+                write_output(console, job.output(extension), self.prints_paths(), |w| {
                     clipped += format.write(w, &map)?;
                     Ok(())
                 })
             })?;
         }
         if clipped > 0 {
-            words.warn(format_args!(
+            console.warn(format_args!(
                 "{}: {clipped} of {} values lie beyond {:.3} {} and were clipped in the 16-bit PNG; a smaller \
                  --depth-scale and the other formats hold them",
                 job.source.name(),
@@ -308,108 +256,24 @@ impl DepthWriter {
         Ok(clipped)
     }
 
-    /// Finds the fonts of the scale, whose unit is that of the head.
-    pub fn prepare_scale(&self, meta: &HeadMeta, console: &Console) -> Result<()> {
-        if self.recipe.no_scale {
-            return Ok(());
-        }
-        // Where larger is nearer there are words in place of numbers.
-        let unit = if self.is_inverse { "" } else { unit(meta) };
-        let fonts = system_fonts::load_fonts(&[unit], self.recipe.font.as_deref())?;
-        let unit = captions::clean_name(unit).unwrap_or_default();
-        let is_drawn = fonts.missing(&unit).is_empty();
-        if !is_drawn {
-            console.warnings().add(
-                "letters without a font",
-                &format!("unit `{unit}`"),
-                "no font at hand has all its letters, so the scale has bare numbers; name a font that has them with --font",
-            );
-        }
-        let unit = if is_drawn { unit } else { String::new() };
-        self.scale.get_or_init(|| ScaleText { fonts, unit });
-        Ok(())
-    }
-
-    /// Draws the depths of a frame of a clip, which has no room for a scale.
-    pub fn render_frame(
-        &self,
-        frame: &RgbImage,
-        depth: &dyn RowSource,
-        range: ValueRange,
-    ) -> Result<RgbImage> {
-        let layer = DepthLayer {
-            rows: depth,
-            range,
-            colormap: &self.colormap,
-            is_std: false,
-        };
-        self.render_layer(Some(frame), frame.dimensions(), &layer, false)
-    }
-
-    fn render_layer(
-        &self,
-        photo: Option<&RgbImage>,
-        (width, height): (u32, u32),
-        layer: &DepthLayer<'_>,
-        scale: bool,
-    ) -> Result<RgbImage> {
-        let look = &self.recipe;
-        // The photo lies at the left, or under the colours; they are painted where the rest of the picture already is.
-        let (behind, left) = match (photo, look.overlay, look.side_by_side) {
-            (Some(photo), Some(_), _) => (Some(photo), 0),
-            (Some(photo), None, true) => (Some(photo), width),
-            _ => (None, 0),
-        };
-        let behind: Vec<(&RgbImage, (u32, u32))> =
-            behind.into_iter().map(|photo| (photo, (0, 0))).collect();
-        let size = (left + width, height);
-        let (mut picture, top) = match scale {
-            false => (canvas(size, Rgb([0; 3]), &behind)?, 0),
-            true => {
-                let text = self.scale.get_or_init(|| ScaleText {
-                    fonts: Fonts::built_in(),
-                    unit: String::new(),
-                });
-                let bar = ScaleBar {
-                    range: layer.range,
-                    colormap: layer.colormap,
-                    unit: &text.unit,
-                    prefix: if layer.is_std { "±" } else { "" },
-                    end_labels: self.is_inverse.then_some(("far", "near")),
-                    fonts: &text.fonts,
-                };
-                canvas_with_scale_bar(size, &behind, &bar)?
-            }
-        };
-        let opacity = look.overlay.filter(|_| !behind.is_empty());
-        paint_rows(
-            layer.rows,
-            (layer.range, layer.colormap),
-            &mut picture,
-            (left, top),
-            opacity,
-        );
-        Ok(picture)
-    }
-
-    /// Writes the point cloud, if one is wanted.
+    /// Writes the point cloud, if the recipe asks for one.
     fn write_cloud(
         &self,
         measured: &PhotoDepth<'_>,
-        words: &Console,
+        console: &Console,
     ) -> Result<Option<WrittenCloud>> {
         let wanted = self.clouds.as_ref().zip(measured.photo);
         wanted
-            .map(|(clouds, photo)| clouds.write(measured, photo, self.prints_paths(), words))
+            .map(|(clouds, photo)| clouds.write(measured, photo, self.prints_paths(), console))
             .transpose()
     }
 
-    /// Whether written paths go to stdout: nothing else does.
+    /// Whether written paths are all that is printed.
     fn prints_only_paths(&self) -> bool {
         self.prints_paths() && self.recipe.at.is_empty()
     }
 
-    /// Whether written paths are told, on stdout or beside what goes there; JSON has them.
+    /// Whether written paths are printed; JSON lines have them otherwise.
     fn prints_paths(&self) -> bool {
         !self.json
     }

@@ -1,18 +1,18 @@
-//! The point cloud of a photo: what becomes of its pixels, and what is said about it.
+//! The point cloud of a photo: its file, and the counts of pixels that became no points.
 
 use image::RgbImage;
 use serde_json::{Value, json};
 
 use super::camera::CameraLookup;
-use super::files::PhotoDepth;
-use super::report::unit;
+use super::head::unit;
+use super::photo_depth::PhotoDepth;
 use crate::io::output::{CloudFormat, Destination, write_output};
 use crate::tasks::recipe::CloudRecipe;
 use crate::terminal::console::Console;
 use crate::vision::postprocess::{Axes, Pinhole, PointCloud, PointCounts, Thinning};
 use crate::{Error, Result};
 
-/// Writes the clouds of a run.
+/// Writes the point clouds of a run.
 pub struct CloudWriter {
     format: CloudFormat,
     axes: Axes,
@@ -20,21 +20,21 @@ pub struct CloudWriter {
     cameras: CameraLookup,
 }
 
-/// What was made of a photo.
+/// The point cloud of one photo, for its JSON line.
 pub struct WrittenCloud {
-    /// How it was seen.
+    /// The camera that the points were computed with.
     pub camera: Pinhole,
     axes: Axes,
     thinning: Thinning,
-    /// Unless the file was there already.
+    /// The counts of points; `None` where the file was there already.
     counts: Option<PointCounts>,
 }
 
 impl CloudWriter {
-    /// As `recipe` has them.
+    /// A writer of the clouds that `recipe` describes.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the format has other axes than are asked for.
+    /// [`Error::Usage`] for axes that the format does not have.
     pub fn new(recipe: &CloudRecipe) -> Result<Self> {
         if recipe.format == CloudFormat::Glb && recipe.axes == Some(Axes::OpenCv) {
             return Err(Error::Usage(
@@ -49,7 +49,7 @@ impl CloudWriter {
         })
     }
 
-    /// Bytes a pixel of the photo that its cloud takes: depths, which of them are points, and a file that is made as a whole.
+    /// Bytes a pixel of the photo that its cloud takes: depths, flags of points, and a GLB file, which is built in memory.
     pub fn bytes_per_pixel(&self) -> u64 {
         let file = match self.format {
             CloudFormat::Glb => 16,
@@ -59,22 +59,25 @@ impl CloudWriter {
     }
 
     /// Writes the cloud of `photo`, and with `announce` prints the path of its file.
+    ///
+    /// # Errors
+    /// Names the photo if no point is left, or the file that cannot be written.
     pub fn write(
         &self,
         measured: &PhotoDepth<'_>,
         photo: &RgbImage,
         announce: bool,
-        words: &Console,
+        console: &Console,
     ) -> Result<WrittenCloud> {
-        let camera = self.cameras.find(measured, words);
+        let camera = self.cameras.find(measured, console);
         let (axes, thinning) = (self.axes, self.thinning);
         let destination = measured.job.output(self.format.extension());
         let mut counts = None;
         if !matches!(destination, Destination::Existing(_)) {
-            // Neighbours are compared, so that it is wanted as a whole.
+            // Neighbours across rows are compared, so the whole map is needed.
             let mut depth = measured.depth.collect()?;
             if let Some(farthest) = measured.farthest {
-                // Nobody knows where they are.
+                // The distance of these pixels is unknown.
                 depth
                     .iter_mut()
                     .filter(|depth| **depth >= farthest)
@@ -92,10 +95,10 @@ impl CloudWriter {
             }
             if cloud.counts.points() < cloud.counts.pixels {
                 let said = describe_counts(&cloud.counts);
-                words.note_once("points left out", format_args!("{name}: {said}"));
+                console.note_once("points left out", format_args!("{name}: {said}"));
             }
             let comments = self.comments(measured, camera, &cloud.counts);
-            write_output(words, destination, announce, |writer| {
+            write_output(console, destination, announce, |writer| {
                 self.format.write(writer, &cloud, &comments)
             })?;
         }
@@ -107,7 +110,7 @@ impl CloudWriter {
         })
     }
 
-    /// What a cloud says about itself.
+    /// The comments in the cloud's file: unit, axes, camera, counts, conversion, head.
     fn comments(
         &self,
         measured: &PhotoDepth<'_>,
@@ -144,7 +147,7 @@ impl CloudWriter {
 }
 
 impl WrittenCloud {
-    /// For the photo's JSON object.
+    /// The cloud in the photo's JSON line.
     pub fn json(&self) -> Value {
         let counts = self.counts.map(|counts| {
             json!({"pixels": counts.pixels, "points": counts.points(), "without_depth": counts.without_depth,
@@ -152,7 +155,7 @@ impl WrittenCloud {
         });
         json!({
             "axes": self.axes.name(),
-            // The shortest decimal that is this number.
+            // As a decimal of f32's precision.
             "drop_edges": self.thinning.max_jump.map(|share| share.to_string().parse::<f64>().ok()),
             "max_points": self.thinning.max_points,
             "counts": counts,
@@ -160,7 +163,7 @@ impl WrittenCloud {
     }
 }
 
-/// How many points there are of how many pixels.
+/// The number of points and of pixels, in words.
 fn describe_counts(counts: &PointCounts) -> String {
     let (points, pixels) = (counts.points(), counts.pixels);
     match points == pixels {
@@ -172,15 +175,16 @@ fn describe_counts(counts: &PointCounts) -> String {
     }
 }
 
-/// What became of the other pixels.
+/// The numbers of pixels without a point, by reason.
 fn describe_dropped(counts: &PointCounts) -> String {
     let parts = [
         (counts.without_depth, "have no depth"),
         (counts.at_edges, "lie at edges of depth (--drop-edges)"),
         (counts.over_limit, "are more than --max-points"),
     ];
-    let told = parts.iter().filter(|(count, _)| *count > 0);
-    told.map(|(count, what)| format!("{count} {what}"))
+    let given = parts.iter().filter(|(count, _)| *count > 0);
+    given
+        .map(|(count, what)| format!("{count} {what}"))
         .collect::<Vec<_>>()
         .join(", ")
 }

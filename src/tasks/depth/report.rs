@@ -1,23 +1,24 @@
-//! What is said about a depth map: in the files' own text, and as JSON.
+//! The metadata of a depth map: text entries in its files, and the photo's JSON line.
 
 use serde_json::{Value, json};
 
 use super::file_names::depth_scale;
-use super::files::{DepthLayer, DepthReading, PhotoDepth};
+use super::head::unit;
+use super::photo_depth::{DepthLayer, DepthReading, PhotoDepth};
 use super::point_cloud::WrittenCloud;
 use crate::engine::stopwatch::Stopwatch;
 use crate::io::output::{CONTENT_KEY, DEPTH_CONTENT, INVERSE_CONTENT, UNIT_KEY};
-use crate::model::head::{HeadMeta, HeadTask, RELATIVE_INVERSE_DEPTH};
+use crate::model::head::{HeadMeta, RELATIVE_INVERSE_DEPTH};
 use crate::model::head_zoo::DepthCalibration;
 use crate::tasks::recipe::DepthRecipe;
 use crate::vision::postprocess::rows::RowSource;
 use crate::vision::postprocess::{MetricConversion, ScaleShift};
 use crate::vision::render::{Colormap, ValueRange};
 
-/// Keyword and value pairs.
+/// Pairs of a keyword and its value, as PNG, EXR and TIFF files hold them.
 pub type TextEntries = Vec<(&'static str, String)>;
 
-/// What every file of a map says about it, whose least and largest value these are.
+/// The text entries of every file of a map, whose least and largest values are `low` and `high`.
 pub fn layer_text(
     measured: &PhotoDepth<'_>,
     layer: &DepthLayer<'_>,
@@ -34,7 +35,7 @@ pub fn layer_text(
     text
 }
 
-/// What every file of depths says about them, by a head of this `meta` and this conversion.
+/// The text entries of depths of a head of this `meta`, after this conversion.
 pub fn depth_text(
     meta: &HeadMeta,
     conversion: Option<MetricConversion>,
@@ -58,7 +59,7 @@ pub fn depth_text(
     text
 }
 
-/// What a picture says besides.
+/// The text entries of a picture beside those of the map: its range of colours and its colormap.
 pub fn color_text(layer: &DepthLayer<'_>, unit: &str) -> TextEntries {
     let ValueRange { low, high } = layer.range;
     vec![
@@ -67,7 +68,7 @@ pub fn color_text(layer: &DepthLayer<'_>, unit: &str) -> TextEntries {
     ]
 }
 
-/// What the line of a photo says beside its files.
+/// The fields of a photo's JSON line beside its files.
 pub fn photo_json(
     recipe: &DepthRecipe,
     measured: &PhotoDepth<'_>,
@@ -119,7 +120,7 @@ pub fn photo_json(
     })
 }
 
-/// The numbers that make metres of what the head says, and where they come from.
+/// Scale and shift of the conversion to metres, and the calibration that they come from.
 fn conversion_json(conversion: MetricConversion, calibration: Option<&DepthCalibration>) -> Value {
     let (scale, shift) = match conversion {
         MetricConversion::Inverse(ScaleShift { scale, shift }) => (scale, Some(shift)),
@@ -132,6 +133,7 @@ fn conversion_json(conversion: MetricConversion, calibration: Option<&DepthCalib
     })
 }
 
+/// Least, largest and mean value of a map.
 fn depth_statistics(rows: &dyn RowSource) -> Value {
     let (low, high) = rows.extent();
     let (mut sum, (width, height)) = (0f64, rows.size());
@@ -140,15 +142,7 @@ fn depth_statistics(rows: &dyn RowSource) -> Value {
     json!({"min": round(low), "max": round(high), "mean": round(mean)})
 }
 
-/// For JSON: finer than any head sees, without the digits that a float32 does not have.
+/// `value` rounded to 4 decimals for JSON: finer than any head resolves, and without the digits that f64 adds.
 pub fn round(value: f32) -> f64 {
     (f64::from(value) * 1e4).round() / 1e4
-}
-
-/// The unit of a head's depths.
-pub fn unit(meta: &HeadMeta) -> &str {
-    match &meta.task {
-        HeadTask::Depth { unit, .. } => unit,
-        _ => "",
-    }
 }

@@ -1,4 +1,5 @@
-//! The dataset that rows go into: what is in it already, and what is said once rows are there for good.
+//! The dataset that a run adds rows to: which photos have rows already, and the record and messages about rows once their
+//! part is written.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,70 +11,62 @@ use crate::error::{Error, Result};
 use crate::io::features::{
     Dataset, DatasetFormat, DatasetMeta, DatasetWriter, FinishedPart, RowName, WriterOptions,
 };
-use crate::io::inputs::{Shard, Source};
+use crate::io::inputs::Shard;
 use crate::io::manifest::{DatasetRowNote, Ledger};
 use crate::io::output::{
     LineStatus, LineSubject, OutputJob, OutputOptions, OutputPlan, OutputTarget, put_all, put_path,
 };
 use crate::system::files::{Digest, FileStamp};
-use crate::tasks::features::GatheredRow;
+use crate::tasks::features::row::{GatheredRow, changed_part_error, full_key, row_name};
 use crate::terminal::console::Console;
 
-/// How long computed rows may be in memory alone: then the part so far is written, and continued.
+/// How long computed rows may be in memory only; the part so far is written then, and continued.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The dataset.
+/// A dataset, and the rows that a run adds to it.
 pub struct DatasetUpdate {
     folder: PathBuf,
     prefix: String,
     part_bytes: u64,
-    /// Whether it is made anew.
+    /// Whether the dataset is made anew (`--force`).
     replace: bool,
-    /// What is noted of it.
+    /// The record in the dataset's folder.
     ledger: Ledger,
-    /// The photos that it has, by their bytes.
+    /// The digest of each photo that has a row.
     row_digests: HashMap<RowName, Digest>,
-    /// Which photos hold which keys.
+    /// The photo that holds each key.
     row_by_key: HashMap<String, RowName>,
-    /// By photo of the run, whether its row is there.
+    /// By photo of the run, whether its row is there and up to date.
     done: Vec<bool>,
-    /// Photos that have changed since their rows were made.
+    /// Photos that were changed since their rows were made.
     stale: HashSet<RowName>,
     meta: Option<DatasetMeta>,
-    /// What is noted of every row.
+    /// Facts for the record that hold for every row.
     facts: Value,
     writer: Option<DatasetWriter>,
-    /// What waits to be said, until rows are there for good.
+    /// Messages and record entries of rows whose part is not written yet.
     pending: HashMap<RowName, PendingRow>,
     last_flush: Instant,
-    /// What ended the writing.
+    /// Whether a part could not be written, so that no more rows are taken.
     broken: bool,
 }
 
-/// What is said of a row.
+/// The message and record entry of a row.
 struct PendingRow {
     job: OutputJob,
     stamp: FileStamp,
-    /// For its line in JSON.
+    /// Fields of the JSON line.
     json_fields: Map<String, Value>,
-    /// How long it took.
+    /// Seconds that the photo took.
     seconds: f64,
 }
 
-/// Which row a photo has.
-pub fn row_name(source: &Source) -> RowName {
-    let path = Ledger::input_path(source);
-    RowName {
-        path: path.to_string_lossy().into_owned(),
-        page: source.page_number(),
-    }
-}
-
 impl DatasetUpdate {
-    /// In `folder`, whose ending says the format, with so many bytes of numbers in a part; of `options` counts all but the place.
+    /// The dataset in `folder`, whose extension decides the format, with `part_bytes` bytes of values in a part. The target of
+    /// `options` is not used.
     ///
     /// # Errors
-    /// [`Error::Usage`] for another ending; names the folder that cannot be one.
+    /// [`Error::Usage`] for an unknown extension; names a folder that is a file.
     pub fn new(folder: &Path, part_bytes: u64, options: &OutputOptions) -> Result<Self> {
         if DatasetFormat::from_path(folder).is_none() {
             return Err(Error::Usage(format!(
@@ -110,20 +103,21 @@ impl DatasetUpdate {
         })
     }
 
-    /// What is noted of it.
+    /// The record in the dataset's folder.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// Whether no row is taken any more.
+    /// Whether no more rows are taken.
     pub fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Finds out which photos of a plan have their rows; `meta` is what the dataset is to say, where that is known already.
+    /// Determines which photos of a plan have up-to-date rows. `meta` is the description that the dataset must have, where the
+    /// backbone's fingerprint is known already; `most` limits the bytes of a photo.
     ///
     /// # Errors
-    /// Names a dataset that cannot be read, or was made in another way.
+    /// Names a dataset that cannot be read, or has another description.
     pub fn find_done_rows(
         &mut self,
         (plan, meta): (&OutputPlan, Option<DatasetMeta>),
@@ -150,7 +144,7 @@ impl DatasetUpdate {
             let Some(digest) = self.row_digests.get(&name) else {
                 continue;
             };
-            // One that cannot be read is told of when it is decoded.
+            // A photo that cannot be read fails when it is decoded.
             let Ok(stamp) = self.ledger.stamp_of(&job.source, most) else {
                 continue;
             };
@@ -171,11 +165,11 @@ impl DatasetUpdate {
         Ok(())
     }
 
-    /// Refuses a dataset that was made in another way than `meta` says, or whose parts were changed since.
+    /// Refuses a dataset with another description than `meta`, or whose parts were changed since.
     fn check_dataset(&mut self, dataset: &Dataset, meta: DatasetMeta) -> Result<()> {
         let difference = dataset.meta().difference(&meta);
         if difference.is_some() && dataset.is_empty() {
-            // Of a run that failed before it had anything.
+            // An empty dataset of a run that failed is replaced.
             self.replace = true;
         } else {
             for part in dataset.part_paths() {
@@ -196,15 +190,15 @@ impl DatasetUpdate {
         Ok(())
     }
 
-    /// Whether the row of a photo of the run is there.
+    /// Whether the photo of this number has an up-to-date row.
     pub fn has_row(&self, photo: usize) -> bool {
         self.done.get(photo).copied().unwrap_or(false)
     }
 
-    /// Gets ready to take rows, of which all these `facts` are noted.
+    /// Opens the dataset for writing; `facts` are noted of every row.
     ///
     /// # Errors
-    /// Names what cannot be written, or a dataset of another kind.
+    /// Names a file that cannot be written, or a dataset with another description.
     pub fn open(&mut self, meta: DatasetMeta, facts: Value) -> Result<()> {
         let is_checked = self.meta.as_ref() == Some(&meta);
         if !(self.replace || is_checked) && Dataset::is_at(&self.folder) {
@@ -235,14 +229,15 @@ impl DatasetUpdate {
         Ok(())
     }
 
-    /// Takes a row, and says of those that are there for good now that they are.
+    /// Adds a row, and reports the rows whose part was written by it. `reporting` is whether JSON lines are printed, and their
+    /// subject.
     ///
     /// # Errors
-    /// Names the file that cannot be written, after which no row is taken.
+    /// Names the file that cannot be written, after which no more rows are taken; or the photo whose row was refused.
     pub fn push_row(
         &mut self,
         gathered: GatheredRow,
-        told: (bool, &LineSubject),
+        reporting: (bool, &LineSubject),
         console: &Console,
     ) -> Result<()> {
         if self.broken {
@@ -269,7 +264,7 @@ impl DatasetUpdate {
             .get(&row.key)
             .filter(|name| **name != row.name);
         if holder.is_some() {
-            // Photos of another run, from another folder.
+            // The key belongs to a photo of another run, from another folder.
             row.key = full_key(&row.name);
         }
         self.row_by_key.insert(row.key.clone(), row.name.clone());
@@ -279,13 +274,13 @@ impl DatasetUpdate {
             "grid": [row.grid.rows, row.grid.cols],
             "seconds": watch,
         });
-        let mut of_row = Map::new();
-        put_all(&mut of_row, facts);
+        let mut json_fields = Map::new();
+        put_all(&mut json_fields, facts);
         let seconds = watch.seconds();
         let pending = PendingRow {
             job,
             stamp,
-            json_fields: of_row,
+            json_fields,
             seconds,
         };
         self.pending.insert(row.name.clone(), pending);
@@ -297,25 +292,25 @@ impl DatasetUpdate {
         if let Err(Error::File { path, .. }) = &finished
             && path == Path::new(&name.path)
         {
-            // The row was refused, and nothing has changed.
+            // The row was refused; the dataset is unchanged.
             self.pending.remove(&name);
             return finished.map(|_| ());
         }
-        self.report_parts(finished, told, console)?;
+        self.report_parts(finished, reporting, console)?;
         match self.last_flush.elapsed() > FLUSH_INTERVAL {
             true => {
-                self.finish(told, console)?;
+                self.finish(reporting, console)?;
                 self.open_writer(false)
             }
             false => Ok(()),
         }
     }
 
-    /// Writes what there is.
+    /// Writes the rows that are still in memory.
     ///
     /// # Errors
     /// Names the file that cannot be written.
-    pub fn finish(&mut self, told: (bool, &LineSubject), console: &Console) -> Result<()> {
+    pub fn finish(&mut self, reporting: (bool, &LineSubject), console: &Console) -> Result<()> {
         let Some(writer) = self.writer.take() else {
             return Ok(());
         };
@@ -323,9 +318,10 @@ impl DatasetUpdate {
             return Ok(());
         }
         let finished = writer.finish();
-        self.report_parts(finished, told, console)
+        self.report_parts(finished, reporting, console)
     }
 
+    /// Prints and notes the rows of parts that were written.
     fn report_parts(
         &mut self,
         finished: Result<Vec<FinishedPart>>,
@@ -337,7 +333,7 @@ impl DatasetUpdate {
             self.last_flush = Instant::now();
             let mut noted = Vec::new();
             for name in &part.rows {
-                // Rows that were taken back from an earlier run were told of then.
+                // Rows of an earlier run were reported by that run.
                 let Some(pending) = self.pending.remove(name) else {
                     continue;
                 };
@@ -369,28 +365,10 @@ impl DatasetUpdate {
     }
 }
 
-/// What the parts of a run are called: shards that share a folder write each their own.
+/// The prefix of the names of the run's parts; each shard that shares the folder has its own.
 fn part_prefix(shard: Option<Shard>) -> String {
     match shard.filter(|shard| shard.is_part()) {
         None => "part".to_owned(),
         Some(shard) => format!("shard-{}", shard.label()),
-    }
-}
-
-/// Why a part is not trusted.
-pub fn changed_part_error(part: &Path) -> Error {
-    Error::file(
-        part,
-        "was changed since it was written; remove it, and its photos are computed again, or make the dataset anew with --force",
-    )
-}
-
-/// A key that no other photo has.
-fn full_key(name: &RowName) -> String {
-    let path = Path::new(&name.path);
-    let key = path.strip_prefix("/").unwrap_or(path).to_string_lossy();
-    match name.page {
-        0 => key.into_owned(),
-        page => format!("{key}.p{page:03}"),
     }
 }

@@ -1,4 +1,4 @@
-//! From a recipe to what is taken of a photo, and what a dataset says of that.
+//! From a recipe to the layers, the pass and the pixels whose features are stored, and to the description of the dataset.
 
 use std::path::Path;
 
@@ -13,31 +13,31 @@ use crate::model::head::Head;
 use crate::model::input::{Padding, SizeRule};
 use crate::system::files::Digest;
 use crate::tasks::backbone_info::{BackboneInfo, FitOrigin};
-use crate::tasks::inference_mode::InferenceMode;
-use crate::tasks::layer;
+use crate::tasks::inference::inference_mode::InferenceMode;
+use crate::tasks::inference::layer;
 use crate::tasks::pca::basis;
 use crate::tasks::recipe::{FeaturesRecipe, HeadRecipe, TokenKind};
 use crate::terminal::console::Console;
 use crate::vision::preprocess::{Preprocessor, Resample};
 
-/// What is taken of a photo.
+/// The features that are taken of a photo.
 pub struct FeatureSelection {
-    /// The blocks, in the order of storage.
+    /// The layers, in the order of storage.
     pub layers: Vec<LayerRequest>,
-    /// How the backbone sees photos.
+    /// How photos go through the backbone: always as a whole.
     pub mode: InferenceMode,
-    /// A basis that patch tokens are projected on, what it was fitted to, and its digest.
+    /// The basis that patch tokens are projected on, the weights that it was fitted to, and its digest.
     pub basis: Option<(Projection, FitOrigin, Digest)>,
-    /// The pixels at which features are wanted.
+    /// The pixels at which features are sampled.
     pub points: Option<PointList>,
 }
 
 impl FeatureSelection {
-    /// Of `recipe`; `head` is the one that it names.
+    /// The selection of `recipe`; `head` is the head that it names.
     ///
     /// # Errors
-    /// [`Error::Usage`] for blocks that `model` does not have, and for a head that is not run on a photo as a whole; names
-    /// the basis or the list that cannot be used.
+    /// [`Error::Usage`] for blocks that `model` does not have, and for a head that takes photos in windows or mirrored; names a
+    /// basis or a list that cannot be used.
     pub fn new(
         recipe: &FeaturesRecipe,
         model: &BackboneInfo,
@@ -73,7 +73,7 @@ impl FeatureSelection {
                 )));
             }
         }
-        let way = match head {
+        let mode = match head {
             Some(head) => mode_for_head(head, recipe.size, config.patch_size, console)?,
             None => {
                 let size = recipe.size.unwrap_or(layer::DEFAULT_SIZE);
@@ -92,21 +92,21 @@ impl FeatureSelection {
         }
         Ok(FeatureSelection {
             layers,
-            mode: way,
+            mode,
             basis: basis.map(|(_, projection, origin, digest)| (projection, origin, digest)),
             points: recipe.at.as_deref().map(PointList::read).transpose()?,
         })
     }
 
-    /// Whether a coarser look at photos is taken too.
+    /// Whether the coarse scale's tokens are stored too.
     pub fn has_coarse(&self) -> bool {
         self.mode
             .whole_pass()
             .is_some_and(|pass| matches!(pass.scales, InputScales::FullAndCoarse(_)))
     }
 
-    /// What a dataset says that is made so, by a model that computes in `computed`, of photos that were decoded as the tag
-    /// `photos` says.
+    /// The description of a dataset of this selection, by a backbone that computes in the number type `computed`, of photos
+    /// decoded with the options of the tag `photos`.
     pub fn dataset_meta(
         &self,
         recipe: &FeaturesRecipe,
@@ -146,7 +146,7 @@ impl FeatureSelection {
     }
 }
 
-/// How photos are prepared, as a dataset says it; the tag `photos` says how they were decoded, if not as usual.
+/// How photos are prepared, in the description of a dataset; `photos` is the tag of decoding options, empty for the default.
 pub fn describe_input(preprocessor: &Preprocessor, photos: &str) -> Value {
     let Preprocessor {
         size,
@@ -175,7 +175,10 @@ pub fn describe_input(preprocessor: &Preprocessor, photos: &str) -> Value {
     })
 }
 
-/// How the backbone sees photos for `head`.
+/// How photos go through the backbone for `head`.
+///
+/// # Errors
+/// [`Error::Usage`] for a head that takes photos in windows or mirrored.
 fn mode_for_head(
     head: &Head,
     size: Option<SizeRule>,
@@ -186,12 +189,12 @@ fn mode_for_head(
         size,
         ..HeadRecipe::default()
     };
-    let way = InferenceMode::new(&recipe, head, patch_size, console)?;
-    let is_plain = way
+    let mode = InferenceMode::new(&recipe, head, patch_size, console)?;
+    let is_plain = mode
         .whole_pass()
         .is_some_and(|pass| pass.views == FlipViews::Plain);
     match is_plain {
-        true => Ok(way),
+        true => Ok(mode),
         false => Err(Error::Usage(format!(
             "--for {}: it is run in windows or on mirrored photos too, as its publishers do, for which no features are \
              stored; name --blocks and --size instead",
@@ -200,16 +203,17 @@ fn mode_for_head(
     }
 }
 
+/// Reads a basis: its layer, its projection, the weights that it was fitted to, and the digest of its file.
 fn read_basis(
     path: &Path,
     model: &BackboneInfo,
 ) -> Result<(LayerRequest, Projection, FitOrigin, Digest)> {
-    let saved = basis::read(path, model)?;
+    let (layer, saved) = basis::read_basis(path, model)?;
     let digest = Digest::of_file(path)?;
-    Ok((saved.layer, saved.projection, saved.origin, digest))
+    Ok((layer, saved.fit, saved.origin, digest))
 }
 
-/// Blocks are named by another option here.
+/// The error of `--layer` as one of `--blocks`.
 fn blame_blocks_option(error: Error) -> Error {
     match error {
         Error::Usage(why) => Error::Usage(why.replace("--layer ", "--blocks ")),

@@ -1,4 +1,4 @@
-//! The tokens of a photo as they came from the backbone.
+//! The tokens of a photo as the backbone gave them, on the CPU.
 
 use candle_core::Tensor;
 
@@ -6,34 +6,34 @@ use crate::error::{Error, Result};
 use crate::model::backbone::{Features, LayerFeatures, LayerRequest};
 use crate::model::input::Grid;
 
-/// Tokens of several blocks of a photo.
+/// Tokens of a photo, of L layers.
 #[derive(Debug)]
 pub struct PhotoTokens {
     /// The patch grid.
     pub grid: Grid,
-    /// `[L, D]`.
+    /// Cls tokens, `[L, D]`.
     pub cls: Vec<f32>,
-    /// `[L, rows * cols, D]`, or empty where they are not wanted.
+    /// Patch tokens, `[L, rows * cols, D]`; empty where they are not selected.
     pub patches: Vec<f32>,
-    /// `[L, R, D]`, or empty.
+    /// Register tokens, `[L, R, D]`; empty where they are not selected.
     pub registers: Vec<f32>,
-    /// Of a coarser look, where there was one.
+    /// Tokens of the coarse scale, where the pass has one.
     pub coarse: Option<Box<PhotoTokens>>,
 }
 
-/// Which tokens are taken.
+/// Which tokens are taken beside cls tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenSelection {
-    /// Those of patches.
+    /// Patch tokens.
     pub patches: bool,
-    /// The registers.
+    /// Register tokens.
     pub registers: bool,
-    /// Those of a coarser look.
+    /// Cls and patch tokens of the coarse scale.
     pub coarse: bool,
 }
 
 impl PhotoTokens {
-    /// Of `layers`, one after the other, of one photo.
+    /// The tokens of `layers`, in this order, of one photo.
     ///
     /// # Errors
     /// If a layer was not computed, or the device fails.
@@ -76,6 +76,7 @@ impl PhotoTokens {
     }
 }
 
+/// Appends the values of `tokens`.
 fn append(all: &mut Vec<f32>, tokens: &Tensor) -> Result<()> {
     if tokens.elem_count() > 0 {
         all.extend(tokens.flatten_all()?.to_vec1::<f32>()?);

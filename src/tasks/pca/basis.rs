@@ -1,4 +1,4 @@
-//! A fit in a file.
+//! The file of a fit (`--basis`, `--save-basis`, `--keep-fit`).
 
 use std::path::Path;
 
@@ -7,19 +7,20 @@ use crate::analysis::pca::file::{BasisInfo, from_bytes, to_bytes};
 use crate::error::{Error, Result};
 use crate::io::output::{Destination, write_output};
 use crate::model::backbone::LayerRequest;
+use crate::system::files::pipe::read_whole;
 use crate::tasks::backbone_info::{BackboneInfo, FitOrigin};
+use crate::tasks::deferred_tokens::SavedFit;
 use crate::terminal::console::Console;
 
-/// A fit and the layer that it is of.
-pub struct SavedBasis {
-    pub origin: FitOrigin,
-    pub layer: LayerRequest,
-    pub projection: Projection,
-}
-
-/// Reads the file at `path`, which must have been fitted with the weights of `model`.
-pub fn read(path: &Path, model: &BackboneInfo) -> Result<SavedBasis> {
-    let bytes = crate::system::files::pipe::read_whole(path)?;
+/// Reads the fit at `path`, and the layer that it is of.
+///
+/// # Errors
+/// Names a file that is no basis, or was fitted with other weights than those of `model`.
+pub fn read_basis(
+    path: &Path,
+    model: &BackboneInfo,
+) -> Result<(LayerRequest, SavedFit<Projection>)> {
+    let bytes = read_whole(path)?;
     let (info, projection) = from_bytes(&bytes).map_err(|why| Error::file(path, why))?;
     let origin = FitOrigin {
         model: info.model,
@@ -32,17 +33,19 @@ pub fn read(path: &Path, model: &BackboneInfo) -> Result<SavedBasis> {
             "does not fit the model that it names; make it again with --save-basis",
         ));
     }
-    Ok(SavedBasis {
+    let layer = LayerRequest {
+        block: info.block,
+        norm: info.norm,
+    };
+    let saved = SavedFit {
+        fit: projection,
         origin,
-        layer: LayerRequest {
-            block: info.block,
-            norm: info.norm,
-        },
-        projection,
-    })
+        path: path.to_owned(),
+    };
+    Ok((layer, saved))
 }
 
-/// A fit as a file holds it.
+/// A fit of the tokens of `layer`, as a file holds it.
 pub fn encode_basis(
     model: &BackboneInfo,
     layer: LayerRequest,
@@ -59,15 +62,17 @@ pub fn encode_basis(
     to_bytes(&info, projection)
 }
 
-/// Writes the file at `path`.
+/// Writes the fit to `path`, and prints the path.
 pub fn save_basis(
     path: &Path,
     model: &BackboneInfo,
     layer: LayerRequest,
     projection: &Projection,
-    words: &Console,
+    console: &Console,
 ) -> Result<()> {
     let bytes = encode_basis(model, layer, projection)?;
     let destination = Destination::of_flag(path)?;
-    write_output(words, &destination, true, |writer| writer.write_all(&bytes))
+    write_output(console, &destination, true, |writer| {
+        writer.write_all(&bytes)
+    })
 }

@@ -1,37 +1,37 @@
-//! A cloud of coloured points, a pixel a point.
+//! Options of `dino depth --pointcloud`: a cloud of coloured points, one a pixel.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::check_range;
+use super::checks::check_range;
 use crate::io::output::CloudFormat;
 use crate::vision::postprocess::{Axes, Thinning};
 
-/// A cloud of points.
+/// The point cloud of a photo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CloudRecipe {
-    /// Of the file.
+    /// The file's format.
     pub format: CloudFormat,
-    /// The file of the only photo, if not the usual one beside the picture; a matter of one run.
+    /// A path for the cloud of a single photo, instead of that beside the picture; not kept in recipe files.
     #[serde(skip)]
     pub path: Option<PathBuf>,
-    /// Horizontal field of view of the camera in degrees; from EXIF if nothing is given.
+    /// Horizontal field of view of the camera in degrees, from 1 to 179; from EXIF by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fov: Option<f64>,
-    /// Directions of the axes; those of the format if nothing is given.
+    /// Directions of the axes; by default those of [`default_axes`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axes: Option<Axes>,
-    /// Points that are kept.
+    /// The most points that are kept; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_points: Option<usize>,
-    /// Points at edges of depth that are dropped, as a share of the depth.
+    /// Points beside a jump in depth of more than this share of the nearer depth, between 0 and 1, are dropped; none by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drop_edges: Option<f32>,
 }
 
-/// The axes of a format if nothing is said about them.
+/// The axes of a format without `--axes`: OpenGL's (y up) for GLB, OpenCV's (y down) for PLY.
 pub fn default_axes(format: CloudFormat) -> Axes {
     match format {
         CloudFormat::Glb => Axes::OpenGl,
@@ -40,7 +40,7 @@ pub fn default_axes(format: CloudFormat) -> Axes {
 }
 
 impl CloudRecipe {
-    /// Refuses numbers that mean nothing.
+    /// Refuses values outside their ranges.
     pub(super) fn check(&self) -> Result<(), String> {
         check_range("fov", self.fov.unwrap_or(90.0), 1.0..=179.0)?;
         check_range("max-points", self.max_points.unwrap_or(1), 1..=usize::MAX)?;
@@ -53,12 +53,12 @@ impl CloudRecipe {
         }
     }
 
-    /// The directions of its axes.
+    /// The directions of the axes, chosen or by default.
     pub fn axes(&self) -> Axes {
         self.axes.unwrap_or(default_axes(self.format))
     }
 
-    /// Which pixels become no points.
+    /// The rules by which pixels are left out of the cloud.
     pub fn thinning(&self) -> Thinning {
         Thinning {
             max_jump: self.drop_edges,

@@ -1,4 +1,4 @@
-//! What `dino depth` makes of a photo.
+//! Options of `dino depth`.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -7,56 +7,57 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CloudRecipe, HeadRecipe, check_exclusive, check_range, text};
+use super::checks::{check_photo_view, check_range};
+use super::{CloudRecipe, HeadRecipe, text};
 use crate::io::output::FloatFormat;
 use crate::vision::render::{Colormap, ValueRange};
 
-/// A map of depths, as pictures and numbers.
+/// The picture of depths, and their values in files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DepthRecipe {
-    /// The head.
+    /// The head, and how photos go through it.
     #[serde(flatten)]
     pub head: HeadRecipe,
-    /// The name of the colours; what is near gets their bright or warm end.
+    /// The colormap; what is near gets its bright or warm end.
     pub colormap: Colormap,
-    /// Depths that the colours span.
+    /// The depths that the colours span.
     #[serde(with = "text::value")]
     pub range: RangeRule,
     /// Whether what is far gets the bright or warm end.
     pub invert: bool,
-    /// Whether the scale is left out.
+    /// Whether the picture has no scale.
     pub no_scale: bool,
     /// Whether the photo lies beside the picture.
     pub side_by_side: bool,
-    /// Opacity of the colours over the photo, if they lie over it.
+    /// Opacity, from 0 to 1, of the colours over the photo; `None` for colours alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overlay: Option<f32>,
-    /// A font for the scale.
+    /// A font file for the scale; the system's fonts by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub font: Option<PathBuf>,
-    /// Numbers at the photo's size.
+    /// Formats of depths at the photo's size; none by default.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub save: Vec<DepthFileFormat>,
-    /// Steps of a metre in 16-bit PNG; millimetres if nothing is given.
+    /// Steps of a metre in 16-bit PNG and video, from 1 to 1 000 000; 1000 (millimetres) by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth_scale: Option<NonZeroU32>,
-    /// Makes metres of relative inverse depth, `1 / (scale * value + shift)`, or of a head's metres: `scale` times as many.
-    /// In place of the head's calibration.
+    /// The factor that makes metres of relative inverse depth, `1 / (scale * value + shift)`, or of a head's metres,
+    /// `scale * value`; it replaces the head's calibration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
-    /// The other number of it, 1/m; 0 if nothing is given.
+    /// The shift of relative inverse depth, in 1/m; 0 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shift: Option<f64>,
-    /// Whether the head's calibration, if it has one, is left out.
+    /// Whether the head's calibration is ignored, if it has one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_calibration: bool,
-    /// Whether standard deviations are written too.
+    /// Whether standard deviations are written in the same formats.
     pub uncertainty: bool,
-    /// A cloud of points.
+    /// The point cloud, if one is written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointcloud: Option<CloudRecipe>,
-    /// Pixels at which depths are told; a matter of one run.
+    /// Pixels (column, row) at which depths are printed; not kept in recipe files.
     #[serde(skip)]
     pub at: Vec<(u32, u32)>,
 }
@@ -85,14 +86,10 @@ impl Default for DepthRecipe {
 }
 
 impl DepthRecipe {
-    /// Refuses numbers that mean nothing.
+    /// Refuses values outside their ranges, and settings that contradict each other.
     pub(super) fn check(&self) -> Result<(), String> {
         self.head.check()?;
-        let looks = [
-            ("side-by-side", self.side_by_side),
-            ("overlay", self.overlay.is_some()),
-        ];
-        check_exclusive(&looks, "are two ways to show the photo")?;
+        check_photo_view(self.side_by_side, self.overlay)?;
         check_range("overlay", self.overlay.unwrap_or(0.0), 0.0..=1.0)?;
         let steps = self.depth_scale.map_or(1, NonZeroU32::get);
         check_range("depth-scale", steps, 1..=1_000_000)?;
@@ -105,16 +102,16 @@ impl DepthRecipe {
     }
 }
 
-/// Depths that colours span.
+/// The depths that the colours of a picture span.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RangeRule {
-    /// Percentiles of the photo.
+    /// Percentiles of the photo's own depths.
     Auto,
-    /// Percentiles of all photos.
+    /// Percentiles of the depths of all photos, in a second pass.
     Global,
-    /// The head's bins.
+    /// The range of the head's bins.
     Head,
-    /// As given.
+    /// The given range, in the head's unit or metres.
     Fixed(ValueRange),
 }
 
@@ -138,7 +135,7 @@ impl FromStr for RangeRule {
     }
 }
 
-/// As [`RangeRule::from_str`] reads it.
+/// The text that [`RangeRule::from_str`] reads.
 impl fmt::Display for RangeRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -150,13 +147,13 @@ impl fmt::Display for RangeRule {
     }
 }
 
-/// Formats of numbers at the photo's size.
+/// File formats of depths at the photo's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DepthFileFormat {
-    /// NumPy, float32.
+    /// NumPy, float32 `[height, width]`.
     Npy,
-    /// 16-bit PNG, in millimetres or as the scale says.
+    /// 16-bit PNG in steps of a metre, by default millimetres.
     Png16,
     /// Portable float map.
     Pfm,
@@ -164,12 +161,12 @@ pub enum DepthFileFormat {
     Exr,
     /// TIFF, float32.
     Tiff,
-    /// Of clips, lossless video of 16 bits, in millimetres or as the scale says.
+    /// For clips, lossless FFV1 video of 16 bits in steps of a metre, by default millimetres.
     Ffv1,
 }
 
 impl DepthFileFormat {
-    /// The format of a photo's file, with so many steps of a metre where it holds whole numbers; none of video.
+    /// The format of a photo's file, with `scale` steps of a metre where it holds integers; `None` for video.
     pub fn to_float_format(self, scale: NonZeroU32) -> Option<FloatFormat> {
         match self {
             DepthFileFormat::Npy => Some(FloatFormat::Npy),

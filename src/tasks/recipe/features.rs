@@ -1,45 +1,46 @@
-//! Which features of photos are stored, and how.
+//! Options of `dino features`: which tokens are stored, and how.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{check_exclusive, check_range, text};
+use super::checks::{check_exclusive, check_range};
+use super::text;
 use crate::io::features::{DEFAULT_PART_BYTES, Precision};
 use crate::model::input::SizeRule;
 
-/// Features of photos, stored.
+/// The features that are stored in a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FeaturesRecipe {
-    /// The dataset: a folder, whose ending says the format of its parts.
+    /// The dataset: a folder, whose extension decides the format of its parts.
     pub output: PathBuf,
-    /// What the backbone sees; 518, or what a head was trained for, if nothing is given.
+    /// The size of photos in the backbone's input; the short side at 518 by default, or the size that `head` was trained for.
     #[serde(with = "text::option", skip_serializing_if = "Option::is_none")]
     pub size: Option<SizeRule>,
-    /// The blocks, from 0, or from -1 at the end; the last, or a head's or a basis's own, if none is given.
+    /// The blocks, from 0, or from -1 at the end; by default the last, or those of `head` or `basis`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<i64>,
-    /// Whether the backbone's final norm is left out.
+    /// Whether tokens are stored without the backbone's final norm.
     pub no_norm: bool,
-    /// A head that is to be run on them: its blocks, norm and input are taken.
+    /// A head that the features are for: its blocks, norm and input size are used.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub head: Option<PathBuf>,
-    /// Which tokens; if none is named, cls and patch tokens, or where pixels are given those alone.
+    /// Kinds of tokens; by default cls and patch tokens, or none of them where `at` is given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub what: Vec<TokenKind>,
-    /// The number type that is stored.
+    /// The stored number type.
     pub dtype: Precision,
-    /// The side of the grid that patch tokens are pooled to.
+    /// The side, from 1 to 1024, of the square grid that patch tokens are averaged to; no pooling by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<u32>,
-    /// A basis that patch tokens are projected on.
+    /// A saved PCA basis that patch tokens are projected on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basis: Option<PathBuf>,
-    /// A list of pixels at which features are wanted.
+    /// A list of pixels at which features are sampled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<PathBuf>,
-    /// Bytes of numbers in a part; a matter of one run.
+    /// Bytes of values in a part; not kept in recipe files.
     #[serde(skip, default = "part_size")]
     pub part_size: u64,
 }
@@ -48,20 +49,20 @@ fn part_size() -> u64 {
     DEFAULT_PART_BYTES
 }
 
-/// Kinds of tokens.
+/// A kind of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenKind {
-    /// One of the whole photo.
+    /// The cls token, one a photo.
     Cls,
-    /// One a patch.
+    /// Patch tokens, one a patch.
     Patches,
-    /// Those that models with registers have beside.
+    /// Register tokens, of models that have them.
     Registers,
 }
 
 impl FeaturesRecipe {
-    /// Whether tokens of a kind are stored.
+    /// Whether tokens of this kind are stored.
     pub fn has_tokens(&self, kind: TokenKind) -> bool {
         match (self.what.is_empty(), self.at.is_some()) {
             (false, _) => self.what.contains(&kind),
@@ -70,7 +71,7 @@ impl FeaturesRecipe {
         }
     }
 
-    /// Refuses numbers that mean nothing.
+    /// Refuses values outside their ranges, and settings that contradict each other.
     pub(super) fn check(&self) -> Result<(), String> {
         check_range("pool", self.pool.unwrap_or(1), 1..=1024)?;
         for (name, given) in [

@@ -1,63 +1,64 @@
-//! Which head is used, and how it is used on a photo.
+//! Options of tasks with a head: which one, and how photos go through it.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{check_range, text};
+use super::checks::check_range;
+use super::text;
 use crate::model::head::Protocol;
 use crate::model::input::{SizeRule, Unpad};
 
-/// The head, and how it is used on a photo.
+/// The head, and how photos go through it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct HeadRecipe {
-    /// A name or a file; the best for the task if none is given.
+    /// The head's name or file; the best for the task by default.
     #[serde(rename = "head", skip_serializing_if = "Option::is_none")]
     pub name: Option<PathBuf>,
-    /// What the backbone sees; what the head was trained for if nothing is given.
+    /// The size of photos in the backbone's input; by default that of the head's training.
     #[serde(with = "text::option", skip_serializing_if = "Option::is_none")]
     pub size: Option<SizeRule>,
-    /// Whether the mirrored photo is averaged in.
+    /// Whether scores are averaged with those of the mirror image (test-time augmentation).
     pub flip: bool,
-    /// Whose way of running it.
+    /// A published evaluation protocol; the head's own by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<ProtocolRule>,
-    /// What becomes of padding; as the head says if nothing is given.
+    /// How padding is removed from the output; by default as the head's record has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpad: Option<Unpad>,
-    /// Whether borders are fitted to the photo; as the task has it if nothing is given.
+    /// Whether borders are fitted to the photo's edges; by default for labels, not for depths.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refine: Option<bool>,
-    /// Windows instead of the whole photo: how far they move, as a share of their side.
+    /// The stride of windows, as a share of their side from 0.1 to 1; no windows by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slide: Option<f64>,
 }
 
 impl HeadRecipe {
-    /// Refuses numbers that mean nothing.
+    /// Refuses values outside their ranges.
     pub(super) fn check(&self) -> Result<(), String> {
         check_range("slide", self.slide.unwrap_or(1.0), 0.1..=1.0)
     }
 }
 
-/// Published ways to run a head.
+/// A published evaluation protocol of DINOv2's heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProtocolRule {
-    /// None.
+    /// No protocol.
     None,
-    /// Depth: the photo at its own size.
+    /// For depth: the photo at its own size.
     Plain,
-    /// Depth: the same, averaged with the mirrored photo.
+    /// For depth: the same, averaged with the mirror image.
     Flip,
-    /// Segmentation: the short side at 512, all at once.
+    /// For segmentation: the short side at 512, as a whole.
     Whole,
-    /// Segmentation: the short side at 512, in windows of 512.
+    /// For segmentation: the short side at 512, in windows of 512.
     Slide,
-    /// Segmentation: five sizes from 640 to 1920, mirrored too, in windows of 640.
+    /// For segmentation: five sizes from 640 to 1920, mirrored too, in windows of 640.
     Ms,
-    /// What the head's figure in the paper was measured with.
+    /// The protocol by which the head's figure in the paper was measured.
     Paper,
 }
 
@@ -71,7 +72,7 @@ impl ProtocolRule {
             ProtocolRule::Whole => Some(Protocol::Whole),
             ProtocolRule::Slide => Some(Protocol::Slide),
             ProtocolRule::Ms => Some(Protocol::Ms),
-            // Depth figures are of both ways round, though the notebooks look once.
+            // The paper's depth figures average both views, though the notebooks use one.
             ProtocolRule::Paper if task == "depth" => Some(Protocol::Flip),
             ProtocolRule::Paper => own.or(Some(Protocol::Slide)),
         }

@@ -1,8 +1,11 @@
-//! What is to be made of photos, as plain values: what the options of the commands say, and what a recipe file holds.
+//! The options of all tasks of a run as plain values: from the command line, or from a recipe file.
 //!
 //! A recipe file is TOML with the names of the options: `model = "vits14-focus"`, then a table for each task, such as
-//! `[[depth]]` with `head = "indoor"` and `save = ["npy"]`. What is left out is as the commands have it.
+//! `[[depth]]` with `head = "indoor"` and `save = ["npy"]`. Settings that are left out have the commands' defaults.
+//! `set_option` sets one by `TASK.OPTION=VALUE`, `text` reads and writes values as the options take them, and `checks` has
+//! the checks that the recipes share.
 
+mod checks;
 mod cloud;
 mod depth;
 mod features;
@@ -23,26 +26,26 @@ pub use head::{HeadRecipe, ProtocolRule};
 pub use pca::{LayerRecipe, PcaRecipe};
 pub use segment::{ClustersRecipe, LabelFileFormat, LabelRecipe, SegmentRecipe};
 
-/// The tasks of a run.
+/// The tasks of a run with their options.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Recipe {
-    /// The backbone; the heads' own if none is named.
+    /// The backbone's name; by default the one that the heads were trained on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Maps of depth.
+    /// Depth tasks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub depth: Vec<DepthRecipe>,
-    /// Classes of pixels.
+    /// Tasks that label pixels with a head's classes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub segment: Vec<SegmentRecipe>,
-    /// Principal components of the patch tokens.
+    /// Tasks that show principal components of patch tokens.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pca: Vec<PcaRecipe>,
-    /// Parts without a head.
+    /// Tasks that label pixels with clusters of patch tokens.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClustersRecipe>,
-    /// Features, stored.
+    /// Tasks that store features.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<FeaturesRecipe>,
 }
@@ -51,7 +54,7 @@ impl Recipe {
     /// Reads a recipe file.
     ///
     /// # Errors
-    /// A part of a sentence about it, with the line.
+    /// A message with the line number but without the file's name, which the caller adds.
     pub fn parse(text: &str) -> Result<Self, String> {
         let recipe: Recipe = toml::from_str(text)
             .map_err(|error| format!("is no recipe: {}", describe_toml_error(text, &error)))?;
@@ -59,10 +62,10 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Refuses numbers that mean nothing, as the options of the commands do.
+    /// Refuses values outside their ranges and settings that contradict each other, as the commands do.
     ///
     /// # Errors
-    /// A part of a sentence that names the setting and what was expected.
+    /// A message that names the setting and what was expected.
     pub fn check(&self) -> Result<(), String> {
         self.depth.iter().try_for_each(DepthRecipe::check)?;
         self.segment.iter().try_for_each(SegmentRecipe::check)?;
@@ -71,28 +74,28 @@ impl Recipe {
         self.features.iter().try_for_each(FeaturesRecipe::check)
     }
 
-    /// As a file holds it, without what is a matter of one run.
+    /// The text of a recipe file, without settings that are of one run only.
     ///
     /// # Errors
-    /// If a name in it is no Unicode.
+    /// If a path in it is not Unicode.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self)
             .map_err(|error| Error::Usage(format!("this recipe cannot be written down: {error}")))
     }
 
-    /// How many tasks there are.
+    /// The number of tasks.
     pub fn len(&self) -> usize {
         let with_pictures = self.depth.len() + self.segment.len() + self.pca.len();
         with_pictures + self.clusters.len() + self.features.len()
     }
 
-    /// Whether there is nothing to do.
+    /// Whether there are no tasks.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// An error of TOML in one line.
+/// A TOML error in one line, with the number of the line in `text`.
 fn describe_toml_error(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map(|span| {
         let before = text.get(..span.start).unwrap_or(text);
@@ -100,35 +103,6 @@ fn describe_toml_error(text: &str, error: &toml::de::Error) -> String {
     });
     let message = error.message().replace('\n', ", ");
     format!("{}{message}", line.unwrap_or_default())
-}
-
-/// Refuses settings that contradict each other.
-fn check_exclusive(wishes: &[(&str, bool)], why: &str) -> Result<(), String> {
-    let given: Vec<&str> = wishes
-        .iter()
-        .filter(|(_, given)| *given)
-        .map(|(name, _)| *name)
-        .collect();
-    match given.len() {
-        0 | 1 => Ok(()),
-        _ => Err(format!("`{}` {why}; leave one out", given.join("` and `"))),
-    }
-}
-
-/// Refuses a number that does not lie within `range`.
-fn check_range<T: PartialOrd + std::fmt::Display>(
-    name: &str,
-    value: T,
-    range: std::ops::RangeInclusive<T>,
-) -> Result<(), String> {
-    match range.contains(&value) {
-        true => Ok(()),
-        false => Err(format!(
-            "`{name} = {value}`: expected a number from {} to {}",
-            range.start(),
-            range.end()
-        )),
-    }
 }
 
 #[cfg(test)]

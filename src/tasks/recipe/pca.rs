@@ -1,25 +1,26 @@
-//! What `dino pca` makes of photos.
+//! Options of `dino pca`, and of all tasks that read one layer's tokens.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{check_exclusive, check_range, text};
+use super::checks::{check_exclusive, check_photo_view, check_range};
+use super::text;
 use crate::analysis::pca::ForegroundRule;
 use crate::model::input::SizeRule;
-use crate::tasks::layer;
+use crate::tasks::inference::layer;
 use crate::vision::render::Upscale;
 
-/// Which patch tokens are used.
+/// The layer whose patch tokens are used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct LayerRecipe {
-    /// What the backbone sees.
+    /// The size of photos in the backbone's input; the short side at 518 by default.
     #[serde(with = "text::value")]
     pub size: SizeRule,
-    /// The block, from 0; -1 is the last.
+    /// The block, from 0, or from -1 at the end; the last by default.
     pub layer: i64,
-    /// Whether the final norm is left out.
+    /// Whether tokens are taken without the backbone's final norm.
     pub no_norm: bool,
 }
 
@@ -37,46 +38,42 @@ impl Default for LayerRecipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PcaRecipe {
-    /// Of which tokens.
+    /// The layer.
     #[serde(flatten)]
     pub layer: LayerRecipe,
-    /// Whether each photo has a fit of its own.
+    /// Whether each photo has a fit of its own, instead of one for all.
     pub fit_each: bool,
-    /// Components to show as red, green and blue, from 1.
+    /// Components, from 1, that are shown as red, green and blue.
     pub components: Vec<usize>,
-    /// Whether each is divided by its standard deviation.
+    /// Whether each component is divided by its standard deviation.
     pub whiten: bool,
-    /// Patches that count: none, auto, or those above a score on the first component.
+    /// Which patches are foreground: all, an automatic choice, or those above a score on the first component.
     #[serde(with = "text::value")]
     pub foreground: ForegroundRule,
-    /// A fit that was saved.
+    /// The file of an earlier fit, which replaces one of this run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basis: Option<PathBuf>,
-    /// Where the fit is saved; a matter of one run.
+    /// The file that the fit is saved to; not kept in recipe files.
     #[serde(skip)]
     pub save_basis: Option<PathBuf>,
-    /// Between patch centres.
+    /// How colours between patch centres are interpolated.
     pub upscale: Upscale,
-    /// Whether the components are fitted to the photo's edges, and the photo is resized to whole patches.
+    /// Whether components are fitted to the photo's edges; the photo is then resized to whole patches, not padded.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub refine: bool,
     /// Whether the photo lies beside the picture.
     pub side_by_side: bool,
-    /// Opacity of the picture over the photo, if it lies over it.
+    /// Opacity, from 0 to 1, of the colours over the photo; `None` for colours alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overlay: Option<f32>,
-    /// Whether the projections are written too.
+    /// Whether the scores on the components are written as `.npy`.
     pub raw: bool,
 }
 
 impl PcaRecipe {
-    /// Refuses numbers that mean nothing.
+    /// Refuses values outside their ranges, and settings that contradict each other.
     pub(super) fn check(&self) -> Result<(), String> {
-        let looks = [
-            ("side-by-side", self.side_by_side),
-            ("overlay", self.overlay.is_some()),
-        ];
-        check_exclusive(&looks, "are two ways to show the photo")?;
+        check_photo_view(self.side_by_side, self.overlay)?;
         let usual = PcaRecipe::default();
         let is_nearest = self.upscale != usual.upscale;
         check_exclusive(

@@ -1,53 +1,54 @@
-//! What `dino segment` makes of a photo, with a head or with clusters.
+//! Options of `dino segment`, with a head or with clusters.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HeadRecipe, check_exclusive, check_range, text};
+use super::checks::{check_exclusive, check_range};
+use super::{HeadRecipe, text};
 use crate::analysis::cluster::ClusterCount;
 use crate::model::input::SizeRule;
-use crate::tasks::layer;
+use crate::tasks::inference::layer;
 use crate::vision::postprocess::MinArea;
 
-/// Labels of a head.
+/// Labels by a head's classes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SegmentRecipe {
-    /// The head.
+    /// The head, and how photos go through it.
     #[serde(flatten)]
     pub head: HeadRecipe,
-    /// What is drawn and written.
+    /// The picture and the files of labels.
     #[serde(flatten)]
     pub labels: LabelRecipe,
 }
 
-/// Labels of clusters of the last block's patch tokens.
+/// Labels by clusters of the last block's patch tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ClustersRecipe {
-    /// How many.
+    /// The number of clusters, or the choice by silhouette.
     #[serde(with = "text::value")]
     pub clusters: ClusterCount,
-    /// Clusters that were saved, in place of new ones.
+    /// The file of an earlier codebook, which replaces new clusters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codebook: Option<PathBuf>,
-    /// Where the clusters are saved; a matter of one run.
+    /// The file that the codebook is saved to; not kept in recipe files.
     #[serde(skip)]
     pub save_codebook: Option<PathBuf>,
-    /// What the backbone sees.
+    /// The size of photos in the backbone's input; the short side at 518 by default.
     #[serde(with = "text::value")]
     pub size: SizeRule,
-    /// Whether borders are fitted to the photo; they are if nothing is given.
+    /// Whether borders are fitted to the photo's edges; they are by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refine: Option<bool>,
-    /// What is drawn and written.
+    /// The picture and the files of labels.
     #[serde(flatten)]
     pub labels: LabelRecipe,
 }
 
 impl SegmentRecipe {
-    /// Refuses numbers that mean nothing.
+    /// Refuses values outside their ranges, and settings that contradict each other.
     pub(super) fn check(&self) -> Result<(), String> {
         self.head.check()?;
         self.labels.check()
@@ -55,7 +56,7 @@ impl SegmentRecipe {
 }
 
 impl ClustersRecipe {
-    /// Refuses numbers that mean nothing.
+    /// Refuses values outside their ranges, and settings that contradict each other.
     pub(super) fn check(&self) -> Result<(), String> {
         let is_counted = matches!(self.clusters, ClusterCount::Exactly(_));
         check_exclusive(
@@ -82,47 +83,47 @@ impl Default for ClustersRecipe {
     }
 }
 
-/// What is drawn and written of labels.
+/// The picture and the files of labels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct LabelRecipe {
-    /// Names of the classes that are shown; all if none are given.
+    /// Names of the classes that are shown; all by default.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
-    /// The probability that a pixel's class has at least, from 0 to 1; pixels below it have no class, in the picture and in
-    /// files. If nothing is given, files have every pixel's class, and only the picture leaves out what is unsure.
+    /// The least probability, from 0 to 1, of a pixel's class; less probable pixels have no class in picture and files. By
+    /// default files have every pixel's class, and only the picture leaves out unsure ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub least: Option<f32>,
-    /// Opacity of the colours over the photo, from 0 to 1.
+    /// Opacity of the colours over the photo, from 0 to 1; 0.55 by default.
     pub alpha: f32,
-    /// Whether the colours stand alone.
+    /// Whether the picture has the colours without the photo.
     pub mask_only: bool,
     /// Whether the photo lies beside the picture.
     pub side_by_side: bool,
-    /// Whether borders are drawn.
+    /// Whether borders between classes are drawn.
     pub outline: bool,
-    /// Whether names are left out.
+    /// Whether class names are not written into the picture.
     pub no_names: bool,
-    /// Whether the legend is left out.
+    /// Whether the picture has no legend.
     pub no_legend: bool,
-    /// A font for names.
+    /// A font file for names; the system's fonts by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub font: Option<PathBuf>,
-    /// Exact labels in files.
+    /// Formats of exact labels; none by default.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub save: Vec<LabelFileFormat>,
-    /// Whether a cutout is cropped.
+    /// Whether the cutout is cropped to what it shows.
     pub crop: bool,
-    /// One COCO document of all photos; a matter of one run.
+    /// The file of a COCO document about all photos; not kept in recipe files.
     #[serde(skip)]
     pub coco: Option<PathBuf>,
-    /// Whether COCO documents hold polygons.
+    /// Whether COCO documents hold polygons instead of run lengths.
     pub coco_polygons: bool,
-    /// Whether connected regions are listed.
+    /// Whether connected regions of each class are listed in JSON, and annotated in COCO documents instead of classes.
     pub regions: bool,
-    /// Regions that are left out.
+    /// The area below which regions are left out; 1 pixel by default.
     pub min_region: MinArea,
-    /// Whether a map of confidence is written.
+    /// Whether a map of the confidence is written, as grey values.
     pub confidence: bool,
 }
 
@@ -161,20 +162,20 @@ impl Default for LabelRecipe {
     }
 }
 
-/// Formats of exact labels.
+/// File formats of exact labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LabelFileFormat {
     /// Indexed PNG with the classes' colours.
     Ids,
-    /// NumPy array of ids.
+    /// NumPy array of ids `[height, width]`.
     Npy,
     /// One black and white PNG a class, in a folder.
     Masks,
     /// COCO's JSON.
     Coco,
-    /// The photo with all but the kept classes transparent.
+    /// The photo as RGBA, transparent outside the kept classes.
     Cutout,
-    /// Of clips, lossless video of ids.
+    /// For clips, lossless FFV1 video of ids.
     Ffv1,
 }

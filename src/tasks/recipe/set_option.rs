@@ -1,17 +1,17 @@
-//! `TASK.OPTION=VALUE`: one option of a recipe's tasks.
+//! `TASK.OPTION=VALUE` (`dino run --set`): one option of all tasks of a kind.
 
 use toml::{Table, Value};
 
 use super::Recipe;
 
-/// Options that take several values.
+/// Options whose values are lists, separated by commas.
 const LIST_OPTIONS: [&str; 5] = ["save", "classes", "components", "what", "blocks"];
 
 impl Recipe {
     /// Sets an option of all tasks of a kind, such as `depth.range=global`.
     ///
     /// # Errors
-    /// A sentence about `text`.
+    /// A message about `text`, whose value is unknown or out of range, or whose task is not in the recipe.
     pub fn set_option(&mut self, text: &str) -> Result<(), String> {
         let expected = "expected TASK.OPTION=VALUE, such as depth.range=global";
         let (path, value) = text.split_once('=').ok_or(expected)?;
@@ -40,7 +40,7 @@ impl Recipe {
 
 const TASK_NAMES: &str = "depth, segment, clusters, pca or features, which is asked for too";
 
-/// What an option of the commands is called in recipes, where that is something else, and its value.
+/// The recipe's name and value of an option of the commands, where they differ from the option's.
 fn recipe_option(option: &str, value: &str) -> (String, Value) {
     let flag = |name: &str, is: bool| (name.to_owned(), Value::Boolean(is));
     match (option, value) {
@@ -58,10 +58,10 @@ fn recipe_option(option: &str, value: &str) -> (String, Value) {
     }
 }
 
-/// How far windows move if nothing is said about it, as a share of their side.
+/// The stride of windows without a value, as a share of their side.
 const DEFAULT_STRIDE: f64 = 0.667;
 
-/// A value as TOML has it, or else as text.
+/// `value` as a TOML value, else as text; a list for [`LIST_OPTIONS`].
 fn parse_value(option: &str, value: &str) -> Value {
     let literal = |text: &str| {
         let parsed = format!("value = {text}").parse::<Table>().ok();

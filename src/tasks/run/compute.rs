@@ -1,9 +1,9 @@
-//! Both passes of a run: photos through the network, and then, for tasks that wait, what was found in them again.
+//! Both passes of a run: photos through the backbone and the tasks, and then the deferred photos of two-pass tasks.
 
-use super::TaskRun;
 use super::explain::explain_input;
 use super::plan::PlannedTask;
 use super::progress::RunProgress;
+use super::task_run::TaskRun;
 use crate::engine::run_report::Outcome;
 use crate::engine::{DecodeStage, Engine, InputScales, ReadyPhoto, batch_slots, note_overflow};
 use crate::error::{Error, Result};
@@ -13,17 +13,20 @@ use crate::io::output::OutputPlan;
 use crate::model::backbone::Backbone;
 use crate::model::input::Geometry;
 use crate::system::files::{Digest, FileStamp};
-use crate::tasks::multi_task::OutputsByTask;
+use crate::tasks::inference::multi_task::OutputsByTask;
 use crate::tasks::{
     DeferredPhoto, FinishedPhoto, MultiTaskRunner, PredictedPhoto, Task, TaskPredictor,
 };
 use crate::terminal::console::{Console, PhotoProgress};
 
-/// What became of a photo for one task, and the words about it.
+/// A task's number, what it made of a photo, and the messages about it.
 type TaskReport = (usize, Result<FinishedPhoto>, Console);
 
 impl TaskRun<'_> {
-    /// Both passes.
+    /// Takes the photos that are `wanted` (a bit for each task) through both passes.
+    ///
+    /// # Errors
+    /// What concerns the whole run; the failures of photos go to `progress`.
     pub(super) fn compute(
         &self,
         tasks: &[Box<dyn Task>],
@@ -41,7 +44,7 @@ impl TaskRun<'_> {
         let name = |photo: usize| jobs[photo].source.name();
         let shows_windows = tasks.iter().any(|task| task.mode().whole_pass().is_none());
         let bar = self.console.progress_of_photos(match photos.len() {
-            // Those show their own bar.
+            // Windows show a bar of their own.
             1 if shows_windows => 0,
             count => count,
         });
@@ -52,7 +55,7 @@ impl TaskRun<'_> {
         });
         let is_needed = tasks.iter().any(|task| task.needs_photo());
         let of_photo = |index: usize| name(photos[index]);
-        let networks = batch_slots(backbones).into_iter().map(|backbone| {
+        let runners = batch_slots(backbones).into_iter().map(|backbone| {
             MultiTaskRunner::new(
                 backbone,
                 tasks
@@ -69,8 +72,8 @@ impl TaskRun<'_> {
             )
             .with_stored(self.stored.map(|stored| (stored, rows.as_slice())))
         });
-        let networks: Vec<MultiTaskRunner<'_>> = networks.collect();
-        let Some(network) = networks.first() else {
+        let runners: Vec<MultiTaskRunner<'_>> = runners.collect();
+        let Some(runner) = runners.first() else {
             return Err(Error::Model("there is no backbone to run".into()));
         };
         let decoding = DecodeStage {
@@ -85,13 +88,7 @@ impl TaskRun<'_> {
         let failed = decoding.failed_stamps.clone();
         let engine = Engine::new(backbones, decoding, self.batch_size, self.console)?;
         let before = |index: usize, layouts: &[Geometry], memory: u64| {
-            self.explain_passes(
-                network,
-                (index, &name(photos[index])),
-                layouts,
-                memory,
-                &bar,
-            );
+            self.explain_passes(runner, (index, &name(photos[index])), layouts, memory, &bar);
         };
         let finish = |ready: ReadyPhoto,
                       given: OutputsByTask|
@@ -99,22 +96,20 @@ impl TaskRun<'_> {
             let photo = photos[ready.index];
             let given = given.into_iter().enumerate();
             let given = given.filter_map(|(task, given)| Some((task, given?)));
-            let told = given.map(|(index, given)| {
+            let reports = given.map(|(index, given)| {
                 let words = self.console.recorder();
                 let PlannedTask {
-                    plan,
-                    task_digests: making,
-                    ..
+                    plan, task_digests, ..
                 } = &planned[index];
                 let (task, job) = (tasks[index].as_ref(), &plan.jobs[photo]);
                 let mut watch = ready.watch.clone();
-                let found = given.and_then(|given| network.predict(index, given, &mut watch));
-                let work = |found| {
+                let output = given.and_then(|given| runner.predict(index, given, &mut watch));
+                let work = |output| {
                     let item = PredictedPhoto {
                         job,
                         photo: &ready.photo,
-                        geometry: network.layout(index, &ready),
-                        output: found,
+                        geometry: runner.layout(index, &ready),
+                        output,
                         stamp: ready.stamp.clone(),
                         sha256: ready.sha256.clone(),
                         watch,
@@ -123,53 +118,51 @@ impl TaskRun<'_> {
                     task.finish_photo(item, &words)
                 };
                 let finished =
-                    found.and_then(|found| match task.is_two_pass() || task.has_own_record() {
-                        true => work(found),
+                    output.and_then(|output| match task.is_two_pass() || task.has_own_record() {
+                        true => work(output),
                         false => {
                             let stamp = ready.stamp.as_ref();
-                            ledger.note_outputs((job, making), stamp, &words, || work(found))
+                            ledger.note_outputs((job, task_digests), stamp, &words, || work(output))
                         }
                     });
                 (index, finished, words)
             });
-            let told = told.collect();
-            Ok((ready.stamp, told))
+            let reports = reports.collect();
+            Ok((ready.stamp, reports))
         };
-        let mut waiting: Vec<Vec<(usize, Option<FileStamp>)>> = vec![Vec::new(); tasks.len()];
-        let report = |index: usize, told: Result<(Option<FileStamp>, Vec<TaskReport>)>| {
+        let mut deferred: Vec<Vec<(usize, Option<FileStamp>)>> = vec![Vec::new(); tasks.len()];
+        let report = |index: usize, finished: Result<(Option<FileStamp>, Vec<TaskReport>)>| {
             let photo = photos[index];
             bar.inc();
-            match told {
+            match finished {
                 Err(error) => {
                     let of_it = (0..tasks.len()).filter(|task| wanted[photo] & (1 << task) != 0);
                     let (text, stamp) = (error.to_string(), failed.take(index));
                     for task in of_it {
-                        let making = &planned[task].task_digests;
+                        let task_digests = &planned[task].task_digests;
                         let source = (&jobs[photo].source, stamp.as_ref());
-                        progress.note_failure(source, (making, ledger), &error);
+                        progress.note_failure(source, (task_digests, ledger), &error);
                         progress.lines[task].record_failed(photo, text.clone());
                     }
                     progress.record_failure(photo, name(photo), error)
                 }
-                Ok((stamp, told)) => {
+                Ok((stamp, reports)) => {
                     progress.digests[photo] = stamp.as_ref().map(|stamp| stamp.digest);
-                    told.into_iter().try_for_each(|told| {
-                        let index = told.0;
+                    reports.into_iter().try_for_each(|task_report| {
+                        let index = task_report.0;
                         let task = tasks[index].as_ref();
                         let PlannedTask {
-                            plan,
-                            task_digests: making,
-                            ..
+                            plan, task_digests, ..
                         } = &planned[index];
-                        let made = (plan, making, ledger);
+                        let made = (plan, task_digests, ledger);
                         if self.collect_report(
                             task,
                             made,
                             (photo, stamp.as_ref()),
-                            told,
+                            task_report,
                             progress,
                         )? {
-                            waiting[index].push((photo, stamp.clone()));
+                            deferred[index].push((photo, stamp.clone()));
                         }
                         Ok(())
                     })
@@ -177,26 +170,29 @@ impl TaskRun<'_> {
             }
         };
         let to_run: Vec<&Source> = photos.iter().map(|&photo| &jobs[photo].source).collect();
-        let ran = engine.run(&to_run, &networks, before, finish, report);
+        let ran = engine.run(&to_run, &runners, before, finish, report);
         note_overflow(backbones, self.console);
         ran?;
         drop(bar);
-        for (index, (planned, waiting)) in planned.iter_mut().zip(&waiting).enumerate() {
+        for (index, (planned, deferred)) in planned.iter_mut().zip(&deferred).enumerate() {
             if planned.task_digests.fit.is_some() && !planned.may_mix_fits {
                 let made = (&planned.plan, &planned.task_digests);
                 self.check_still_one_fit(made, ledger, progress)?;
             }
             let task = (index, tasks[index].as_ref());
-            self.second_pass(&engine, task, (planned, ledger), waiting, progress)?;
+            self.second_pass(&engine, task, (planned, ledger), deferred, progress)?;
         }
         Ok(())
     }
 
-    /// Takes what became of a photo for a task, and says what there is to say. True if it waits for all the others.
+    /// Takes a task's report on a photo, prints its messages, and records the outcome. True if the photo is deferred.
+    ///
+    /// # Errors
+    /// If the task cannot continue, or stdout fails.
     fn collect_report(
         &self,
         task: &dyn Task,
-        (plan, making, ledger): (&OutputPlan, &TaskDigests, &Ledger),
+        (plan, task_digests, ledger): (&OutputPlan, &TaskDigests, &Ledger),
         (photo, stamp): (usize, Option<&FileStamp>),
         (index, finished, words): TaskReport,
         progress: &mut RunProgress,
@@ -222,27 +218,30 @@ impl TaskRun<'_> {
             }
             Ok(None) => return Ok(true),
             Err(error) => {
-                progress.note_failure((source, stamp), (making, ledger), &error);
+                progress.note_failure((source, stamp), (task_digests, ledger), &error);
                 progress.record_task_failure(index, photo, source.name(), error)?;
             }
         }
         Ok(false)
     }
 
-    /// What a task does once all photos were seen.
+    /// The second pass of one task: the fit, and the deferred photos with it.
+    ///
+    /// # Errors
+    /// If nothing can be fitted, or what concerns the whole run.
     fn second_pass(
         &self,
         engine: &Engine,
         (index, task): (usize, &dyn Task),
         (planned, ledger): (&mut PlannedTask, &Ledger),
-        waiting: &[(usize, Option<FileStamp>)],
+        deferred: &[(usize, Option<FileStamp>)],
         progress: &mut RunProgress,
     ) -> Result<()> {
-        if waiting.is_empty() {
+        if deferred.is_empty() {
             return Ok(());
         }
         let count = task.fit(self.console)?;
-        let fitted = waiting.iter().map(|(photo, stamp)| {
+        let fitted = deferred.iter().map(|(photo, stamp)| {
             let digest = stamp.as_ref().map(|stamp| stamp.digest);
             let nothing = || Digest::of_bytes(&[]);
             let page = planned.plan.jobs[*photo].source.page_number();
@@ -251,14 +250,14 @@ impl TaskRun<'_> {
         let fit = Ledger::fit_digest(fitted);
         let PlannedTask {
             plan,
-            task_digests: making,
+            task_digests,
             former,
             may_mix_fits: mixes,
             ..
         } = planned;
         let mixes = *mixes;
-        making.fit = Some(fit);
-        if let Err(error) = ledger.save_fit(making, &task.fit_bytes()?) {
+        task_digests.fit = Some(fit);
+        if let Err(error) = ledger.save_fit(task_digests, &task.fit_bytes()?) {
             self.console.warn(format_args!(
                 "{error}; what was fitted is not there for --keep-fit"
             ));
@@ -272,70 +271,70 @@ impl TaskRun<'_> {
             plan.replace_existing(photo, extension)?;
         }
         let had_fit = |photo: usize| matches!(former.fits.get(photo), Some(Some(_)));
-        let refit = waiting
+        let refit = deferred
             .iter()
             .filter(|(photo, _)| !is_same(*photo) && had_fit(*photo));
         Ledger::report_refit(refit.count(), self.console);
-        let (plan, making) = (&*plan, &*making);
-        let refused = waiting
+        let (plan, task_digests) = (&*plan, &*task_digests);
+        let refused = deferred
             .iter()
             .map(|(photo, _)| progress.refused_tasks[*photo] & (1 << index) != 0);
         let refused: Vec<bool> = refused.collect();
         let bar = self.console.progress_of_work(count, "drawing");
         let work = |(at, kept): (usize, DeferredPhoto)| {
             let words = self.console.recorder();
-            let (photo, stamp) = &waiting[at];
+            let (photo, stamp) = &deferred[at];
             let job = &plan.jobs[*photo];
             let finished = match refused[at] {
-                // It took part in the fit.
+                // Its files cannot be replaced; it only took part in the fit.
                 true => Ok(FinishedPhoto::Written(Outcome::Skipped)),
-                false => ledger.note_outputs((job, making), stamp.as_ref(), &words, || {
+                false => ledger.note_outputs((job, task_digests), stamp.as_ref(), &words, || {
                     task.finish_deferred(kept, &words)
                 }),
             };
             Ok((finished, words))
         };
         let kept = (0..count).map(|at| {
-            let job = &plan.jobs[waiting[at].0];
+            let job = &plan.jobs[deferred[at].0];
             Ok((at, task.read_deferred(at, job)?))
         });
-        let drawn = engine.process_in_order(kept, work, |at, told| {
-            let photo = waiting[at].0;
+        let drawn = engine.process_in_order(kept, work, |at, rendered| {
+            let photo = deferred[at].0;
             let source = &plan.jobs[photo].source;
-            let stamp = waiting[at].1.as_ref();
+            let stamp = deferred[at].1.as_ref();
             bar.message(source.name());
             bar.inc(1);
-            match told {
+            match rendered {
                 Err(error) => {
-                    progress.note_failure((source, stamp), (making, ledger), &error);
+                    progress.note_failure((source, stamp), (task_digests, ledger), &error);
                     progress.record_task_failure(index, photo, source.name(), error)
                 }
                 Ok((finished, words)) => {
-                    let told = (index, finished, words);
-                    let made = (plan, making, ledger);
-                    self.collect_report(task, made, (photo, stamp), told, progress)
+                    let task_report = (index, finished, words);
+                    let made = (plan, task_digests, ledger);
+                    self.collect_report(task, made, (photo, stamp), task_report, progress)
                         .map(|_| ())
                 }
             }
         });
         drawn?;
         if !mixes
-            && self.check_still_one_fit((plan, making), ledger, progress)?
+            && self.check_still_one_fit((plan, task_digests), ledger, progress)?
             && plan.jobs.len() > 1
         {
-            ledger.drop_former_fits(making);
+            ledger.drop_former_fits(task_digests);
         }
         Ok(())
     }
 
-    /// Whether no other run worked in the folder meanwhile, whose pictures have another fit.
+    /// Whether all pictures in the folder still have the run's fit; another run may have written there meanwhile.
     fn check_still_one_fit(
         &self,
-        (plan, making): (&OutputPlan, &TaskDigests),
+        (plan, task_digests): (&OutputPlan, &TaskDigests),
         ledger: &Ledger,
         progress: &mut RunProgress,
     ) -> Result<bool> {
-        let other = ledger.describe_other_fit(plan, making, self.console)?;
+        let other = ledger.describe_other_fit(plan, task_digests, self.console)?;
         let is_one = other.is_none();
         progress.report.faults.extend(other.map(|what| {
             Error::Model(format!(
@@ -345,23 +344,23 @@ impl TaskRun<'_> {
         Ok(is_one)
     }
 
-    /// Says how a photo is going to be seen.
+    /// Tells the user at which size a photo goes through the backbone.
     fn explain_passes(
         &self,
-        network: &MultiTaskRunner<'_>,
+        runner: &MultiTaskRunner<'_>,
         (index, name): (usize, &str),
         layouts: &[Geometry],
         memory: u64,
         bar: &PhotoProgress,
     ) {
-        let passes = network.passes_of_photo(index);
+        let passes = runner.passes_of_photo(index);
         for (pass, layout) in passes.zip(layouts) {
             let coarse = match pass.scales {
                 InputScales::FullAndCoarse(coarse) => Some(coarse),
                 InputScales::Full | InputScales::Coarse(_) => None,
             };
             explain_input(
-                network.backbone.config(),
+                runner.backbone.config(),
                 self.console,
                 name,
                 layout,

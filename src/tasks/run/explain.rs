@@ -1,12 +1,12 @@
-//! Words about how a photo is going to be seen.
+//! Messages about the size at which a photo goes through the backbone.
 
 use crate::model::backbone::BackboneConfig;
 use crate::model::input::{CoarseScale, Geometry};
 use crate::system::memory::format_bytes;
 use crate::terminal::console::Console;
 
-/// Says where a photo was made smaller than the size that was asked for, how many patches it has, how much there is to
-/// compute for them, with a `coarse` look too, and how many bytes of `memory` the photo takes until it is done.
+/// Notes that a photo was reduced below the requested size; and with `--verbose` its patches, also those of the `coarse` scale,
+/// the GFLOP of the backbone, and the bytes of `memory` that the photo takes until it is finished.
 pub fn explain_input(
     config: &BackboneConfig,
     console: &Console,

@@ -1,7 +1,7 @@
-//! `--tar`: what was made of the photos of a tar, in a tar with the same keys.
+//! `--tar`: the results of the photos of a tar, in a tar with the same keys.
 //!
-//! The files of a photo are written one by one, as without it, so that a run that was stopped is taken up; once all
-//! photos of a tar had their turn they are packed, and are removed if none failed.
+//! The files of a photo are written one by one, as without `--tar`, so that an interrupted run is resumed. Once all photos of
+//! a tar are finished their files are packed, and removed if no photo failed.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use walkdir::WalkDir;
 
-use super::TaskRun;
 use super::plan::PlannedTask;
 use super::progress::RunProgress;
+use super::task_run::TaskRun;
 use crate::error::{Error, Result};
 use crate::io::inputs::{Source, TarArchive};
 use crate::io::manifest::{
@@ -23,23 +23,24 @@ use crate::io::output::{LineStatus, OutputTarget};
 use crate::system::files::write_atomic;
 use crate::tasks::Task;
 
-/// A tar of outputs that is to be made.
+/// A tar of outputs that the run makes.
 pub(super) struct OutputTar {
+    /// The tar of the photos.
     archive: Arc<TarArchive>,
-    /// The tar.
+    /// The path of the tar of outputs.
     path: PathBuf,
-    /// Where its files lie until then.
+    /// The folder of its files until they are packed.
     folder: PathBuf,
-    /// The photos in it, by their numbers in the run.
+    /// The numbers, in the run, of its photos.
     photos: Vec<usize>,
 }
 
 impl TaskRun<'_> {
-    /// Which tars of outputs are to be made of `sources`, and of which photos; those of tars that are made already are taken
-    /// out, and counted.
+    /// Plans the tars of outputs of `sources`: the photos that are still to be done, their tars, and the number of photos whose
+    /// tars are up to date.
     ///
     /// # Errors
-    /// [`Error::Usage`] if something is not to be packed, or something else is in the place of a tar.
+    /// [`Error::Usage`] for tasks, inputs or destinations that cannot be packed, and for a foreign file in place of a tar.
     pub(super) fn plan_packs(
         &self,
         tasks: &[Box<dyn Task>],
@@ -65,11 +66,11 @@ impl TaskRun<'_> {
             }
         }
         let fingerprint = self.model.fingerprint.as_deref().unwrap_or_default();
-        let makings = tasks
+        let all_digests = tasks
             .iter()
             .map(|task| self.task_digests(task.as_ref(), fingerprint));
-        let makings: Vec<TaskDigests> = makings.collect::<Result<_>>()?;
-        let makings: Vec<&TaskDigests> = makings.iter().collect();
+        let all_digests: Vec<TaskDigests> = all_digests.collect::<Result<_>>()?;
+        let all_digests: Vec<&TaskDigests> = all_digests.iter().collect();
         let mut groups: Vec<(Arc<TarArchive>, Vec<Source>)> = Vec::new();
         for source in sources {
             let Source::TarMember { member, .. } = &source else {
@@ -85,8 +86,12 @@ impl TaskRun<'_> {
                 _ => groups.push((member.archive.clone(), vec![source])),
             }
         }
-        // Other tasks have tars of their own.
-        let ending = pack_ending(makings.iter().map(|making| making.task.as_str()));
+        // Each set of tasks has tars of its own.
+        let ending = pack_ending(
+            all_digests
+                .iter()
+                .map(|task_digests| task_digests.task.as_str()),
+        );
         let real = |path: &Path| fs::canonicalize(path).ok();
         let inputs: HashSet<PathBuf> = groups
             .iter()
@@ -114,7 +119,7 @@ impl TaskRun<'_> {
             let packed = PackInputs {
                 archive: &archive,
                 photos: &photos,
-                tasks: &makings,
+                tasks: &all_digests,
                 max_photo_bytes: self.context.decoder.options.max_memory,
             };
             match ledger.pack_freshness(&path, packed)? {
@@ -148,7 +153,7 @@ impl TaskRun<'_> {
         Ok((left, packs, skipped))
     }
 
-    /// Says of photos whose files are packed that they are.
+    /// Prints JSON lines that photos in up-to-date tars are skipped.
     fn print_packed(&self, tasks: &[Box<dyn Task>], sources: &[Source]) -> Result<()> {
         if !self.context.json {
             return Ok(());
@@ -163,7 +168,10 @@ impl TaskRun<'_> {
         Ok(())
     }
 
-    /// Makes tars of what was made of their photos, and says where they are. One that cannot be made is a fault of the run.
+    /// Packs the tars, and prints their paths. A tar that cannot be written is a fault of the run, and the others follow.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], or [`Error::Usage`].
     pub(super) fn write_tars(
         &self,
         packs: &[OutputTar],
@@ -183,7 +191,10 @@ impl TaskRun<'_> {
         Ok(())
     }
 
-    /// Makes a tar; false if there is nothing to put into it.
+    /// Packs one tar; false if there are no files for it.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read or written.
     fn write_output_tar(
         &self,
         pack: &OutputTar,
@@ -209,24 +220,24 @@ impl TaskRun<'_> {
         }
         let of_first = planned.first().map(|planned| planned.plan.jobs.as_slice());
         let jobs = of_first.unwrap_or_default();
-        let seen: Vec<_> = photos
+        let digests: Vec<_> = photos
             .iter()
             .map(|&photo| (&jobs[photo].source, progress.digests[photo]))
             .collect();
-        let makings: Vec<&TaskDigests> = planned
+        let all_digests: Vec<&TaskDigests> = planned
             .iter()
             .map(|planned| &planned.task_digests)
             .collect();
         let packed = PackInputs {
             archive: &pack.archive,
-            photos: &seen,
-            tasks: &makings,
+            photos: &digests,
+            tasks: &all_digests,
             max_photo_bytes: self.context.decoder.options.max_memory,
         };
         ledger.note_pack(&pack.path, packed, || {
             write_tar(&pack.path, &pack.folder, &files)
         })?;
-        // What is not complete is taken up from its files.
+        // The files of an incomplete tar are kept, for the next run.
         if photos.len() == pack.photos.len() {
             files
                 .iter()
@@ -236,8 +247,8 @@ impl TaskRun<'_> {
     }
 }
 
-/// Writes the tar at `path` of `files` below `folder`, and of those in folders among them. The same files give the same
-/// bytes.
+/// Writes a tar of `files`, which lie below `folder`, to `path`; folders among them with all their files. The same files give
+/// the same bytes.
 fn write_tar(path: &Path, folder: &Path, files: &[&Path]) -> Result<()> {
     let mut all = Vec::new();
     for file in files {
@@ -264,8 +275,7 @@ fn write_tar(path: &Path, folder: &Path, files: &[&Path]) -> Result<()> {
     })
 }
 
-/// Removes the files that are packed in the tar at `path` and are still below `folder`, because the program was stopped
-/// before it removed them: those with the very bytes that are packed.
+/// Removes the files below `folder` that are packed in the tar at `path` with the same bytes; an interrupted run left them.
 fn remove_leftovers(path: &Path, folder: &Path) -> Result<()> {
     if !folder.is_dir() {
         return Ok(());
@@ -276,7 +286,7 @@ fn remove_leftovers(path: &Path, folder: &Path) -> Result<()> {
         let mut entry = entry.map_err(failed)?;
         let name = entry.path().map_err(failed)?.into_owned();
         let file = folder.join(name);
-        if !fs::metadata(&file).is_ok_and(|met| met.is_file() && met.len() == entry.size()) {
+        if !fs::metadata(&file).is_ok_and(|found| found.is_file() && found.len() == entry.size()) {
             continue;
         }
         let mut bytes = Vec::new();

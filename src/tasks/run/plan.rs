@@ -1,8 +1,9 @@
-//! What each task of a run is going to do, against what is there.
+//! The plan of each task: which files it writes, compared with those that are there and with the folder's record.
 
 use serde_json::json;
 
-use super::{TaskRun, protect_installed};
+use super::protect::protect_installed;
+use super::task_run::TaskRun;
 use crate::error::{Error, Result};
 use crate::io::inputs::Source;
 use crate::io::manifest::{
@@ -11,25 +12,30 @@ use crate::io::manifest::{
 use crate::io::output::OutputPlan;
 use crate::model::weights::Store;
 use crate::system::files::Digest;
-use crate::tasks::stored_features::StoredFeatures;
+use crate::tasks::inference::stored_features::StoredFeatures;
 use crate::tasks::{PhotoSelection, Task};
 
-/// What a task is going to do.
+/// The plan of one task.
 pub(super) struct PlannedTask {
+    /// The destinations of each photo's files.
     pub plan: OutputPlan,
+    /// Digests of the settings that decide the files' content.
     pub task_digests: TaskDigests,
-    /// What stands in the way of each photo.
+    /// For each photo, the file that it would replace but must not.
     pub refused: RefusedPhotos,
-    /// What is not tried again of what failed before.
+    /// For each photo, the earlier failure for which it is not tried again.
     pub failed_before: SkippedFailures,
-    /// What is there already of a task that waits for all photos.
+    /// For a two-pass task, the fits of the files that are there.
     pub former: FormerFits,
-    /// Whether the folder may have pictures by another fit than the run's.
+    /// Whether the folder may keep pictures with another fit than the run's.
     pub may_mix_fits: bool,
 }
 
 impl TaskRun<'_> {
-    /// How a task makes its outputs, on a backbone with this `fingerprint`.
+    /// The digests of a task's settings, with the backbone of this `fingerprint`.
+    ///
+    /// # Errors
+    /// As [`Task::settings`].
     pub(super) fn task_digests(&self, task: &dyn Task, fingerprint: &str) -> Result<TaskDigests> {
         let settings = |extension: &str| {
             Ok(json!({
@@ -40,11 +46,11 @@ impl TaskRun<'_> {
                 "photos": self.context.decoder.options.tag(),
             }))
         };
-        let making = TaskDigests::new(task.kind(), &task.extensions(), settings)?;
-        let making = making.with_siblings(task.sibling_extensions());
+        let task_digests = TaskDigests::new(task.kind(), &task.extensions(), settings)?;
+        let task_digests = task_digests.with_siblings(task.sibling_extensions());
         let digest = task.head_digest()?;
         let head = task.head().map(|head| &head.meta.name);
-        let mut making = making
+        let mut task_digests = task_digests
             .with_decoding(&self.context.decoder.options)
             .with_facts(json!({
                 "model": {"name": self.model.name, "fingerprint": fingerprint},
@@ -54,66 +60,69 @@ impl TaskRun<'_> {
                 "parameters": task.parameters(),
             }));
         if let Some(document) = task.document() {
-            making.document = Some(Digest::of_json(&settings(document.extension)?));
+            task_digests.document = Some(Digest::of_json(&settings(document.extension)?));
         }
-        Ok(making)
+        Ok(task_digests)
     }
 
-    /// What a task is going to do, and where its results go.
+    /// Plans a task over `sources`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for destinations or options that cannot be; names a file that cannot be read.
     pub(super) fn plan_task(
         &self,
         task: &mut dyn Task,
         sources: Vec<Source>,
         ledger: &Ledger,
     ) -> Result<PlannedTask> {
-        let elsewhere = task.redirected_output();
+        let redirected = task.redirected_output();
         let planned: Vec<&'static str> = task
             .extensions()
             .into_iter()
-            .filter(|extension| elsewhere.map(|(extension, _)| extension) != Some(*extension))
+            .filter(|extension| redirected.map(|(extension, _)| extension) != Some(*extension))
             .collect();
         let mut plan = OutputPlan::new(sources, self.options, &task.kind(), &planned)?;
-        if let Some((extension, path)) = elsewhere {
+        if let Some((extension, path)) = redirected {
             plan.redirect_output(extension, path, self.options.force)?;
         }
         protect_installed(&mut plan.outputs, &Store::open()?);
         ledger.protect(&mut plan.outputs);
         plan.outputs.protect(task.input_files());
         let fingerprint = self.model.fingerprint.as_deref().unwrap_or_default();
-        let mut making = self.task_digests(task, fingerprint)?;
+        let mut task_digests = self.task_digests(task, fingerprint)?;
         let most = self.context.decoder.options.max_memory;
-        let mut mixes = false;
+        let mut may_mix_fits = false;
         if self.keep_fit
             && task.is_two_pass()
-            && let Some(fit) = ledger.former_fit(&plan, &making)?
+            && let Some(fit) = ledger.former_fit(&plan, &task_digests)?
         {
-            task.adopt_fit(&ledger.fit_file(&making, &fit)?)?;
-            making.fit = Some(fit);
-            // Whatever is there by another fit was there before.
-            mixes = ledger
-                .describe_other_fit(&plan, &making, self.console)?
+            task.adopt_fit(&ledger.fit_file(&task_digests, &fit)?)?;
+            task_digests.fit = Some(fit);
+            // Pictures with another fit were there before this run.
+            may_mix_fits = ledger
+                .describe_other_fit(&plan, &task_digests, self.console)?
                 .is_some();
             self.console.note(format_args!(
                 "{}: new photos get the fit of those that are there",
-                making.task
+                task_digests.task
             ));
         }
         let mut former = FormerFits::default();
         let refused;
-        let broken = ledger.skipped_failures(&plan, &making, most)?;
+        let broken = ledger.skipped_failures(&plan, &task_digests, most)?;
         let of_broken = (&broken, most);
         if task.is_two_pass() {
             (refused, former) =
-                ledger.reconcile_fitted(&mut plan, &making, of_broken, self.console)?;
+                ledger.reconcile_fitted(&mut plan, &task_digests, of_broken, self.console)?;
             if !former.is_current {
                 let words = (self.options.force, self.console);
-                mixes = ledger.check_one_fit(&plan, &making, &former.fits, words)?;
+                may_mix_fits = ledger.check_one_fit(&plan, &task_digests, &former.fits, words)?;
             }
         } else {
-            refused = ledger.reconcile(&mut plan, &making, of_broken, self.console)?;
+            refused = ledger.reconcile(&mut plan, &task_digests, of_broken, self.console)?;
             let mut tried = plan.jobs.iter().zip(&broken);
             if tried.any(|(job, broken)| !job.is_done() && broken.is_none())
-                && let Some(what) = ledger.describe_other_fit(&plan, &making, self.console)?
+                && let Some(what) = ledger.describe_other_fit(&plan, &task_digests, self.console)?
             {
                 self.console.note(what);
             }
@@ -122,7 +131,7 @@ impl TaskRun<'_> {
         if let Some(document) = task.document()
             && document.is_kept
             && (task.is_two_pass() && !former.is_current
-                || ledger.document_freshness(&document.path, (&plan, &making), most)?
+                || ledger.document_freshness(&document.path, (&plan, &task_digests), most)?
                     != OutputFreshness::Fresh)
         {
             return Err(Error::Usage(format!(
@@ -133,16 +142,16 @@ impl TaskRun<'_> {
         }
         Ok(PlannedTask {
             plan,
-            task_digests: making,
+            task_digests,
             refused,
             failed_before: broken,
             former,
-            may_mix_fits: mixes,
+            may_mix_fits,
         })
     }
 }
 
-/// Which tasks each photo is for, a bit a task.
+/// Which tasks each photo is for: a bit for each task, by photo.
 pub(super) fn wanted_tasks(tasks: &[Box<dyn Task>], planned: &[PlannedTask]) -> Vec<u64> {
     let jobs = |planned: &PlannedTask| planned.plan.jobs.len();
     let mut wanted = vec![0u64; planned.first().map_or(0, jobs)];
@@ -154,7 +163,7 @@ pub(super) fn wanted_tasks(tasks: &[Box<dyn Task>], planned: &[PlannedTask]) -> 
             let is_refused = planned.refused.get(photo).is_some_and(Option::is_some);
             let is_wanted = match task.photo_selection() {
                 PhotoSelection::Missing => !task.is_complete(photo, job) && !is_refused,
-                // What cannot be replaced takes part in the fit.
+                // Photos whose files cannot be replaced take part in the fit.
                 PhotoSelection::AllOrNone => !planned.former.is_current && is_any_free,
                 PhotoSelection::All => !is_refused || task.is_two_pass(),
             };

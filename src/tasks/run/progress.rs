@@ -1,4 +1,4 @@
-//! How the photos of a run stand, and what is said of those without results.
+//! The outcome of each photo of a run, and the lines and records of those without results.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,24 +11,29 @@ use crate::io::output::{JsonLines, OutputPlan};
 use crate::system::files::{Digest, FileStamp};
 use crate::terminal::console::Console;
 
-/// How the photos of a run stand.
+/// The outcomes of the photos of a run so far.
 pub(super) struct RunProgress {
-    /// By photo.
+    /// By photo, once it is finished for a task.
     pub outcomes: Vec<Option<Outcome>>,
+    /// By photo, whether any task failed.
     pub failed: Vec<bool>,
-    /// By photo, for which tasks something stands in its way, a bit a task.
+    /// By photo, the tasks whose files it must not replace, as bits.
     pub refused_tasks: Vec<u64>,
-    /// By photo, of the bytes that were seen, where they are wanted after the photo is finished.
+    /// By photo, the digest of the bytes that it was decoded from.
     pub digests: Vec<Option<Digest>>,
+    /// The report at the end of the run.
     pub report: RunReport,
-    /// By task.
+    /// By task, the JSON lines of photos without results.
     pub lines: Vec<JsonLines>,
-    /// Whether it was told that failures cannot be noted.
+    /// Whether a failure to write the folder's record was reported already.
     pub is_record_lost: bool,
 }
 
 impl RunProgress {
-    /// Takes down what is there already, what stands in the way, and what failed before.
+    /// Records photos that are skipped, refused, or failed before.
+    ///
+    /// # Errors
+    /// If a failure ends the run.
     pub(super) fn begin(
         &mut self,
         planned: &mut [PlannedTask],
@@ -59,15 +64,15 @@ impl RunProgress {
         Ok(())
     }
 
-    /// Notes in the folder's record why nothing was made of a photo; of its bytes the stamp is.
+    /// Notes in the folder's record why a photo, whose bytes have this stamp, has no results.
     pub(super) fn note_failure(
         &mut self,
         (source, stamp): (&Source, Option<&FileStamp>),
-        (making, ledger): (&TaskDigests, &Ledger),
+        (task_digests, ledger): (&TaskDigests, &Ledger),
         error: &Error,
     ) {
-        let noted = ledger.note_failure(source, making, stamp, error);
-        // Once is enough, and the photo's own failure is told anyway.
+        let noted = ledger.note_failure(source, task_digests, stamp, error);
+        // Reported once; the photo's own failure is reported in any case.
         if let Err(error) = noted
             && !std::mem::replace(&mut self.is_record_lost, true)
         {
@@ -75,7 +80,7 @@ impl RunProgress {
         }
     }
 
-    /// Takes down why nothing was made of a photo for a task.
+    /// Records why a photo has no results of a task.
     pub(super) fn record_task_failure(
         &mut self,
         task: usize,
@@ -87,7 +92,7 @@ impl RunProgress {
         self.record_failure(photo, name, error)
     }
 
-    /// Says what is to be said of a task before the line of a photo.
+    /// Prints the JSON lines of earlier photos without results, before the line of this one.
     pub(super) fn print_lines_before(
         &mut self,
         task: usize,
@@ -102,14 +107,16 @@ impl RunProgress {
         self.lines[task].print_before(photo, describe, console)
     }
 
+    /// Records the outcome of a photo for one task.
     pub(super) fn record_outcome(&mut self, photo: usize, outcome: Outcome) {
         let known = &mut self.outcomes[photo];
-        // What was made for one task is made, whatever was there for another.
+        // A photo with new results of one task is done, even if another task skipped it.
         if *known != Some(Outcome::Done) {
             *known = Some(outcome);
         }
     }
 
+    /// Records the failure of a photo in the run's report.
     pub(super) fn record_failure(
         &mut self,
         photo: usize,
@@ -120,7 +127,7 @@ impl RunProgress {
         self.report.record::<()>(name, Err(error)).map(|_| ())
     }
 
-    /// Tells how the run ended, or has that told with the `total` of all runs; returns the exit code.
+    /// Prints the summary of the run, or adds it to the `total` of all runs; returns the exit code.
     pub(super) fn finish(&mut self, total: Option<&Mutex<RunReport>>, console: &Console) -> u8 {
         let ended = self.outcomes.iter().zip(&self.failed);
         for outcome in ended.filter_map(|(outcome, failed)| outcome.filter(|_| !failed)) {

@@ -5,24 +5,24 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::io::output::coco::{
-    AnnotationSubjects, CocoAnnotation, CocoFileName, CocoImage, ImageIds, MaskEncoding, Preamble,
-    RunDocument, annotate_photo, file_names,
+    AnnotationSubjects, CocoFileName, CocoImage, ImageIds, MaskEncoding, Preamble, RunDocument,
+    annotate_photo, file_names,
 };
 use crate::io::output::{Destination, OutputJob, OutputPlan};
 use crate::model::head::Class;
 use crate::system::files::{ResolvedPath, write_atomic};
 use crate::tasks::recipe::{LabelFileFormat, LabelRecipe};
+use crate::tasks::segment::annotation::AnnotatedPhoto;
 use crate::tasks::segment::file_names::extension;
-use crate::tasks::segment::renderer::PhotoLabels;
-use crate::tasks::segment::report::REGION_RULE;
+use crate::tasks::segment::photo_labels::{PhotoLabels, REGION_RULE};
 use crate::tasks::{DocumentFile, TaskContext};
 use crate::terminal::console::Console;
 use crate::{Error, Result};
 
-/// What is written in COCO's JSON during a run.
+/// Writes the COCO documents of a run.
 pub struct CocoWriter {
     recipe: LabelRecipe,
-    /// Whether the path of the run's document is told.
+    /// Whether the path of the run's document is printed.
     announces: bool,
     ids: ImageIds,
     run: Option<CocoRunFile>,
@@ -31,31 +31,26 @@ pub struct CocoWriter {
 /// The file of `--coco`.
 struct CocoRunFile {
     path: PathBuf,
-    /// There already, and to be kept.
+    /// Whether the file exists and is not replaced.
     is_kept: bool,
-    /// Whether it is a file, whose name is printed when it is written.
+    /// Whether the path is a regular file, whose path is printed once it is written.
     is_file: bool,
     progress: Mutex<CocoProgress>,
 }
 
-/// How far it is.
+/// The document so far.
 #[derive(Default)]
 struct CocoProgress {
     document: RunDocument,
-    /// Photos that were labelled though it is kept, and are missing in it.
+    /// Photos that were labelled now and are missing in a kept document.
     missed_photos: usize,
 }
 
-/// One photo's part.
-pub struct AnnotatedPhoto {
-    /// Its entry.
-    pub image: CocoImage,
-    /// All that is in it.
-    pub annotations: Vec<CocoAnnotation>,
-}
-
 impl CocoWriter {
-    /// Refuses a `--coco` that cannot be written.
+    /// A writer for `recipe`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a `--coco` that cannot be written.
     pub fn new(recipe: &LabelRecipe, context: &TaskContext) -> Result<Self> {
         let run = recipe.coco.as_deref();
         Ok(CocoWriter {
@@ -68,7 +63,10 @@ impl CocoWriter {
         })
     }
 
-    /// Gives the photos their ids, and refuses what could not be done.
+    /// Assigns the photos' ids and plans the run's document.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a kept document that is about other photos.
     pub fn prepare_plan(&mut self, plan: &mut OutputPlan, console: &Console) -> Result<()> {
         self.ids = ImageIds::of(plan.jobs.iter().map(|job| job.name.as_path()));
         let Some(run) = &self.run else {
@@ -98,12 +96,12 @@ impl CocoWriter {
         Ok(())
     }
 
-    /// Whether photos are labelled whose own files are all there.
+    /// Whether photos with complete files are labelled again, for the run's document.
     pub fn needs_all_photos(&self) -> bool {
         self.run.as_ref().is_some_and(|run| !run.is_kept)
     }
 
-    /// The document of the run.
+    /// The run's document, if it is a file.
     pub fn document(&self) -> Option<DocumentFile> {
         let run = self.run.as_ref().filter(|run| run.is_file)?;
         Some(DocumentFile {
@@ -113,7 +111,10 @@ impl CocoWriter {
         })
     }
 
-    /// The annotations of a photo, if any document is asked for.
+    /// The annotations of a photo, if any document is written.
+    ///
+    /// # Errors
+    /// Names the photo if its masks cannot be encoded.
     pub fn annotate(&self, labelled: &PhotoLabels<'_>) -> Result<Option<AnnotatedPhoto>> {
         let files = &self.recipe;
         if !self.needs_all_photos() && !files.save.contains(&LabelFileFormat::Coco) {
@@ -140,6 +141,9 @@ impl CocoWriter {
     }
 
     /// Adds a photo to the run's document.
+    ///
+    /// # Errors
+    /// If the document cannot take it.
     pub fn add(&self, annotated: Option<AnnotatedPhoto>) -> Result<()> {
         match (&self.run, annotated) {
             (Some(run), _) if run.is_kept => {
@@ -153,7 +157,10 @@ impl CocoWriter {
         }
     }
 
-    /// Writes the run's document. One that was kept must not lack photos that have their files now.
+    /// Writes the run's document. A kept document must not lack photos that were labelled now.
+    ///
+    /// # Errors
+    /// Names the document.
     pub fn write_document(&self, classes: &[Class], console: &Console) -> Result<()> {
         let description = self.description();
         let Some(run) = &self.run else {
@@ -201,7 +208,7 @@ impl CocoWriter {
         }
     }
 
-    /// What annotations are, in the words of a document.
+    /// What an annotation is, as a document describes it.
     pub fn description(&self) -> String {
         let least = self.recipe.min_region;
         match self.recipe.regions {
@@ -233,8 +240,11 @@ impl CocoRunFile {
         })
     }
 
-    /// Refuses to keep a document that is not of these photos: of those that have all their own files. The others, such as
-    /// photos that could not be read, are tried again. Returns how many they are.
+    /// Refuses a kept document that is about other photos than those with complete files. Returns the number of the other
+    /// photos, such as unreadable ones, which are tried again.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the numbers of photos that differ.
     fn check_content(&self, plan: &OutputPlan) -> Result<usize> {
         let (name, all) = (self.path.display(), plan.jobs.len());
         let instead = "--force replaces it and them; or give the document another name";

@@ -1,4 +1,4 @@
-//! The files of one photo.
+//! The files of one photo: picture, ids, masks, COCO document, cutout, confidences.
 
 use image::RgbImage;
 
@@ -9,25 +9,29 @@ use crate::io::output::{
 };
 use crate::system::files::{write_atomic, write_folder_atomic};
 use crate::tasks::recipe::LabelFileFormat;
-use crate::tasks::segment::coco::AnnotatedPhoto;
+use crate::tasks::segment::annotation::AnnotatedPhoto;
 use crate::tasks::segment::file_names::{CONFIDENCE_EXTENSION, extension, formats};
-use crate::tasks::segment::renderer::{LabelRenderer, PhotoLabels};
+use crate::tasks::segment::photo_labels::PhotoLabels;
+use crate::tasks::segment::renderer::LabelRenderer;
 use crate::terminal::console::Console;
 use crate::vision::postprocess::PixelBox;
 use crate::vision::render::cutout::cut_out;
 use crate::vision::render::segment::confidence_levels;
 
-/// The class that stands for what is of no class, in data sets as VOC.
+/// The class for everything else in data sets such as VOC; cutouts leave it out.
 const BACKGROUND: &str = "background";
 
 impl LabelRenderer {
-    /// Writes what was asked for and is not there. Without a `picture` it is there.
+    /// Writes the files that are asked for and missing. Without a `picture`, that file exists.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
     pub(super) fn write(
         &self,
         labelled: &PhotoLabels<'_>,
         picture: Option<&RgbImage>,
         annotated: Option<&AnnotatedPhoto>,
-        words: &Console,
+        console: &Console,
     ) -> Result<()> {
         let PhotoLabels { job, map, .. } = labelled;
         let announce = !self.context.json;
@@ -39,20 +43,20 @@ impl LabelRenderer {
         let values = self.made_by.iter().map(|(_, value)| value.clone());
         let notes: Vec<(&str, String)> = keys.iter().map(String::as_str).zip(values).collect();
         if let Some(picture) = picture {
-            write_output(words, job.output(PICTURE_EXTENSION), announce, |writer| {
+            write_output(console, job.output(PICTURE_EXTENSION), announce, |writer| {
                 write_picture(writer, job.format, picture, &notes)
             })?;
         }
         for format in formats(&self.recipe) {
             let destination = job.output(extension(format));
             match format {
-                LabelFileFormat::Ids => write_output(words, destination, announce, |writer| {
+                LabelFileFormat::Ids => write_output(console, destination, announce, |writer| {
                     label_map::write_ids_png(writer, map, &self.classes)
                 })?,
-                LabelFileFormat::Npy => write_output(words, destination, announce, |writer| {
+                LabelFileFormat::Npy => write_output(console, destination, announce, |writer| {
                     label_map::write_ids_npy(writer, map, self.classes.len())
                 })?,
-                LabelFileFormat::Masks => self.write_masks(labelled, words)?,
+                LabelFileFormat::Masks => self.write_masks(labelled, console)?,
                 LabelFileFormat::Coco => {
                     let Some(AnnotatedPhoto { image, annotations }) = annotated else {
                         continue;
@@ -61,18 +65,18 @@ impl LabelRenderer {
                         classes: &self.classes,
                         description: &self.coco.description(),
                     };
-                    write_output(words, destination, announce, |writer| {
+                    write_output(console, destination, announce, |writer| {
                         write_document(writer, preamble, image, annotations)
                     })?;
                 }
-                LabelFileFormat::Cutout => self.write_cutout(labelled, &notes, words)?,
+                LabelFileFormat::Cutout => self.write_cutout(labelled, &notes, console)?,
                 LabelFileFormat::Ffv1 => {}
             }
         }
         if self.recipe.confidence {
             let size = (map.width as u32, map.height as u32);
             write_output(
-                words,
+                console,
                 job.output(CONFIDENCE_EXTENSION),
                 announce,
                 |writer| {
@@ -88,8 +92,8 @@ impl LabelRenderer {
         Ok(())
     }
 
-    /// A folder with a mask for each class that is there.
-    fn write_masks(&self, labelled: &PhotoLabels<'_>, words: &Console) -> Result<()> {
+    /// Writes a folder with a black and white PNG for each class in the photo.
+    fn write_masks(&self, labelled: &PhotoLabels<'_>, console: &Console) -> Result<()> {
         let PhotoLabels {
             job, map, areas, ..
         } = labelled;
@@ -107,7 +111,7 @@ impl LabelRenderer {
         })?;
         match self.context.json {
             true => Ok(()),
-            false => words.out_path(path),
+            false => console.out_path(path),
         }
     }
 
@@ -120,12 +124,13 @@ impl LabelRenderer {
         }
     }
 
-    /// The photo where it is of the classes that are shown; what is not as it may be meant is said.
+    /// Writes the cutout: the photo as RGBA, transparent outside the classes of [`Self::cutout_classes`]. An empty one and one
+    /// of the whole photo give a warning.
     fn write_cutout(
         &self,
         labelled: &PhotoLabels<'_>,
         notes: &[(&str, String)],
-        words: &Console,
+        console: &Console,
     ) -> Result<()> {
         let PhotoLabels { job, map, .. } = labelled;
         let destination = job.output(extension(LabelFileFormat::Cutout));
@@ -133,7 +138,7 @@ impl LabelRenderer {
             return Ok(());
         }
         let crop = self.recipe.crop;
-        let warnings = words.warnings();
+        let warnings = console.warnings();
         let kept = self.cutout_classes();
         let whole = PixelBox {
             x: 0,
@@ -154,7 +159,7 @@ impl LabelRenderer {
                     "nothing of {classes} in it, so its cutout is transparent all over{uncropped}"
                 ),
             );
-            return self.write_cutout_file(labelled, &kept, whole, notes, words);
+            return self.write_cutout_file(labelled, &kept, whole, notes, console);
         };
         let all = |id: &u16| kept.get(usize::from(*id)) == Some(&true);
         if self.class_mask.is_none() && map.ids.iter().all(all) {
@@ -169,17 +174,18 @@ impl LabelRenderer {
             &kept,
             if crop { shown } else { whole },
             notes,
-            words,
+            console,
         )
     }
 
+    /// Writes the part of the cutout within `bounds`.
     fn write_cutout_file(
         &self,
         labelled: &PhotoLabels<'_>,
         kept: &[bool],
         bounds: PixelBox,
         notes: &[(&str, String)],
-        words: &Console,
+        console: &Console,
     ) -> Result<()> {
         let PhotoLabels {
             job,
@@ -198,7 +204,7 @@ impl LabelRenderer {
         notes.push(("dino:box", format!("{x},{y},{width},{height}")));
         let destination = job.output(extension(LabelFileFormat::Cutout));
         let announce = !self.context.json;
-        write_output(words, destination, announce, |writer| {
+        write_output(console, destination, announce, |writer| {
             write_png(
                 writer,
                 picture.dimensions(),

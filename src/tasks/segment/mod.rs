@@ -1,273 +1,33 @@
-//! Labels of a head, drawn and written.
+//! The class of every pixel: by a head (`dino segment`), and the files that clusters share with it.
 //!
-//! `reader` has the labels; [`renderer`] draws one photo, here and for clusters; `files` writes what was asked for of it,
-//! `coco` the documents of one and of all, and `report` says it in JSON.
+//! In: the head's scores over the patch grid, or the labels of a published protocol. Out: class ids `[height, width]` with
+//! confidences from 0 to 1 at the photo's size, and the files of them.
+//!
+//! [`LabelPredictor`] reads labels out of scores. [`LabelRenderer`] turns the labels of one photo, a [`LabelInput`], into its
+//! files: `picture` and `captions` draw it, `files` writes what was asked for, `coco` the documents of one photo
+//! (`annotation`) and of all, `report` the JSON line; `file_names` has the extensions, `memory` the bytes a pixel, and
+//! [`classes`] resolves `--classes`. `task` ties both together, and `clip` renders the frames of clips.
 
+mod annotation;
+mod captions;
+pub mod classes;
 mod clip;
 mod coco;
 mod file_names;
 mod files;
+mod memory;
+mod photo_labels;
+mod picture;
 mod predictor;
-pub mod renderer;
+mod renderer;
 mod report;
+mod task;
 
-use std::io::{self, Write};
-use std::path::Path;
-
-use serde_json::{Map, Value};
-
-use crate::engine;
-use crate::engine::run_report::Outcome;
-use crate::engine::stopwatch::Stopwatch;
-use crate::error::Result;
-use crate::io::output::{LineSubject, OutputPlan, PICTURE_EXTENSION};
-use crate::model::backbone::Backbone;
-use crate::model::head::Head;
-use crate::model::input::Geometry;
-use crate::model::weights::ModelRecord;
-use crate::system::files::Digest;
-use crate::tasks::clip::{ClipTask, FrameImages, RenderedFrame, Smoothing, ValueVideo};
-use crate::tasks::memory_cost::{pixel_cost, score_bytes};
-use crate::tasks::recipe::{LabelFileFormat, SegmentRecipe};
-use crate::tasks::settings::{OutputSettings, non_default_settings};
-use crate::tasks::{
-    DocumentFile, FinishedPhoto, InferenceMode, PhotoSelection, PredictedPhoto, Task, TaskContext,
-    TaskOutput, TaskPredictor,
-};
-use crate::terminal::console::Console;
-
-pub use coco::AnnotatedPhoto;
-pub(crate) use file_names::{SIBLING_EXTENSIONS, recipe_for_file};
-pub use predictor::LabelPredictor;
+pub use annotation::AnnotatedPhoto;
+pub use clip::LabelClipTask;
+pub(crate) use file_names::{LABEL_REVISION, SIBLING_EXTENSIONS, recipe_for_file};
+pub use photo_labels::LabelInput;
 pub(super) use predictor::label_scores;
-use renderer::{LabelInput, LabelRenderer};
-
-/// Whether borders are fitted to the photo without a word about it.
-pub const DEFAULT_REFINE: bool = true;
-
-/// Of how labels are made: 1 gives small regions to the classes around them.
-pub(crate) const LABEL_REVISION: u32 = 1;
-
-/// The probability that a class has at least in the picture without a word about it. Below one half, about
-/// three of five pixels are wrong, in rooms and streets as in landscapes.
-pub const MIN_PICTURE_PROBABILITY: f32 = 0.5;
-
-/// Labels photos with a head.
-pub struct SegmentTask {
-    recipe: SegmentRecipe,
-    predictor: LabelPredictor,
-    renderer: LabelRenderer,
-}
-
-impl SegmentTask {
-    /// With `head`, on a backbone whose patches have this side.
-    ///
-    /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) for wishes that contradict each other or that the head cannot fulfil.
-    pub fn new(
-        recipe: SegmentRecipe,
-        head: Head,
-        patch_size: usize,
-        context: TaskContext,
-        console: &Console,
-    ) -> Result<Self> {
-        let subject = context.subject("segment");
-        let labels = recipe.labels.clone();
-        let mut painter = LabelRenderer::new(labels, subject, context, console)?;
-        painter.set_picture_threshold(MIN_PICTURE_PROBABILITY);
-        painter.set_classes(
-            predictor::classes_of(&head).to_vec(),
-            &format!("the head {}", head.meta.name),
-            vec![
-                ("model", head.meta.backbone.clone()),
-                ("head", head.meta.name.clone()),
-            ],
-            console,
-        )?;
-        Ok(SegmentTask {
-            predictor: LabelPredictor::new(&recipe.head, head, patch_size, console)?,
-            recipe,
-            renderer: painter,
-        })
-    }
-}
-
-impl TaskPredictor for SegmentTask {
-    fn mode(&self) -> &InferenceMode {
-        self.predictor.mode()
-    }
-
-    fn memory(&self, geometry: &Geometry) -> u64 {
-        score_bytes(self.predictor.head(), geometry)
-            + pixel_cost(self.renderer.bytes_per_pixel())(geometry)
-    }
-
-    fn needs_photo(&self) -> bool {
-        let labels = &self.recipe.labels;
-        let is_shown = !labels.mask_only || labels.save.contains(&LabelFileFormat::Cutout);
-        is_shown || labels.side_by_side || self.predictor.refines()
-    }
-
-    fn predict(&self, seen: &engine::BackboneOutput) -> Result<TaskOutput> {
-        self.predictor.predict(seen)
-    }
-
-    fn predict_batch(
-        &self,
-        batch: &engine::BackboneBatchOutput,
-    ) -> Result<Vec<Result<TaskOutput>>> {
-        self.predictor.predict_batch(batch)
-    }
-}
-
-impl Task for SegmentTask {
-    fn subject(&self) -> LineSubject {
-        self.renderer.context.subject("segment")
-    }
-
-    fn extensions(&self) -> Vec<&'static str> {
-        self.renderer.extensions()
-    }
-
-    fn photo_selection(&self) -> PhotoSelection {
-        self.renderer.photo_selection()
-    }
-
-    fn sibling_extensions(&self) -> &'static [&'static str] {
-        SIBLING_EXTENSIONS
-    }
-
-    fn settings(&self, extension: &str) -> Result<OutputSettings> {
-        let labels = recipe_for_file(&self.recipe.labels, extension);
-        let font = self.renderer.font().filter(|_| labels.font.is_some());
-        let mut head = self.recipe.head.clone();
-        head.name = None;
-        Ok(
-            OutputSettings::from_recipe(&SegmentRecipe { head, labels })?
-                .with_revision(LABEL_REVISION)
-                .with("head", self.predictor.digest()?)
-                .with_font(font)
-                .with_text(
-                    (extension == PICTURE_EXTENSION)
-                        .then(|| self.renderer.font_key())
-                        .flatten(),
-                ),
-        )
-    }
-
-    fn input_files(&self) -> Vec<&Path> {
-        let head = self.recipe.head.name.as_deref();
-        head.into_iter().chain(self.renderer.font()).collect()
-    }
-
-    fn prepare_plan(&mut self, plan: &mut OutputPlan, console: &Console) -> Result<()> {
-        self.renderer.prepare_plan(plan, console)
-    }
-
-    fn head(&self) -> Option<&Head> {
-        Some(self.predictor.head())
-    }
-
-    fn head_digest(&self) -> Result<Option<Digest>> {
-        self.predictor.digest().map(Some)
-    }
-
-    fn parameters(&self) -> Value {
-        non_default_settings(&self.recipe)
-    }
-
-    fn as_clip_task(&self) -> Option<&dyn ClipTask> {
-        Some(self)
-    }
-
-    fn attach_backbones(
-        &mut self,
-        backbones: &[Backbone],
-        _: &ModelRecord,
-        _: &Console,
-    ) -> Result<()> {
-        self.predictor.attach_backbones(backbones)
-    }
-
-    fn finish_photo(&self, item: PredictedPhoto<'_>, words: &Console) -> Result<FinishedPhoto> {
-        let PredictedPhoto {
-            job,
-            photo,
-            geometry,
-            output: found,
-            stamp,
-            mut watch,
-            ..
-        } = item;
-        let map = self.predictor.read(found, &geometry, photo, &mut watch)?;
-        let seen = LabelInput {
-            job,
-            photo,
-            stamp: stamp.as_ref(),
-            geometry: &geometry,
-        };
-        self.renderer.render_and_write(seen, map, watch, words)
-    }
-
-    fn collect_finished(&self, finished: FinishedPhoto) -> Result<Option<Outcome>> {
-        self.renderer.collect_finished(finished)
-    }
-
-    fn document(&self) -> Option<DocumentFile> {
-        self.renderer.document()
-    }
-
-    fn write_document(&self, console: &Console) -> Result<()> {
-        self.renderer.write_document(console)
-    }
-}
-
-impl ClipTask for SegmentTask {
-    fn is_guided(&self) -> bool {
-        self.predictor.refines()
-    }
-
-    fn default_smoothing(&self) -> Smoothing {
-        Smoothing::ByChange
-    }
-
-    fn render_frame(
-        &self,
-        frame: FrameImages<'_>,
-        geometry: &Geometry,
-        found: TaskOutput,
-    ) -> Result<RenderedFrame> {
-        let mut watch = Stopwatch::default();
-        let map = self
-            .predictor
-            .read(found, geometry, frame.guide, &mut watch)?;
-        self.renderer.render_frame(frame.photo, map)
-    }
-
-    fn value_extensions(&self) -> Vec<&'static str> {
-        self.renderer.value_extensions()
-    }
-
-    fn write_values(
-        &self,
-        extension: &str,
-        writer: &mut dyn Write,
-        frame: &RenderedFrame,
-    ) -> io::Result<usize> {
-        self.renderer
-            .write_values(extension, writer, frame)
-            .map(|()| 0)
-    }
-
-    fn value_video(&self) -> Option<ValueVideo> {
-        self.renderer.value_video()
-    }
-
-    fn encode_values(&self, frame: &RenderedFrame) -> (Vec<u8>, usize) {
-        (self.renderer.encode_values(frame), 0)
-    }
-
-    fn metadata(&self) -> Map<String, Value> {
-        self.renderer.metadata()
-    }
-}
+pub use predictor::{DEFAULT_REFINE, LabelPredictor};
+pub use renderer::LabelRenderer;
+pub use task::{MIN_PICTURE_PROBABILITY, SegmentTask};

@@ -1,8 +1,7 @@
-//! What a head for classes finds in a photo, and the labels that this stands for.
+//! From a photo's scores to its labels, by a head for classes.
 
 use image::RgbImage;
 
-use super::DEFAULT_REFINE;
 use crate::engine::stopwatch::Stopwatch;
 use crate::engine::{BackboneBatchOutput, BackboneOutput};
 use crate::error::Result;
@@ -10,25 +9,28 @@ use crate::model::backbone::Backbone;
 use crate::model::head::{Class, Head, HeadTask, Scores};
 use crate::model::input::Geometry;
 use crate::system::files::Digest;
-use crate::tasks::inference_mode::InferenceMode;
-use crate::tasks::memory_cost::{pixel_cost, score_bytes};
+use crate::tasks::inference::inference_mode::InferenceMode;
+use crate::tasks::inference::memory_cost::{pixel_cost, score_bytes};
+use crate::tasks::inference::scorer::HeadScorer;
 use crate::tasks::recipe::HeadRecipe;
-use crate::tasks::scorer::HeadScorer;
 use crate::tasks::{TaskOutput, TaskPredictor, no_scores_error};
 use crate::terminal::console::Console;
 use crate::vision::postprocess::{LabelMap, refine, segment};
 
-/// Reads labels out with a head.
+/// Whether borders are fitted to the photo's edges without `--refine`.
+pub const DEFAULT_REFINE: bool = true;
+
+/// Decodes a head's scores to labels.
 pub struct LabelPredictor {
     scorer: HeadScorer,
     refines: bool,
 }
 
 impl LabelPredictor {
-    /// With `head` as `recipe` has it, on a backbone whose patches have this side.
+    /// A predictor of `head` with the options of `recipe`, on a backbone with patches of `patch_size` pixels.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) for wishes that contradict each other or that the head cannot fulfil.
+    /// As [`HeadScorer::new`].
     pub fn new(
         recipe: &HeadRecipe,
         head: Head,
@@ -41,20 +43,20 @@ impl LabelPredictor {
         })
     }
 
-    /// Goes to each device that has a backbone.
+    /// Copies the head to each device that has a backbone.
     ///
     /// # Errors
-    /// If one of them has no memory for the head, or fails.
+    /// If a device fails, or has no memory for the head.
     pub fn attach_backbones(&mut self, backbones: &[Backbone]) -> Result<()> {
         self.scorer.attach_backbones(backbones)
     }
 
-    /// Whether borders are fitted to the photo.
+    /// Whether borders are fitted to the photo's edges.
     pub fn refines(&self) -> bool {
         self.refines
     }
 
-    /// The head.
+    /// The head, as it was loaded.
     pub fn head(&self) -> &Head {
         self.scorer.head()
     }
@@ -67,23 +69,28 @@ impl LabelPredictor {
         self.scorer.digest()
     }
 
-    /// What labels stand for, by id.
+    /// The head and its inference mode.
+    pub(super) fn scorer(&self) -> &HeadScorer {
+        &self.scorer
+    }
+
+    /// The head's classes, by id.
     pub fn classes(&self) -> &[Class] {
         classes_of(self.head())
     }
 
-    /// The labels that were `found` in `photo`, at its size; the time goes to `watch`.
+    /// The labels of `output` at the size of `photo`, `[height, width]`; the time is added to `watch`.
     ///
     /// # Errors
-    /// If the head gave no scores, or there is no memory for them.
+    /// If the output is of another kind, or memory runs out.
     pub fn read(
         &self,
-        found: TaskOutput,
+        output: TaskOutput,
         geometry: &Geometry,
         photo: &RgbImage,
         watch: &mut Stopwatch,
     ) -> Result<LabelMap> {
-        match found {
+        match output {
             TaskOutput::Labels(map) => Ok(map),
             TaskOutput::Scores {
                 scores,
@@ -113,8 +120,8 @@ impl TaskPredictor for LabelPredictor {
         score_bytes(self.head(), geometry) + pixel_cost(2 + 4)(geometry)
     }
 
-    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
-        self.scorer.score(seen)
+    fn predict(&self, backbone_output: &BackboneOutput) -> Result<TaskOutput> {
+        self.scorer.score(backbone_output)
     }
 
     fn predict_batch(&self, batch: &BackboneBatchOutput) -> Result<Vec<Result<TaskOutput>>> {
@@ -122,7 +129,7 @@ impl TaskPredictor for LabelPredictor {
     }
 }
 
-/// The classes of a head; none of one that is for something else.
+/// The classes of a head; empty for a head of another task.
 pub(super) fn classes_of(head: &Head) -> &[Class] {
     match &head.meta.task {
         HeadTask::Segment { classes } => classes,
@@ -130,10 +137,10 @@ pub(super) fn classes_of(head: &Head) -> &[Class] {
     }
 }
 
-/// The labels that `scores` stand for at the size of `photo`, whose edges borders are fitted to where it `refines`.
+/// The labels of `scores` at the size of `photo`, with borders fitted to its edges if `refines`.
 ///
 /// # Errors
-/// If there is no memory for them.
+/// If memory runs out.
 pub(in crate::tasks) fn label_scores(
     scores: &Scores,
     geometry: &Geometry,

@@ -1,113 +1,50 @@
-//! Labels of one photo, drawn and written: those of a head, and those of clusters.
+//! From the labels of one photo to its files: those of a head, and those of clusters.
 
 use std::path::Path;
 
-use image::RgbImage;
-
+use super::captions::build_captions;
+use super::file_names::check_options;
+use super::memory::bytes_per_pixel;
+use super::photo_labels::{LabelInput, PhotoLabels, UnsurePixels};
 use crate::engine::run_report::Outcome;
 use crate::engine::stopwatch::Stopwatch;
-use crate::error::{Error, Result};
-use crate::io::output::{Destination, LineSubject, OutputJob, OutputPlan, PICTURE_EXTENSION};
+use crate::error::Result;
+use crate::io::output::{Destination, LineSubject, OutputPlan, PICTURE_EXTENSION};
 use crate::model::head::Class;
-use crate::model::input::Geometry;
-use crate::system::files::FileStamp;
-use crate::tasks::clip::{FrameValues, RenderedFrame};
-use crate::tasks::memory_cost::ENCODER_BYTES;
 use crate::tasks::recipe::{LabelFileFormat, LabelRecipe};
 use crate::tasks::segment::coco::CocoWriter;
 use crate::tasks::{
     DocumentFile, FinishedPhoto, PhotoSelection, TaskContext, classes, unexpected_row_error,
 };
 use crate::terminal::console::Console;
-use crate::vision::postprocess::{ClassArea, LabelMap, PixelBox, Regions};
+use crate::vision::postprocess::{LabelMap, Regions};
+use crate::vision::render::Captions;
 use crate::vision::render::cutout::kept_bounds;
-use crate::vision::render::segment::{SegmentContent, SegmentStyle, draw_segmentation};
-use crate::vision::render::{Captions, system_fonts};
 
-/// What is written for classes in the picture; those that are not `kept` are not in it.
-fn build_captions(
-    recipe: &LabelRecipe,
-    classes: &[Class],
-    kept: Option<&[bool]>,
-    console: &Console,
-) -> Result<Captions> {
-    let writes = !recipe.no_legend || !recipe.no_names && !recipe.mask_only;
-    let is_kept = |id: usize| kept.is_none_or(|kept| kept.get(id) == Some(&true));
-    let names = classes
-        .iter()
-        .enumerate()
-        .map(|(id, class)| match writes && is_kept(id) {
-            true => class.name.as_str(),
-            false => "",
-        });
-    system_fonts::build_captions(names, recipe.font.as_deref(), console.warnings())
-}
-
-/// Turns scores into files, the same for all photos of a run.
+/// Turns labels into pictures and files, the same for all photos of a run.
 pub struct LabelRenderer {
     pub(super) recipe: LabelRecipe,
     pub(super) context: TaskContext,
-    /// What JSON is about.
+    /// The task, as JSON lines name it.
     pub(super) subject: LineSubject,
-    /// What scores stand for.
+    /// The classes, by id.
     pub(super) classes: Vec<Class>,
-    /// The classes that are shown, one flag a class.
+    /// One flag a class, whether it is shown; `None` where all are.
     pub(super) class_mask: Option<Vec<bool>>,
-    /// The probability that a class has at least in the picture, if the recipe says nothing.
-    default_min_probability: Option<f32>,
-    /// Model and head, for notes in the files.
+    /// The least probability of a class in the picture without `--least`.
+    pub(super) default_min_probability: Option<f32>,
+    /// Model and head, for the metadata of files.
     pub(super) made_by: Vec<(&'static str, String)>,
-    /// What is written for classes in the picture.
-    captions: Captions,
+    /// The class names in the picture.
+    pub(super) captions: Captions,
     pub(super) coco: CocoWriter,
 }
 
-/// A photo as it was seen.
-#[derive(Clone, Copy)]
-pub struct LabelInput<'a> {
-    /// Where its results go.
-    pub job: &'a OutputJob,
-    /// Upright.
-    pub photo: &'a RgbImage,
-    /// Of the bytes that it was decoded from.
-    pub stamp: Option<&'a FileStamp>,
-    /// How it lay in the backbone's input.
-    pub geometry: &'a Geometry,
-}
-
-/// Pixels whose class is not probable enough.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct UnsurePixels {
-    /// The probability that a class has at least; none where all are shown.
-    pub min_probability: Option<f32>,
-    /// Whether they have no class in files and figures either.
-    pub in_files: bool,
-    /// How many they are.
-    pub pixels: u64,
-}
-
-/// One photo with its labels.
-pub(super) struct PhotoLabels<'a> {
-    pub job: &'a OutputJob,
-    pub photo: &'a RgbImage,
-    pub stamp: Option<&'a FileStamp>,
-    pub geometry: &'a Geometry,
-    /// At the photo's size, with the classes that are kept.
-    pub map: LabelMap,
-    pub areas: Vec<ClassArea>,
-    /// What is left out for its low probability.
-    pub unsure: UnsurePixels,
-    /// If they were asked for.
-    pub regions: Option<Regions>,
-    /// Around what a cutout shows, if one was asked for and there is anything.
-    pub cutout_box: Option<PixelBox>,
-}
-
 impl LabelRenderer {
-    /// As `recipe` has it.
+    /// A renderer for `recipe`, without classes yet.
     ///
     /// # Errors
-    /// [`Error::Usage`] for wishes that would come to nothing.
+    /// [`Error::Usage`](crate::Error::Usage) for options that have no effect without others.
     pub fn new(
         recipe: LabelRecipe,
         subject: LineSubject,
@@ -128,16 +65,16 @@ impl LabelRenderer {
         })
     }
 
-    /// Leaves pixels out of the picture whose class has a probability below `least`, if the recipe has no bound itself and
-    /// they can show the photo instead.
+    /// Leaves pixels out of the picture whose class has a probability below `least`, if the recipe has no bound of its own and
+    /// the photo is shown beneath.
     pub fn set_picture_threshold(&mut self, least: f32) {
         self.default_min_probability = (!self.recipe.mask_only).then_some(least);
     }
 
-    /// Says what scores stand for; `of` says whose classes they are, and `made_by` by which model and head.
+    /// Sets the classes; `of` names their owner in messages, and `made_by` model and head for the metadata.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a class that is not among them.
+    /// [`Error::Usage`](crate::Error::Usage) for a name of `--classes` that is not among them.
     pub fn set_classes(
         &mut self,
         classes: Vec<Class>,
@@ -153,12 +90,12 @@ impl LabelRenderer {
         Ok(())
     }
 
-    /// What labels, their pictures and files are called.
+    /// The extensions of a photo's files, the picture's first.
     pub fn extensions(&self) -> Vec<&'static str> {
         super::file_names::extensions(&self.recipe)
     }
 
-    /// Which photos are labelled.
+    /// Which photos are labelled: all where a document about all photos is written.
     pub fn photo_selection(&self) -> PhotoSelection {
         match self.coco.needs_all_photos() {
             true => PhotoSelection::All,
@@ -166,7 +103,7 @@ impl LabelRenderer {
         }
     }
 
-    /// What tells whether the system's fonts draw the names in the same way; nothing where the built-in one draws them all.
+    /// A key that differs where the system's fonts draw the names otherwise; `None` where the built-in font draws them all.
     pub fn font_key(&self) -> Option<String> {
         let captions = &self.captions;
         let unnamed: Vec<usize> = (0..captions.len())
@@ -177,25 +114,25 @@ impl LabelRenderer {
         (!is_plain).then(|| format!("{folder:?} {} {unnamed:?}", captions.fonts.count()))
     }
 
-    /// The font, if one is given.
+    /// The font file of `--font`.
     pub fn font(&self) -> Option<&Path> {
         self.recipe.font.as_deref()
     }
 
-    /// Bytes a pixel of the photo that labels, their picture and their files take beside it.
+    /// Bytes a pixel of the photo that its labels, picture and files take beside the photo.
     pub fn bytes_per_pixel(&self) -> u64 {
         bytes_per_pixel(&self.recipe)
     }
 
-    /// Plans the document of all photos.
+    /// Plans the document about all photos.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it cannot be written, or is about other photos.
+    /// [`Error::Usage`](crate::Error::Usage) if it cannot be written, or is about other photos.
     pub fn prepare_plan(&mut self, plan: &mut OutputPlan, console: &Console) -> Result<()> {
         self.coco.prepare_plan(plan, console)
     }
 
-    /// Takes what became of a photo, in the order of the inputs.
+    /// Takes a finished photo, in the order of the inputs.
     ///
     /// # Errors
     /// If its annotations cannot be kept.
@@ -211,36 +148,36 @@ impl LabelRenderer {
         }
     }
 
-    /// The document of all photos.
+    /// The document about all photos, if one is written.
     pub fn document(&self) -> Option<DocumentFile> {
         self.coco.document()
     }
 
-    /// Writes the document of all photos.
+    /// Writes the document about all photos.
     ///
     /// # Errors
-    /// Names it.
+    /// Names the document.
     pub fn write_document(&self, console: &Console) -> Result<()> {
         self.coco.write_document(&self.classes, console)
     }
 
-    /// Draws and writes the labels of one photo.
+    /// Renders the labels of one photo, and writes its files.
     ///
     /// # Errors
     /// Names the photo, or the file that could not be written.
     pub fn render_and_write(
         &self,
-        seen: LabelInput<'_>,
+        input: LabelInput<'_>,
         mut map: LabelMap,
         mut watch: Stopwatch,
-        words: &Console,
+        console: &Console,
     ) -> Result<FinishedPhoto> {
         let LabelInput {
             job,
             photo,
             stamp,
             geometry,
-        } = seen;
+        } = input;
         if let Some(kept) = &self.class_mask {
             map.retain_classes(kept);
         }
@@ -278,145 +215,26 @@ impl LabelRenderer {
             map,
         };
         let annotated = watch.time("annotate", || self.coco.annotate(&labelled))?;
-        let picture = matches!(job.output(PICTURE_EXTENSION), Destination::Existing(_));
-        let picture = match picture {
+        let has_picture = matches!(job.output(PICTURE_EXTENSION), Destination::Existing(_));
+        let picture = match has_picture {
             true => None,
             false => Some(watch.time("render", || self.render_picture(&labelled, sure.as_ref()))?),
         };
         drop(sure);
         watch.time("write", || {
-            self.write(&labelled, picture.as_ref(), annotated.as_ref(), words)
+            self.write(&labelled, picture.as_ref(), annotated.as_ref(), console)
         })?;
-        words.detail(format_args!("{}: {watch}", job.source.name()));
-        words.record_fact("classes", labelled.areas.len());
-        words.record_fact("seconds", watch.seconds());
+        console.detail(format_args!("{}: {watch}", job.source.name()));
+        console.record_fact("classes", labelled.areas.len());
+        console.record_fact("seconds", watch.seconds());
         if self.context.json {
             let object = self.report(&labelled, &watch);
-            words.out(&object.to_string())?;
+            console.out(&object.to_string())?;
         }
         let outcome = match job.is_done() {
             true => Outcome::Skipped,
             false => Outcome::Done,
         };
         Ok(FinishedPhoto::Annotated(outcome, annotated))
-    }
-
-    /// Draws the labels of a frame of a clip, which has no room for a legend, and in which names would jump.
-    ///
-    /// # Errors
-    /// [`Error::Memory`].
-    pub fn render_frame(&self, frame: &RgbImage, mut map: LabelMap) -> Result<RenderedFrame> {
-        if let Some(kept) = &self.class_mask {
-            map.retain_classes(kept);
-        }
-        let (least, usual) = (self.recipe.least, self.default_min_probability);
-        let mut sure = None;
-        let unlabelled = match (least, usual) {
-            (Some(least), _) => map.mask_unsure(least),
-            (None, Some(least)) => sure.insert(map.try_clone()?).mask_unsure(least),
-            (None, None) => 0,
-        };
-        let shown = SegmentContent {
-            map: sure.as_ref().unwrap_or(&map),
-            areas: &[],
-            unlabelled,
-        };
-        let look = SegmentStyle {
-            alpha: (!self.recipe.mask_only).then_some(self.recipe.alpha),
-            outline: self.recipe.outline,
-            side_by_side: self.recipe.side_by_side,
-            names: false,
-            legend: false,
-        };
-        let picture = draw_segmentation(frame, &shown, &self.classes, &look, &self.captions)?;
-        let numbers = match self.recipe.save.is_empty() {
-            true => FrameValues::None,
-            false => FrameValues::Labels(map),
-        };
-        Ok(RenderedFrame {
-            size: frame.dimensions(),
-            picture,
-            numbers,
-        })
-    }
-
-    /// Of what is `sure`, where that is another map.
-    fn render_picture(
-        &self,
-        labelled: &PhotoLabels<'_>,
-        sure: Option<&LabelMap>,
-    ) -> Result<RgbImage> {
-        let look = &self.recipe;
-        let look = SegmentStyle {
-            alpha: (!look.mask_only).then_some(look.alpha),
-            outline: look.outline,
-            side_by_side: look.side_by_side,
-            names: !look.no_names && !look.mask_only,
-            legend: !look.no_legend,
-        };
-        let PhotoLabels {
-            photo,
-            map,
-            areas,
-            unsure,
-            ..
-        } = labelled;
-        let areas_of_sure = sure.map(LabelMap::areas);
-        let (map, areas) = (sure.unwrap_or(map), areas_of_sure.as_ref().unwrap_or(areas));
-        let shown = SegmentContent {
-            map,
-            areas,
-            unlabelled: unsure.pixels,
-        };
-        draw_segmentation(photo, &shown, &self.classes, &look, &self.captions)
-    }
-}
-
-/// Bytes a pixel of the photo that labels, their picture and their files take beside it.
-fn bytes_per_pixel(recipe: &LabelRecipe) -> u64 {
-    // Ids and confidences, and those of what is sure enough for the picture.
-    let labels = 2 * (2 + 4);
-    let drawn = if recipe.side_by_side { 3 + 6 } else { 3 };
-    let legend = match (recipe.no_legend, recipe.side_by_side) {
-        (true, _) => 0,
-        (false, false) => 3,
-        (false, true) => 6,
-    };
-    let picture = drawn + legend;
-    let regions = if recipe.regions { 8 } else { 0 };
-    let of_format = |format: &LabelFileFormat| match format {
-        LabelFileFormat::Ids | LabelFileFormat::Npy | LabelFileFormat::Ffv1 => 2,
-        LabelFileFormat::Masks | LabelFileFormat::Coco => 1,
-        // The photo is decoded again for its opacity.
-        LabelFileFormat::Cutout => 4 + 16,
-    };
-    let saved = recipe.save.iter().map(of_format).max().unwrap_or(0);
-    let written = saved.max(u64::from(recipe.confidence));
-    labels + picture + regions + written + ENCODER_BYTES
-}
-
-/// Refuses flags that mean nothing without others.
-fn check_options(recipe: &LabelRecipe, json: bool) -> Result<()> {
-    let coco = recipe.coco.is_some() || recipe.save.contains(&LabelFileFormat::Coco);
-    let wishes = [
-        (
-            recipe.crop,
-            recipe.save.contains(&LabelFileFormat::Cutout),
-            "--crop crops the cutout; add --save cutout",
-        ),
-        (
-            recipe.coco_polygons,
-            coco,
-            "--coco-polygons is about COCO documents; add --coco FILE or --save coco",
-        ),
-        (
-            recipe.regions,
-            coco || json,
-            "--instances lists regions in JSON; add --json, --coco FILE or --save coco",
-        ),
-    ];
-    match wishes.iter().find(|(given, meant, _)| *given && !meant) {
-        Some((_, _, why)) => Err(Error::Usage((*why).into())),
-        None => Ok(()),
     }
 }

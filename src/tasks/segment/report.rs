@@ -1,18 +1,16 @@
-//! One JSON object a photo.
+//! The JSON line of a photo.
 
 use serde_json::{Value, json};
 
 use crate::engine::stopwatch::Stopwatch;
 use crate::io::output::LineStatus;
 use crate::tasks::recipe::LabelFileFormat;
-use crate::tasks::segment::renderer::{LabelRenderer, PhotoLabels};
+use crate::tasks::segment::photo_labels::{PhotoLabels, REGION_RULE};
+use crate::tasks::segment::renderer::LabelRenderer;
 use crate::vision::postprocess::{ClassArea, Region, Regions};
 
-/// What regions are, and are not.
-pub const REGION_RULE: &str = "connected regions of one class (8-connectivity), not instances";
-
 impl LabelRenderer {
-    /// What was found in a photo, and where it was written.
+    /// The photo's classes and regions, their statistics, and the paths of its files.
     pub(super) fn report(&self, labelled: &PhotoLabels<'_>, watch: &Stopwatch) -> Value {
         let PhotoLabels {
             job,
@@ -53,7 +51,7 @@ impl LabelRenderer {
         put("unsure_pixels", json!(unsure.pixels));
         let percent = unsure.pixels as f64 / map.ids.len() as f64 * 100.0;
         put("unsure_percent", json!(round(percent)));
-        // Of nothing there is no mean.
+        // Without labelled pixels there is no mean.
         let mean = (pixels > 0).then(|| round(sure / pixels as f64));
         put("confidence", json!(mean));
         if let Some(regions) = &labelled.regions {
@@ -100,12 +98,12 @@ impl LabelRenderer {
     }
 }
 
-/// As it was written, not with the digits that f32 adds.
+/// Rounded to 6 decimals, without the digits that f32 adds.
 fn round_f32(value: f32) -> f64 {
     (f64::from(value) * 1e6).round() / 1e6
 }
 
-/// To four digits behind the point.
+/// Rounded to 4 decimals.
 fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }

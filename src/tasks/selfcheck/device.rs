@@ -1,4 +1,4 @@
-//! A device against the CPU: small networks with random weights, of every kind that there is, through both.
+//! A device compared with the CPU: small backbones with random weights, of every architecture, computed by both.
 
 use std::collections::BTreeMap;
 
@@ -10,25 +10,25 @@ use crate::model::backbone::{
 };
 use crate::model::input::Grid;
 
-/// How far a device is off for one kind of network.
+/// How far a device differs from the CPU for one architecture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Agreement {
-    /// The kind.
+    /// The architecture, in words.
     pub name: &'static str,
     /// The largest relative difference of a layer's tokens: the length of the difference over that of the CPU's tokens.
     pub difference: f32,
-    /// How far off is still right.
+    /// The largest relative difference that agrees.
     pub tolerance: f32,
 }
 
 impl Agreement {
-    /// Whether the device is close enough.
+    /// Whether the device agrees with the CPU within the tolerance.
     pub fn agrees(&self) -> bool {
         self.difference <= self.tolerance
     }
 }
 
-/// A network to compare, and the photos that go through it.
+/// A backbone to compare, with the grid and the number of photos that go through it.
 struct NetworkCase {
     name: &'static str,
     config: BackboneConfig,
@@ -36,7 +36,7 @@ struct NetworkCase {
     photos: usize,
 }
 
-/// One block of a ViT-S; what differs is said of each kind.
+/// Two blocks of a ViT-S, from which the cases differ.
 const BASE_CONFIG: BackboneConfig = BackboneConfig {
     patch_size: 14,
     dim: 384,
@@ -53,7 +53,7 @@ const BASE_CONFIG: BackboneConfig = BackboneConfig {
     norm_eps: 1e-6,
 };
 
-/// Numbers of tokens on both sides of what the attention kernels take at once, and every branch of a block.
+/// Cases with more and with fewer tokens than the attention kernels take at once, and with every branch of a block.
 const NETWORK_CASES: [NetworkCase; 4] = [
     NetworkCase {
         name: "MLP, 1370 tokens",
@@ -94,7 +94,7 @@ const NETWORK_CASES: [NetworkCase; 4] = [
     },
 ];
 
-/// How far off a number type may be.
+/// The largest relative difference that agrees, by number type.
 fn tolerance_of(dtype: DType) -> f32 {
     match dtype {
         DType::F32 => 1e-4,
@@ -120,6 +120,7 @@ pub fn compare_device(device: &Device, dtype: DType) -> Result<Vec<Agreement>> {
         .collect()
 }
 
+/// The largest relative difference of the tokens of one case.
 fn max_difference(kind: &NetworkCase, device: &Device, dtype: DType) -> Result<f32> {
     let config = kind.config;
     let own = Backbone::new(config, random_weights(&config)?, &Device::Cpu, DType::F32)?;
@@ -143,7 +144,7 @@ fn max_difference(kind: &NetworkCase, device: &Device, dtype: DType) -> Result<f
         ];
         for (a, b) in kinds {
             let off = relative_difference(&to_f32_vec(a)?, &to_f32_vec(b)?);
-            // What is no number is off, too.
+            // NaN must not count as agreement.
             if off.is_nan() || off > worst {
                 worst = off;
             }
@@ -152,8 +153,8 @@ fn max_difference(kind: &NetworkCase, device: &Device, dtype: DType) -> Result<f
     Ok(worst)
 }
 
-/// Random weights with which every part of a block counts: attention is not even, and branches are as large as the
-/// stream.
+/// Random weights with which every part of a block matters: attention is not uniform, and branches are as large as the
+/// residual stream.
 fn random_weights(config: &BackboneConfig) -> Result<Checkpoint> {
     let mut checkpoint = Checkpoint::random(config)?;
     let scaled: BTreeMap<String, Tensor> = checkpoint
@@ -162,7 +163,7 @@ fn random_weights(config: &BackboneConfig) -> Result<Checkpoint> {
         .map(|(name, tensor)| {
             let factor = match name.as_str() {
                 name if name.ends_with("gamma") => 20.0,
-                // As sharp whatever the width.
+                // The same sharpness of attention at any width.
                 name if name.ends_with("qkv.weight") => 4.0 * (384.0 / config.dim as f64).sqrt(),
                 "cls_token" | "pos_embed" | "register_tokens" => 10.0,
                 _ => 1.0,
@@ -178,6 +179,7 @@ fn to_f32_vec(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.flatten_all()?.to_vec1()?)
 }
 
+/// The length of the difference of two vectors over the length of the expected one.
 fn relative_difference(expected: &[f32], found: &[f32]) -> f32 {
     let length = |values: &mut dyn Iterator<Item = f32>| -> f64 {
         values

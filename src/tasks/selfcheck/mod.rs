@@ -1,5 +1,5 @@
-//! Known numbers of known weights, to be found again on a user's machine: what this program computes there, on whatever
-//! device, against what the models' publishers or PyTorch computed.
+//! Self-check on a user's machine: known outputs of published weights, computed there on any device and compared with those
+//! of the models' publishers or of PyTorch; and `device`, which compares a device with the CPU.
 
 mod device;
 
@@ -13,7 +13,7 @@ use crate::vision::preprocess::{PreparedImage, Preprocessor};
 
 pub use device::{Agreement, compare_device};
 
-/// What is compared.
+/// Which values of a model are compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ReferenceKind {
     /// A backbone's tokens of [`test_pattern`], after the final norm: three channels of the cls token, of the first patch
@@ -23,22 +23,22 @@ pub enum ReferenceKind {
     ExampleDepths,
 }
 
-/// Numbers that are known.
+/// Reference values of one model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReferenceValues {
-    /// The model, or the head, as it is installed.
+    /// The name of the installed model or head.
     pub name: &'static str,
-    /// Which numbers.
+    /// Which values.
     pub kind: ReferenceKind,
-    /// What they should be.
+    /// The reference values.
     pub expected: [f32; 9],
-    /// How far off is still right.
+    /// The largest absolute difference that agrees.
     pub tolerance: f32,
-    /// Who computed them.
+    /// Who computed the reference values.
     pub source: &'static str,
 }
 
-/// All that are known.
+/// All reference values.
 pub const REFERENCES: [ReferenceValues; 2] = [
     ReferenceValues {
         name: "vits14-focus",
@@ -68,10 +68,10 @@ pub const REFERENCES: [ReferenceValues; 2] = [
     },
 ];
 
-/// Where the example photo lies on the publisher's host.
+/// The path of the example photo on the publisher's host.
 pub const EXAMPLE_PHOTO: &str = "images/example.jpg";
 
-/// A picture by formula: at (x, y, c) `((7 x + 3 y + 85 c) xor (11 (x / 16) (y / 16))) mod 256`, divisions rounded
+/// A synthetic picture, by a formula: at (x, y, c) `((7 x + 3 y + 85 c) xor (11 (x / 16) (y / 16))) mod 256`, divisions rounded
 /// down.
 pub fn test_pattern(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
@@ -80,7 +80,7 @@ pub fn test_pattern(width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// The numbers of [`ReferenceKind::Tokens`].
+/// Computes the values of [`ReferenceKind::Tokens`].
 ///
 /// # Errors
 /// If the device fails.
@@ -105,7 +105,7 @@ pub fn compute_tokens(backbone: &Backbone) -> Result<[f32; 9]> {
     Ok(found)
 }
 
-/// The numbers of [`ReferenceKind::ExampleDepths`], `least` metres added as the head's range begins there.
+/// Computes the values of [`ReferenceKind::ExampleDepths`] in metres, from the least depth of the head's range.
 ///
 /// # Errors
 /// If the device fails, or the photo is too small.
@@ -121,8 +121,8 @@ pub fn compute_example_depths(
         scales: InputScales::Full,
     };
     let prepared = pass.preprocessor.prepare(photo)?;
-    let seen = pass.forward(backbone, &[&prepared], &|_| ())?.split()?;
-    let scores = head.scores(&seen[0].features)?;
+    let outputs = pass.forward(backbone, &[&prepared], &|_| ())?.split()?;
+    let scores = head.scores(&outputs[0].features)?;
     let least = match &head.meta.task {
         crate::model::head::HeadTask::Depth { readout, .. } => readout.range().0 as f32,
         _ => 0.0,
@@ -137,7 +137,7 @@ pub fn compute_example_depths(
 }
 
 impl ReferenceValues {
-    /// The largest difference of `found` from what is expected; not a number if one of them is none.
+    /// The largest absolute difference of `found` from the reference values; NaN if one of them is NaN.
     pub fn difference(&self, found: &[f32; 9]) -> f32 {
         let pairs = self.expected.iter().zip(found);
         pairs.map(|(a, b)| (a - b).abs()).fold(0.0, |worst, off| {
@@ -148,7 +148,7 @@ impl ReferenceValues {
         })
     }
 
-    /// Whether `found` is close enough.
+    /// Whether `found` agrees within the tolerance.
     pub fn agrees(&self, found: &[f32; 9]) -> bool {
         self.difference(found) <= self.tolerance
     }

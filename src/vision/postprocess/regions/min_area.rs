@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::system::files::text_value;
+use crate::system::text_value;
 
 /// The least area of a listed region.
 #[derive(Debug, Clone, Copy, PartialEq)]

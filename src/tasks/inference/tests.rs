@@ -4,16 +4,19 @@ use candle_core::{DType, Device, Tensor};
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
-use super::*;
-use crate::engine::{DecodeStage, Engine, ReadyPhoto};
+use crate::engine::{BackboneOutput, DecodeStage, Engine, ReadyPhoto};
+use crate::error::{Error, Result};
 use crate::io::inputs::{PhotoDecoder, Source};
 use crate::model::backbone::{
-    BackboneConfig, Checkpoint, Features, Ffn, LayerFeatures, LayerRequest, variants,
+    Backbone, BackboneConfig, Checkpoint, Features, Ffn, LayerFeatures, LayerRequest, variants,
 };
 use crate::model::head_zoo::builtin;
-use crate::model::input::SizeRule;
-use crate::tasks::device_heads::DeviceHeads;
-use crate::tasks::multi_task::OutputsByTask;
+use crate::model::input::{Geometry, Grid, SizeRule};
+use crate::tasks::inference::device_heads::DeviceHeads;
+use crate::tasks::inference::layer;
+use crate::tasks::inference::multi_task::OutputsByTask;
+use crate::tasks::{InferenceMode, MultiTaskRunner, TaskOutput, TaskPredictor};
+use crate::terminal::console::Console;
 
 const LAYER: LayerRequest = LayerRequest {
     block: 1,
@@ -35,7 +38,7 @@ fn backbones(count: usize) -> Vec<Backbone> {
     (0..count).map(build).collect()
 }
 
-/// Finds the tokens of [`LAYER`].
+/// Predicts the tokens of [`LAYER`].
 struct Tokens(InferenceMode);
 
 impl TaskPredictor for Tokens {

@@ -1,15 +1,15 @@
-//! What commands take of memory for a photo once the backbone is through with it.
+//! The memory that a photo takes after the backbone, from which its memory permit is computed.
 
 use crate::model::head::{Head, HeadNetwork};
 use crate::model::input::Geometry;
 
-/// Bytes a pixel that writing a picture takes beside it: what an encoder has packed.
+/// Bytes a pixel that writing a picture takes beside the picture: the encoder's buffer.
 pub const ENCODER_BYTES: u64 = 2;
 
-/// Whatever the size of a photo.
+/// Bytes that are counted for every photo, whatever its size: 16 MiB.
 const FIXED_BYTES: u64 = 16 << 20;
 
-/// Of so many bytes a pixel.
+/// The bytes of a photo that takes `bytes` a pixel of its own size, as a function of its layout.
 pub fn pixel_cost(bytes: u64) -> impl Fn(&Geometry) -> u64 + Sync {
     move |geometry| {
         let (width, height) = geometry.photo;
@@ -17,14 +17,14 @@ pub fn pixel_cost(bytes: u64) -> impl Fn(&Geometry) -> u64 + Sync {
     }
 }
 
-/// Of the scores of a head, with those of the mirror image and what is made of them before they are brought to the photo.
+/// Bytes of a head's scores over the input, with those of the mirror image and the intermediate values of the head.
 pub fn score_bytes(head: &Head, geometry: &Geometry) -> u64 {
     let patches = geometry.grid().len() as u64;
     let scores = head.meta.outputs() as u64;
     match head.network {
-        // Four times as many in a row and a column, with their deviations; and copies of the scores.
+        // Maps of four times the patch grid's side, with their deviations, and copies of the scores.
         HeadNetwork::Linear(_) => patches * (4 * 4 * scores + 16 * 16),
-        // The last convolutions are over eight times as many, of 128 channels and more.
+        // The last convolutions run at eight times the patch grid's side, with 128 channels and more.
         HeadNetwork::Dpt(_) => patches * 64 * 128 * 4 * 4,
     }
 }

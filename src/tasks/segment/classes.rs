@@ -1,4 +1,4 @@
-//! `--classes`: from names to the classes that are kept.
+//! `--classes`: from names to the classes that are shown, with suggestions for misspelt ones.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,14 @@ use crate::terminal::suggest;
 use crate::vision::render::captions;
 use crate::{Error, Result};
 
-/// Names that are listed in a message.
+/// The most class names that a message lists.
 const MAX_LISTED: usize = 40;
 
-/// One flag a class; none if no names are given. Case does not matter. `of` says whose classes they are.
+/// One flag a class, by the names in `wanted`, whatever their case; `None` if there are none. `of` names the owner of the
+/// classes in messages.
 ///
 /// # Errors
-/// [`Error::Usage`] for a name that is not there, with the one that may have been meant.
+/// [`Error::Usage`] for an unknown name, with a similar one or the list of names.
 pub fn class_mask(wanted: &[String], classes: &[Class], of: &str) -> Result<Option<Vec<bool>>> {
     if wanted.is_empty() {
         return Ok(None);
@@ -41,7 +42,7 @@ pub fn class_mask(wanted: &[String], classes: &[Class], of: &str) -> Result<Opti
     Ok(Some(kept))
 }
 
-/// The name of the class `id` within a line for a terminal; its id where nothing of the name would be seen.
+/// The name of the class `id` in one line of a terminal; `class ID` where no letter of the name is printable.
 pub fn printable_class_name(id: usize, name: &str) -> Cow<'_, str> {
     match captions::clean_name(name) {
         Some(_) => printable(name),
@@ -49,7 +50,7 @@ pub fn printable_class_name(id: usize, name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Which of the heads inside the program has the class that another lacks.
+/// The built-in head that has the class which another lacks, as the end of a message.
 fn suggest_other_head(wanted: &str) -> String {
     let has = |head: &crate::model::head::Head| match &head.meta.task {
         HeadTask::Segment { classes } => classes.iter().any(|it| it.name.to_lowercase() == wanted),
@@ -62,7 +63,7 @@ fn suggest_other_head(wanted: &str) -> String {
     }
 }
 
-/// What to write instead.
+/// A similar name, or the list of names, as the end of a message.
 fn suggest_class(wanted: &str, classes: &[Class]) -> String {
     let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
     let question = suggest::did_you_mean(wanted, names.iter().copied());

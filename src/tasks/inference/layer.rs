@@ -1,15 +1,17 @@
-//! One layer's patch tokens, for the tasks that need no head.
+//! The pass and the patch tokens of one layer, for tasks and commands without a head.
 
 use crate::engine::{BackbonePass, FlipViews, InputScales};
 use crate::error::{Error, Result};
 use crate::model::backbone::{Features, LayerRequest};
 use crate::model::input::{Padding, SizeRule, Unpad};
+use crate::tasks::TaskOutput;
 use crate::vision::preprocess::{Preprocessor, Resample};
 
-/// What the backbone sees if nothing is said about it.
+/// The size of photos in the backbone's input without `--size`: the short side at 518 pixels, 37 patches of 14.
 pub const DEFAULT_SIZE: SizeRule = SizeRule::ShortSide(518);
 
-/// A pass that gives a `layer`'s tokens of photos that are seen at `size`, in patches of `patch_size` pixels.
+/// The pass that yields the tokens of `layer`, of photos that are resized to `size` and padded to whole patches of
+/// `patch_size` pixels.
 pub fn layer_pass(layer: LayerRequest, size: SizeRule, patch_size: usize) -> BackbonePass {
     BackbonePass {
         preprocessor: Preprocessor {
@@ -27,10 +29,11 @@ pub fn layer_pass(layer: LayerRequest, size: SizeRule, patch_size: usize) -> Bac
     }
 }
 
-/// The block that `--layer` names of `depth` blocks of the model `name`: from 0, or from -1 at the end.
+/// The block, from 0, that `--layer` names among the `depth` blocks of the model `name`; negative numbers count from the end,
+/// with -1 as the last.
 ///
 /// # Errors
-/// [`Error::Usage`] if there is none.
+/// [`Error::Usage`] if the model has no such block.
 pub fn resolve_block(layer: i64, depth: usize, name: &str) -> Result<usize> {
     let count = depth as i64;
     let index = if layer < 0 { count + layer } else { layer };
@@ -46,10 +49,19 @@ pub fn resolve_block(layer: i64, depth: usize, name: &str) -> Result<usize> {
 /// The patch tokens of one photo's `layer`, `[rows * cols, D]`.
 ///
 /// # Errors
-/// If the layer was not asked for, or the device fails.
+/// If the layer was not requested, or the device fails.
 pub fn layer_tokens(features: &Features, layer: LayerRequest) -> Result<Vec<f32>> {
-    let found = features.layers.iter().find(|one| one.request == layer);
-    let found =
-        found.ok_or_else(|| Error::Model(format!("block {} was not computed", layer.block)))?;
-    Ok(found.patch_tokens.flatten_all()?.to_vec1()?)
+    let computed = features.layers.iter().find(|one| one.request == layer);
+    let computed =
+        computed.ok_or_else(|| Error::Model(format!("block {} was not computed", layer.block)))?;
+    Ok(computed.patch_tokens.flatten_all()?.to_vec1()?)
+}
+
+/// The patch tokens of one photo's `layer`, as the output of a task without a head.
+///
+/// # Errors
+/// As [`layer_tokens`].
+pub fn token_output(features: &Features, layer: LayerRequest) -> Result<TaskOutput> {
+    let tokens = layer_tokens(features, layer)?;
+    Ok(TaskOutput::Tokens(tokens, features.grid))
 }

@@ -1,4 +1,6 @@
-//! Stored features in the backbone's place: what tasks find in them, and which tasks can.
+//! Stored features in the backbone's place (`--features`): which tasks they serve, and what the backbone would have given.
+//!
+//! In: a dataset of `dino features`. Out: a [`BackboneOutput`] for each photo that has a row.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,7 @@ use crate::model::weights::NamedModel;
 use crate::tasks::Task;
 use crate::tasks::features::{changed_part_error, describe_input, row_name};
 
-/// A dataset that stands in for a backbone.
+/// A dataset that replaces the backbone.
 pub struct StoredFeatures {
     dataset: Dataset,
     by_name: HashMap<RowName, usize>,
@@ -36,7 +38,7 @@ impl StoredFeatures {
             target: OutputTarget::Folder(dataset.folder().to_owned()),
             ..OutputOptions::default()
         });
-        // Where there is no record, or none that can be read, nothing is known of parts.
+        // Without a readable record, changes of the parts cannot be noticed.
         if let Ok(ledger) = ledger {
             for part in dataset.part_paths() {
                 if ledger.is_changed(part)? {
@@ -63,7 +65,7 @@ impl StoredFeatures {
         })
     }
 
-    /// What holds for all rows.
+    /// The dataset's description: model, layers, input.
     pub fn meta(&self) -> &DatasetMeta {
         self.dataset.meta()
     }
@@ -73,7 +75,7 @@ impl StoredFeatures {
         self.dataset.folder()
     }
 
-    /// The backbone that they are of.
+    /// The backbone that computed the features.
     pub fn model(&self) -> NamedModel {
         let meta = self.meta();
         NamedModel {
@@ -83,7 +85,7 @@ impl StoredFeatures {
         }
     }
 
-    /// The photos that there are rows of, in their order.
+    /// The photos that have a row, in the order of the rows.
     pub fn sources(&self) -> Vec<Source> {
         let mut pages: HashMap<&str, u32> = HashMap::new();
         for RowInfo { name, .. } in self.dataset.rows() {
@@ -119,12 +121,12 @@ impl StoredFeatures {
         self.dataset.rows().iter().map(source).collect()
     }
 
-    /// The row of a photo, if it has one.
+    /// The number of a photo's row, if it has one.
     pub fn row_of(&self, source: &Source) -> Option<usize> {
         self.by_name.get(&row_name(source)).copied()
     }
 
-    /// Says that the photo `name` has no row.
+    /// The error for the photo `name`, which has no row.
     pub fn missing_error(&self, name: &str) -> Error {
         let folder = self.folder().display();
         Error::Model(format!(
@@ -132,20 +134,21 @@ impl StoredFeatures {
         ))
     }
 
-    /// What is known of the photo of a row.
-    pub fn stored_photo(&self, row: usize, is_needed: bool) -> StoredPhoto {
+    /// The size and digest of the photo of a row; its pixels are decoded only where a task needs them.
+    pub fn stored_photo(&self, row: usize, needs_pixels: bool) -> StoredPhoto {
         let row = &self.dataset.rows()[row];
         StoredPhoto {
             size: row.photo_size,
             digest: row.digest,
-            needs_pixels: is_needed,
+            needs_pixels,
         }
     }
 
-    /// Refuses a task, called `kind`, over photos that are decoded as the tag `photos` says, for which these features will not do.
+    /// Refuses a task that needs other features than are stored. `kind` names it in the message; `photos` is the tag of the
+    /// decoding options, which must be those of the dataset.
     ///
     /// # Errors
-    /// Names the dataset, and says what it lacks.
+    /// [`Error::Usage`], which names the dataset and what it lacks.
     pub fn check_task(&self, kind: &str, task: &dyn Task, photos: &str) -> Result<()> {
         let folder = self.folder().display();
         let lacks = |why: String| Err(Error::Usage(format!("--features {folder}: {why}")));
@@ -227,7 +230,7 @@ impl StoredFeatures {
         }
     }
 
-    /// What the backbone gave for the photo of a row, as far as `pass` asks for it.
+    /// The layers that `pass` requests, as the backbone gave them for the photo of a row.
     ///
     /// # Errors
     /// Names the part that cannot be read.
@@ -251,6 +254,7 @@ impl StoredFeatures {
         })
     }
 
+    /// Features on the CPU, from the stored cls, patch and register tokens of all layers.
     fn build_features(
         &self,
         (grid, cls, patches, registers): (Grid, &[f32], &[f32], &[f32]),

@@ -1,4 +1,4 @@
-//! A head beside every backbone of a run.
+//! One head with a copy on every device that has a backbone.
 
 use candle_core::DeviceLocation;
 
@@ -6,15 +6,15 @@ use crate::error::{Error, Result};
 use crate::model::backbone::{Backbone, Features};
 use crate::model::head::Head;
 
-/// A head, on each device that features come from.
+/// A head, and its copies on the devices that features come from.
 pub struct DeviceHeads {
-    /// As it was loaded.
+    /// The head as it was loaded.
     loaded: Head,
     copies: Vec<(DeviceLocation, Head)>,
 }
 
 impl From<Head> for DeviceHeads {
-    /// On no device yet.
+    /// A head without copies, for features of no device yet.
     fn from(own: Head) -> Self {
         DeviceHeads {
             loaded: own,
@@ -24,10 +24,10 @@ impl From<Head> for DeviceHeads {
 }
 
 impl DeviceHeads {
-    /// `head` on the devices of `backbones`.
+    /// `head` with a copy on the device of each of `backbones`.
     ///
     /// # Errors
-    /// If one of them has no memory for it, or fails.
+    /// If a device fails, or has no memory for it.
     pub fn on_devices_of(head: &Head, backbones: &[Backbone]) -> Result<Self> {
         let copies = backbones.iter().map(|backbone| {
             let device = backbone.device();
@@ -39,18 +39,18 @@ impl DeviceHeads {
         })
     }
 
-    /// For what is the same on all devices.
+    /// The head as it was loaded, for its record and its digest.
     pub fn loaded(&self) -> &Head {
         &self.loaded
     }
 
-    /// The one on the device of `features`.
+    /// The copy on the device of `features`.
     ///
     /// # Errors
-    /// If there is none.
+    /// If that device has no copy.
     pub fn on_device_of(&self, features: &Features) -> Result<&Head> {
         let Some(layer) = features.layers.first() else {
-            // Which the head says in its own words.
+            // Features without layers; the head refuses them with a message of its own.
             return Ok(&self.loaded);
         };
         let location = layer.patch_tokens.device().location();
