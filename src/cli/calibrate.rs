@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::EvalInputArgs;
-use super::train::DepthLabelArgs;
+use super::{DepthLabelArgs, EvalInputArgs};
 
 /// Fit a head's depths to your camera and place
 ///

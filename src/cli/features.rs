@@ -9,7 +9,8 @@ use dino::model::device::{DeviceChoice, DtypeChoice};
 use dino::model::input::SizeRule;
 use dino::tasks::recipe::{FeaturesRecipe, TokenKind};
 
-use super::shared::{dtype_parser, memory_size};
+use super::backbone::dtype_parser;
+use super::values::memory_size;
 use super::{InputArgs, RunArgs};
 
 /// Store what the backbone gives for photos, for search, training and other programs

@@ -5,7 +5,8 @@ use clap::builder::PossibleValuesParser;
 use dino::tasks::patch_map::PatchMapStyle;
 use dino::vision::render::Colormap;
 
-use super::pca::{UpscaleChoice, opacity};
+use super::pca::UpscaleChoice;
+use super::values::opacity;
 
 /// How the picture looks.
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::CommandFactory;
 
-use super::{Cli, short_help};
+use super::command_line::{Cli, full_command};
 
 /// Writes the completion script for `shell`.
 pub fn completions(shell: clap_complete::Shell, writer: &mut dyn Write) {
@@ -13,7 +13,7 @@ pub fn completions(shell: clap_complete::Shell, writer: &mut dyn Write) {
 
 /// Writes the manual: the program's page, with a section for each command.
 pub fn man_page(writer: &mut dyn Write) -> io::Result<()> {
-    let mut command = short_help::command();
+    let mut command = full_command();
     command.build();
     let page = clap_mangen::Man::new(command.clone());
     page.render_title(writer)?;

@@ -1,8 +1,6 @@
 //! What `-h` leaves to `--help`: a dozen options that most people want are on one screen, all others a word away.
 
-use clap::{Command, CommandFactory};
-
-use super::Cli;
+use clap::Command;
 
 /// The commands that run on stored features, which bring their photos with them.
 const STORED_FEATURE_COMMANDS: [&str; 4] = ["depth", "segment", "pca", "run"];
@@ -290,9 +288,9 @@ Exit code:
   2    the command line is at fault, and nothing was done
   130  interrupted";
 
-/// The whole command line.
-pub fn command() -> Command {
-    let mut command = Cli::command().mut_arg("threads", |arg| arg.hide_short_help(true));
+/// The command line with all but the usual options left to `--help`, and the environment variables at the end of that.
+pub fn shorten(command: Command) -> Command {
+    let mut command = command.mut_arg("threads", |arg| arg.hide_short_help(true));
     for (name, common) in SHORT_HELP_OPTIONS {
         command = mut_nested_subcommand(command, name, &|leaf| {
             hide_uncommon_options(leaf, name, common)
@@ -350,6 +348,7 @@ fn hide_uncommon_options(command: Command, name: &str, common: &[&str]) -> Comma
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::cli::command_line::full_command;
 
     fn leaf(command: &Command, path: &str) -> Command {
         let find = |command: &Command, name| command.find_subcommand(name).unwrap().clone();
@@ -359,7 +358,7 @@ mod tests {
 
     #[test]
     fn short_help_fits_a_screen_and_long_help_has_all() {
-        let mut command = command();
+        let mut command = full_command();
         command.build();
         for (name, common) in SHORT_HELP_OPTIONS {
             let mut leaf = leaf(&command, name);
@@ -388,7 +387,7 @@ mod tests {
 
     #[test]
     fn variables_are_in_the_help() {
-        let long = command().render_long_help().to_string();
+        let long = full_command().render_long_help().to_string();
         for name in [
             "DINO_HOME",
             "DINO_MODEL",
@@ -403,6 +402,11 @@ mod tests {
         ] {
             assert!(long.contains(name), "{name}");
         }
-        assert!(!command().render_help().to_string().contains("DINO_HOME"));
+        assert!(
+            !full_command()
+                .render_help()
+                .to_string()
+                .contains("DINO_HOME")
+        );
     }
 }

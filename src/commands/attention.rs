@@ -1,8 +1,8 @@
-//! `dino attention`: what the cls token attends to, as pictures and numbers.
+//! `dino attention`: the attention weights of the cls token in one block (as the figures of DINO, Caron et al. 2021), as
+//! pictures and as float32 `[heads, rows, columns]`.
 
 use dino::Result;
 use dino::engine::ReadyPhoto;
-use dino::io::manifest::TaskDigests;
 use dino::io::output::{
     Destination, LineStatus, LineSubject, OutputJob, PICTURE_EXTENSION, PictureFormat, put_all,
     write_npy, write_output, write_picture,
@@ -21,9 +21,10 @@ use serde_json::{Value, json};
 use crate::cli::AttentionArgs;
 use crate::commands::defaults;
 use crate::commands::extract::{ExtractionRequest, LayerExtractor, PhotoJobs};
+use crate::commands::layer_manifest::LayerManifest;
 use crate::commands::model::{self, ModelReplicas};
 
-/// The ending of the sheet of all heads.
+/// The extension of the sheet of all heads.
 const SHEET: &str = "heads.png";
 /// Long side of a picture on the sheet, in pixels.
 const TILE_SIZE: u32 = 480;
@@ -31,8 +32,12 @@ const TILE_SIZE: u32 = 480;
 /// Runs the command.
 pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
     defaults::fetch_default_backbone(&args.run, console)?;
-    let found = model::resolve(&args.run, console)?;
-    let block = resolve_block(args.layer, found.model.config.depth, &found.model.name)?;
+    let resolved = model::resolve(&args.run, console)?;
+    let block = resolve_block(
+        args.layer,
+        resolved.model.config.depth,
+        &resolved.model.name,
+    )?;
     let collected =
         args.input
             .collect_shard(&[SUBJECT], (args.run.offline, args.output.json), console)?;
@@ -40,32 +45,25 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
     extensions.extend(args.heads.then_some(SHEET));
     extensions.extend(args.raw.then_some("npy"));
     let decoder = args.input.decoder(console);
-    let making = |fingerprint: Option<&str>| {
-        let making = TaskDigests::new("attention".into(), &extensions, |extension| {
-            let look = (extension != "npy").then(|| format!("{:?}", args.look));
-            Ok(json!({
-                "model": fingerprint,
-                "dtype": found.dtype,
-                "photos": decoder.options.tag(),
-                "size": args.size.to_string(),
-                "block": block,
-                "look": look,
-            }))
-        });
-        let making = making?.with_siblings(&["npy", SHEET]);
-        Ok::<_, dino::Error>(making.with_decoding(&decoder.options).with_facts(json!({
-            "model": {"name": found.model.name, "fingerprint": fingerprint},
-            "dtype": found.dtype,
-            "photos": decoder.options.tag(),
-            "parameters": {
-                "size": args.size.to_string(),
-                "layer": block,
-            },
-        })))
+    let manifest = LayerManifest {
+        task: "attention".into(),
+        extensions: &extensions,
+        siblings: &["npy", SHEET],
+        resolved: &resolved,
+        decoding: decoder.options.clone(),
+        settings: json!({
+            "size": args.size.size.to_string(),
+            "block": block,
+        }),
+        style: format!("{:?}", args.look),
+        parameters: json!({
+            "size": args.size.size.to_string(),
+            "layer": block,
+        }),
     };
     let asked = ExtractionRequest {
         subject: SUBJECT,
-        making: making(found.model.fingerprint.as_deref())?,
+        making: manifest.digests(resolved.model.fingerprint.as_deref())?,
         extensions: &extensions,
         output: &args.output,
         shard: args.input.shard()?,
@@ -76,7 +74,7 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
     let mut ran = Ok(());
     if !to_do.is_empty() {
         let model = model::load(&args.run, console)?;
-        photos.update_for_model(making(Some(&model.record.fingerprint))?);
+        photos.update_for_model(manifest.digests(Some(&model.record.fingerprint))?);
         let run = AttentionRun {
             args,
             block,
@@ -87,7 +85,7 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
         let extract = LayerExtractor {
             model: &model,
             layer: LayerRequest { block, norm: false },
-            size: args.size,
+            size: args.size.size,
             decoder,
             batch_size: args.run.batch_size,
             postprocess_bytes: &after,
@@ -101,13 +99,13 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
     photos.finish(ran)
 }
 
-/// What lines in JSON are about.
+/// The task in JSON lines.
 const SUBJECT: LineSubject = LineSubject {
     task: "attention",
     label: None,
 };
 
-/// What stays the same over a run.
+/// What is the same for all photos of a run.
 struct AttentionRun<'a> {
     args: &'a AttentionArgs,
     model: &'a ModelReplicas,
@@ -116,7 +114,7 @@ struct AttentionRun<'a> {
 }
 
 impl AttentionRun<'_> {
-    /// Writes what was asked for of one photo.
+    /// Writes the requested outputs of one photo.
     fn write_outputs(
         &self,
         job: &OutputJob,
@@ -228,12 +226,12 @@ impl AttentionRun<'_> {
     }
 }
 
-/// Weights as multiples of an even share.
+/// Weights as multiples of the even share, 1 / number of tokens.
 fn scale_by_even_share(weights: &[f32], even: f32) -> Vec<f32> {
     weights.iter().map(|weight| weight / even).collect()
 }
 
-/// The same layout of a photo of at most [`TILE`] pixels.
+/// The same layout of a photo whose long side is at most [`TILE_SIZE`] pixels.
 fn shrink_geometry(geometry: &Geometry) -> Geometry {
     let (width, height) = geometry.photo;
     let scale = (f64::from(TILE_SIZE) / f64::from(width.max(height))).min(1.0);
@@ -244,7 +242,7 @@ fn shrink_geometry(geometry: &Geometry) -> Geometry {
     }
 }
 
-/// Where a head's attention goes.
+/// The shares of a head's attention on the cls token, the registers and the patches; they sum to 1.
 fn head_shares(attention: &ClsAttention, head: usize) -> Value {
     // A sum of nothing would be -0.
     let sum = |weights: &[f32]| weights.iter().fold(0.0, |sum, &w| sum + f64::from(w));

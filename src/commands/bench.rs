@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::model;
 use crate::cli::BenchArgs;
 
-/// One model at one size.
+/// The timings of one model at one input size.
 #[derive(Debug, Serialize, Deserialize)]
 struct BenchRow {
     model: String,
@@ -71,7 +71,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
     }
     for name in &names {
         if names.len() > 1 {
-            // In a process of its own: what one model had of memory is not given back to the system at once.
+            // In a child process, for memory of one model is not returned to the system at once.
             for row in measure_in_child(name, args, console)? {
                 if !to_stdout {
                     console.out(&row.line())?;
@@ -140,7 +140,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
     Ok(0)
 }
 
-/// Measures one of several models in a process of its own; threads are those of this one, by its environment.
+/// Measures one of several models in a child process with as many threads.
 fn measure_in_child(name: &str, args: &BenchArgs, console: &Console) -> Result<Vec<BenchRow>> {
     let failed = |why: String| Error::Model(format!("{name} could not be measured: {why}"));
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
@@ -178,7 +178,7 @@ fn measure_in_child(name: &str, args: &BenchArgs, console: &Console) -> Result<V
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     };
-    // Why not, it has said itself.
+    // The child has printed its own error.
     if !status.success() {
         return Err(failed("see above".into()));
     }
@@ -186,7 +186,7 @@ fn measure_in_child(name: &str, args: &BenchArgs, console: &Console) -> Result<V
     serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))
 }
 
-/// The model with its weights, or with random ones (`true`) where it is not installed.
+/// The model with its weights; with random ones, and `true`, where it is not installed.
 fn load(
     name: &str,
     store: &Store,
@@ -213,7 +213,7 @@ fn load(
     Ok((backbones.swap_remove(0), false))
 }
 
-/// Refuses sizes that only a photo has.
+/// Refuses sizes that depend on a photo.
 fn check_size(size: SizeRule) -> Result<()> {
     match size {
         SizeRule::Native => Err(native_size_error()),
@@ -227,7 +227,7 @@ fn native_size_error() -> Error {
     )
 }
 
-/// The patches of a square photo, or of one of the given size.
+/// The patch grid of a square of about that many pixels a side, or of the given width and height.
 fn patch_grid(size: SizeRule, patch_size: usize) -> Result<Grid> {
     let photo = match size {
         SizeRule::ShortSide(side) | SizeRule::Fit(side) => (side, side),

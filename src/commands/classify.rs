@@ -1,4 +1,4 @@
-//! `dino classify`: what photos show, in words.
+//! `dino classify`: a classification head over photos; the best classes with their probabilities are printed.
 
 use dino::engine::run_report::RunReport;
 use dino::engine::stopwatch::Stopwatch;

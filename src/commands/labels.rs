@@ -1,18 +1,21 @@
-//! What is said about a data set before it is trained on or judged: what is left out, and what its labels hold.
+//! Checks of a labelled data set before training, evaluation or calibration: which files are left out, the unit of depth
+//! maps, and whether the labels' values are plausible.
 
 use dino::learn::data::checks::{self, DepthMapCheck, IgnoredId, MaskCheck};
 use dino::learn::data::labels::DepthLabelReader;
 use dino::learn::data::statistics::{DepthStatistics, LabelSample, MAX_LABELS, MaskStatistics};
-use dino::learn::data::{DataSet, LabelledPair, SetLabels};
+use dino::learn::data::{DataSet, LabelAlignment, LabelledPair, SetLabels};
 use dino::model::head::meta::{Class, DepthReadout};
 use dino::terminal::console::Console;
 use dino::terminal::warnings::Warnings;
 use dino::{Error, Result};
 
-/// Units of a metre where nobody says anything else.
+use crate::cli::LabelShapeArgs;
+
+/// Units per metre of depth maps of whole numbers, unless option or layout say otherwise: millimetres.
 const DEFAULT_DEPTH_SCALE: f64 = 1000.0;
 
-/// Says how the pairs of a data set were found, and what is left out.
+/// Notes how the pairs of a data set were found, and warns of files that are left out.
 pub fn report_data_set(set: &DataSet, console: &Console) {
     for note in &set.notes {
         console.note(format_args!("{}: {note}", set.name));
@@ -22,10 +25,18 @@ pub fn report_data_set(set: &DataSet, console: &Console) {
     }
 }
 
-/// Units of a metre of labels: as the user says, else as the layout of all sets does.
+/// What is done about labels of another shape than their photo's: `--stretch-labels`, and who is warned.
+pub fn label_alignment(args: &LabelShapeArgs, console: &Console) -> LabelAlignment {
+    LabelAlignment {
+        stretch: args.stretch_labels,
+        warnings: console.warnings().clone(),
+    }
+}
+
+/// Units per metre of depth maps: `--depth-scale`, else what the layouts of all sets say, else millimetres.
 ///
 /// # Errors
-/// If the sets have different ones.
+/// If the layouts of the sets have different units.
 pub fn resolve_depth_scale(
     said: Option<f64>,
     layouts: impl Iterator<Item = Option<f64>>,
@@ -53,7 +64,7 @@ pub fn resolve_depth_scale(
     }
 }
 
-/// The distances that a head tells, metres; all of them where it tells no distances.
+/// The range of a head's depths in metres; 0 to infinity for relative inverse depth.
 pub fn depth_range(readout: &DepthReadout) -> (f64, f64) {
     match readout.is_inverse() {
         true => (0.0, f64::INFINITY),
@@ -61,14 +72,14 @@ pub fn depth_range(readout: &DepthReadout) -> (f64, f64) {
     }
 }
 
-/// How depth maps are to be used.
+/// How depth maps are read, and what they are checked against.
 #[derive(Debug, Clone, Copy)]
 pub struct DepthCheckConfig {
-    /// Units of a metre that the user named.
+    /// Units per metre that option or layout state; none if the default is assumed.
     pub explicit_scale: Option<f64>,
-    /// Units of a metre.
+    /// Units per metre in force.
     pub scale: f64,
-    /// Readings that count, metres.
+    /// Lowest and highest reading that counts, in metres.
     pub valid_range: (f64, f64),
     /// Distances that the head tells, metres.
     pub head_range: (f64, f64),

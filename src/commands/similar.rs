@@ -1,11 +1,12 @@
-//! `dino similar`: where photos look like one point of the first of them.
+//! `dino similar`: the patch under one pixel of the first photo is compared with every patch of all photos by the cosine of
+//! their features, as pictures and as float32 `[rows, columns]`.
 
 use std::path::Path;
 
 use dino::analysis::similarity::{PatchPosition, best_match, cosines};
 use dino::engine::{BackboneOutput, ReadyPhoto};
 use dino::io::inputs::{CollectedInputs, PhotoDecoder, Source};
-use dino::io::manifest::{Ledger, TaskDigests};
+use dino::io::manifest::Ledger;
 use dino::io::output::{
     Destination, LineStatus, LineSubject, OutputJob, PICTURE_EXTENSION, print_input_errors,
     put_all, put_source, write_npy, write_output, write_picture,
@@ -22,6 +23,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::{CosineRange, SimilarArgs};
 use crate::commands::defaults;
 use crate::commands::extract::{ExtractionRequest, LayerExtractor, PhotoJobs};
+use crate::commands::layer_manifest::LayerManifest;
 use crate::commands::model::{self, ModelReplicas};
 
 /// Runs the command.
@@ -42,53 +44,49 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
         print_input_errors(&[SUBJECT], error, console)?;
     }
     let first = first?;
-    // What all are compared with belongs to all shards.
+    // The first photo, with which all are compared, is in every shard.
     let collected = args
         .input
         .keep_shard(collected, |index| index == 0, console)?;
     defaults::fetch_default_backbone(&args.run, console)?;
-    let found = model::resolve(&args.run, console)?;
+    let resolved = model::resolve(&args.run, console)?;
     let layer = LayerRequest {
-        block: resolve_block(args.layer, found.model.config.depth, &found.model.name)?,
-        norm: !args.no_norm,
+        block: resolve_block(
+            args.tokens.layer,
+            resolved.model.config.depth,
+            &resolved.model.name,
+        )?,
+        norm: !args.tokens.no_norm,
     };
     let asked = Ledger::open(&args.output.options(args.input.shard()?)?)?.stamp_of(&first, most)?;
     let mut extensions = vec![PICTURE_EXTENSION];
     extensions.extend(args.raw.then_some("npy"));
-    // Another point has other files: it is another question.
-    let kind = format!("similar-{}-{}", args.at.0, args.at.1);
     let place = first.absolute().display().to_string();
     let place = (Some(place), first.page().map(|page| page.number));
-    let making = |fingerprint: Option<&str>| {
-        let making = TaskDigests::new(kind.clone(), &extensions, |extension| {
-            let look = (extension != "npy")
-                .then(|| format!("{:?} {}", args.look, describe_range(args.range)));
-            Ok(json!({
-                "model": fingerprint,
-                "dtype": found.dtype,
-                "photos": decoder.options.tag(),
-                "asked": [json!(asked.digest), json!(place)],
-                "size": args.size.to_string(),
-                "block": layer.block,
-                "norm": layer.norm,
-                "look": look,
-            }))
-        });
-        let making = making?.with_siblings(&["npy"]);
-        Ok::<_, Error>(making.with_decoding(&decoder.options).with_facts(json!({
-            "model": {"name": found.model.name, "fingerprint": fingerprint},
-            "dtype": found.dtype,
-            "photos": decoder.options.tag(),
-            "parameters": {
-                "size": args.size.to_string(),
-                "layer": layer.block,
-                "norm": layer.norm,
-            },
-        })))
+    let size = args.tokens.size.size.to_string();
+    let manifest = LayerManifest {
+        // Another point has other files: it is another question.
+        task: format!("similar-{}-{}", args.at.0, args.at.1),
+        extensions: &extensions,
+        siblings: &["npy"],
+        resolved: &resolved,
+        decoding: decoder.options.clone(),
+        settings: json!({
+            "asked": [json!(asked.digest), json!(place)],
+            "size": size,
+            "block": layer.block,
+            "norm": layer.norm,
+        }),
+        style: format!("{:?} {}", args.look, describe_range(args.range)),
+        parameters: json!({
+            "size": size,
+            "layer": layer.block,
+            "norm": layer.norm,
+        }),
     };
     let asked = ExtractionRequest {
         subject: SUBJECT,
-        making: making(found.model.fingerprint.as_deref())?,
+        making: manifest.digests(resolved.model.fingerprint.as_deref())?,
         extensions: &extensions,
         output: &args.output,
         shard: args.input.shard()?,
@@ -98,7 +96,7 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
     let mut ran = Ok(());
     if !photos.pending().is_empty() {
         let model = model::load(&args.run, console)?;
-        photos.update_for_model(making(Some(&model.record.fingerprint))?);
+        photos.update_for_model(manifest.digests(Some(&model.record.fingerprint))?);
         let run = SimilarityRun {
             args,
             console,
@@ -112,22 +110,25 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
     photos.finish(ran)
 }
 
-/// What lines in JSON are about.
+/// The task in JSON lines.
 const SUBJECT: LineSubject = LineSubject {
     task: "similar",
     label: None,
 };
 
-/// The photo that `--at` is about: the first of the first input, which must not be missing.
+/// The photo of `--at`: the first one of the first input.
+///
+/// # Errors
+/// If that input is missing, or there is none.
 fn first_photo<'a>(args: &SimilarArgs, collected: &'a mut CollectedInputs) -> Result<&'a Source> {
     let named = args.input.inputs.first().map(Path::new);
     let missing = collected.failures.iter().position(|failure| match named {
         Some(named) => failure.path == named,
-        // The first of a list.
+        // The first line of a list.
         None => failure.sources_before == 0,
     });
     if let Some(missing) = missing {
-        // The others have nothing to be compared with.
+        // Without it the others cannot be compared.
         return Err(collected.failures.swap_remove(missing).error);
     }
     collected
@@ -136,13 +137,13 @@ fn first_photo<'a>(args: &SimilarArgs, collected: &'a mut CollectedInputs) -> Re
         .ok_or_else(|| Error::Usage("no input: name photos, folders or patterns".into()))
 }
 
-/// Refuses a point outside of the photo before any work is done.
+/// Refuses a point outside the first photo before any work is done.
 fn check_point(args: &SimilarArgs, first: &Source, decoder: &PhotoDecoder) -> Result<()> {
     let size = decoder.size(first)?;
     check_pixel(args.at, size).map_err(|why| Error::file(first.path(), why))
 }
 
-/// What stays the same over a run.
+/// What is the same for all photos of a run.
 struct SimilarityRun<'a> {
     args: &'a SimilarArgs,
     console: &'a Console,
@@ -153,22 +154,23 @@ struct SimilarityRun<'a> {
     query_photo: Source,
 }
 
-/// What is looked for.
+/// The patch under `--at`.
 struct PatchQuery {
+    /// Its row and column in the first photo's grid.
     patch: PatchPosition,
-    /// `[D]`.
+    /// Its feature vector, `[dim]`.
     token: Vec<f32>,
 }
 
 impl SimilarityRun<'_> {
-    /// The first photo, then the others.
+    /// Runs over the first photo, then the others.
     fn run(&self, photos: &mut PhotoJobs<'_>, decoder: PhotoDecoder) -> Result<()> {
         let (args, console) = (self.args, self.console);
         let after = memory_cost::pixel_cost(self.maps.bytes_per_pixel());
         let extract = LayerExtractor {
             model: self.model,
             layer: self.layer,
-            size: args.size,
+            size: args.tokens.size.size,
             decoder,
             batch_size: args.run.batch_size,
             postprocess_bytes: &after,
@@ -188,7 +190,7 @@ impl SimilarityRun<'_> {
             Ok(own)
         };
         let query = extract.run(photos, &[0], asked)?.into_iter().next();
-        // Without it there is nothing to look for, and why is in the report.
+        // The first photo failed, which is reported already.
         let Some(query) = query else { return Ok(()) };
         if is_drawn {
             photos.count_done();
@@ -202,7 +204,7 @@ impl SimilarityRun<'_> {
         Ok(())
     }
 
-    /// The token of the patch under the point.
+    /// The feature of the patch under the point.
     fn extract_query(&self, ready: &ReadyPhoto, seen: &BackboneOutput) -> Result<PatchQuery> {
         let geometry = &ready.geometry()?;
         let (tokens, dim) = (
@@ -224,7 +226,7 @@ impl SimilarityRun<'_> {
         }
     }
 
-    /// Writes what was asked for of one photo.
+    /// Writes the requested outputs of one photo.
     fn write_outputs(
         &self,
         job: &OutputJob,
@@ -316,7 +318,9 @@ impl SimilarityRun<'_> {
         words.out(&Value::Object(object).to_string())
     }
 }
-/// The range of the colours as settings in manifests have named it since the first of them, whatever its types are called.
+
+/// The range of colours as text for digests in manifests. It must never change, whatever the types are called: else all
+/// earlier outputs would count as out of date.
 fn describe_range(range: CosineRange) -> String {
     match range {
         CosineRange::Auto => "Auto".into(),

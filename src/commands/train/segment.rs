@@ -1,4 +1,4 @@
-//! `dino train segment`.
+//! `dino train segment`: a head with one score per class on photos and masks, of one class list or a taxonomy of data sets.
 
 use std::path::Path;
 
@@ -14,14 +14,16 @@ use dino::model::head::meta::{Class, HeadTask};
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 
-use crate::cli::{IgnoreChoice, TrainSegmentArgs};
+use crate::cli::TrainSegmentArgs;
 use crate::commands::labels::{self, MaskInspection};
 use crate::commands::model;
+use crate::commands::train::folds::{TrainingData, TrainingSetup};
 use crate::commands::train::initial_weights::InitialWeights;
 use crate::commands::train::prepare::{self, SplitDataSet};
-use crate::commands::train::{folds, write};
+use crate::commands::train::set_options;
+use crate::commands::train::write;
 
-/// So many masks are looked at where some of them leave a doubt.
+/// How many masks are inspected if a first sample lacks a class.
 const MAX_SAMPLE: usize = 4096;
 
 /// Runs the command.
@@ -31,7 +33,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let (classes, meanings, parts) = open_data(args, console)?;
     let joint = args.sets.is_some();
     let names: Vec<&str> = meanings.iter().map(|set| set.name.as_str()).collect();
-    prepare::check_photo_limits(common, &names)?;
+    set_options::check_photo_limits(common, &names)?;
     let usual: Vec<f64> = parts
         .iter()
         .map(|part| {
@@ -42,8 +44,8 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
             }
         })
         .collect();
-    let shares = prepare::sampling_shares(common, &names, &usual)?;
-    // Sets that have no part are not even looked at.
+    let shares = set_options::sampling_shares(common, &names, &usual)?;
+    // Sets with a share of 0 are left out altogether.
     let mut kept: Vec<(SetLabels, SplitDataSet, f64)> = meanings
         .into_iter()
         .zip(parts)
@@ -61,7 +63,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     write::check_inputs(common, &parts, named)?;
     prepare::report_splits(&parts, common.hyper.folds, console)?;
     prepare::check_best_by(common, &SEGMENT_METRICS, &parts)?;
-    let ignored = IgnoreChoice::or_default(args.ignore);
+    let ignored = args.ignore.ignored_id();
     check_masks(&parts, &mut meanings, &classes, ignored, console)?;
     let ignore = ignored.id;
     let credits = prepare::credits(common, &parts);
@@ -72,30 +74,24 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let task = HeadTask::Segment { classes };
     let start = InitialWeights::load(common, &model, (&inputs, &blocks), &task)?;
     let mut report = RunReport::default();
-    let mut sets = prepare::compute_features(common, &model, &blocks, parts, &mut report, console)?;
-    let fitting = prepare::fitting(common, console);
+    let sets = prepare::compute_features(common, &model, &blocks, parts, &mut report, console)?;
+    let alignment = labels::label_alignment(&common.shape, console);
     let labelled = sets.iter().zip(&meanings);
     let samples = TrainingSamples::segment(
         labelled.map(|(set, meaning)| (set.train.as_slice(), meaning)),
         ignore,
         console.warnings(),
-        &fitting,
+        &alignment,
         &mut report,
     )?;
-    let how = ValidationTask::Segment {
+    let validation_task = ValidationTask::Segment {
         set_labels: meanings.clone(),
         classes: count,
         ignore,
         warnings: console.warnings().clone(),
     };
-    prepare::leave_out_failed(&mut sets, &how, &fitting, &mut report)?;
-    let learn = folds::TrainingData {
-        samples,
-        sets,
-        validation_task: how,
-        fitting,
-    };
-    let setup = folds::TrainingSetup {
+    let data = TrainingData::new(samples, sets, validation_task, alignment, &mut report)?;
+    let setup = TrainingSetup {
         start,
         blocks,
         objective: Objective::Segment(
@@ -120,10 +116,10 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         task,
         data: credits,
     };
-    write::train_and_write(common, &model, &inputs, learn, setup, &report, console)
+    write::train_and_write(common, &model, &inputs, data, setup, &report, console)
 }
 
-/// Looks at the masks, says what of them may not be as it was meant, and takes black and white ones as two classes.
+/// Inspects the masks, warns of what may be wrong with them, and takes black and white ones as two classes.
 fn check_masks(
     parts: &[SplitDataSet],
     meanings: &mut [SetLabels],
@@ -139,23 +135,23 @@ fn check_masks(
         });
         seen.collect()
     };
-    let mut seen = look(MAX_LABELS, meanings);
-    for (seen, meaning) in seen.iter_mut().zip(&mut *meanings) {
-        seen.check(meaning, classes, ignored, console)?;
+    let mut inspected = look(MAX_LABELS, meanings);
+    for (one, meaning) in inspected.iter_mut().zip(&mut *meanings) {
+        one.check(meaning, classes, ignored, console)?;
     }
-    let mut absent = labels::absent_classes(&seen, meanings, classes, ignored);
-    // A class that a part of the masks has not may be in the rest.
-    if seen.iter().any(MaskInspection::is_partial)
+    let mut absent = labels::absent_classes(&inspected, meanings, classes, ignored);
+    // A class that the sample lacks may be in the other masks.
+    if inspected.iter().any(MaskInspection::is_partial)
         && absent.as_ref().map_or(true, |absent| !absent.is_empty())
     {
-        seen = look(MAX_SAMPLE, meanings);
-        absent = labels::absent_classes(&seen, meanings, classes, ignored);
+        inspected = look(MAX_SAMPLE, meanings);
+        absent = labels::absent_classes(&inspected, meanings, classes, ignored);
     }
     let absent = absent?;
     if !absent.is_empty() {
         console.warn(format_args!(
             "{} {} of the {} classes have no pixel, and cannot be learnt: {}",
-            labels::inspected_scope(&seen),
+            labels::inspected_scope(&inspected),
             absent.len(),
             classes.len(),
             join_some(&absent)
@@ -164,7 +160,7 @@ fn check_masks(
     Ok(())
 }
 
-/// The classes, what the ids of each set mean, and the sets, split.
+/// The classes, the label set and the split of each data set.
 fn open_data(
     args: &TrainSegmentArgs,
     console: &Console,

@@ -1,4 +1,4 @@
-//! What a child `ffmpeg` says on its standard error: complaints, and the times of the frames that it gives.
+//! The log of a child `ffmpeg` on its standard error: complaints, and the times of frames from the filter `showinfo`.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
@@ -12,13 +12,13 @@ const MAX_COMPLAINTS: usize = 12;
 /// A frame that passed the filter `showinfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LoggedFrame {
-    /// In ticks of the filter's time base; none where the frame has no time.
+    /// When it appears, in ticks of the filter's time base; none where the frame has no time.
     pub time: Option<i64>,
-    /// Width and height.
+    /// Width and height in pixels.
     pub size: (u32, u32),
 }
 
-/// The complaints of a program, read by a thread so that it never waits for a reader.
+/// The log of a running program, drained by a thread so that the program never blocks on a full pipe.
 #[derive(Debug)]
 pub(super) struct FfmpegLog {
     state: Arc<Mutex<LogState>>,
@@ -52,12 +52,12 @@ impl FfmpegLog {
         })
     }
 
-    /// The next frame that was shown; none once the program has closed its standard error.
+    /// The next logged frame; waits for it. None once the program has closed its standard error.
     pub fn next_frame(&self) -> Option<LoggedFrame> {
         self.frames.recv().ok()
     }
 
-    /// The time base of the frames that were shown.
+    /// The time base of the logged frames in seconds, as numerator and denominator.
     pub fn time_base(&self) -> Option<(u64, u64)> {
         lock(&self.state).time_base
     }
@@ -67,10 +67,10 @@ impl FfmpegLog {
         lock(&self.state).count
     }
 
-    /// The last complaint that says most.
+    /// The last complaint that names a cause, else the last.
     pub fn last_complaint(&self) -> Option<String> {
         let said = lock(&self.state);
-        // What follows from another failure says nothing new.
+        // These lines only echo an earlier failure.
         let is_telling = |line: &&String| {
             ![
                 "Conversion failed",
@@ -88,7 +88,7 @@ impl FfmpegLog {
         lines.find(is_telling).or(said.complaints.back()).cloned()
     }
 
-    /// Waits for the end of what is said; the program must have ended.
+    /// Waits for the end of the log; the program must have ended.
     pub fn finish(&mut self) {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -129,7 +129,7 @@ fn drain(stderr: impl Read, said: &Mutex<LogState>, sender: &Sender<LoggedFrame>
     }
 }
 
-/// The text behind `[error]`, without who says it.
+/// The text after the level `[error]`, `[fatal]` or `[panic]`.
 fn parse_complaint(line: &str) -> Option<String> {
     let found = ["[error] ", "[fatal] ", "[panic] "]
         .iter()

@@ -1,15 +1,14 @@
-//! The frames of a clip, one at a time.
+//! Decoding a clip: the selected frames one at a time, upright and in sRGB, with their exact times.
 
 use std::time::Duration;
 
 use image::RgbImage;
 
 use super::animation::AnimationPlayer;
-use super::clip::{Clip, ClipReader};
+use super::clip::{Clip, ClipReader, VideoStream};
 use super::decoder::{DecoderExit, FfmpegDecoder, clip_rgb_filters};
 use super::ffmpeg::FfmpegPrograms;
 use super::image_sequence;
-use super::probe::VideoStream;
 use super::times::{FrameSelection, PlannedFrame};
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::PhotoDecoder;
@@ -23,7 +22,7 @@ pub struct Frame {
     pub time: i64,
     /// How long it stays, in ticks.
     pub duration: i64,
-    /// The pixels, row by row.
+    /// The pixels, sRGB, of the clip's size.
     pub rgb: RgbImage,
 }
 
@@ -34,8 +33,9 @@ pub struct Frame {
 pub struct Frames {
     clip: Clip,
     plan: Vec<PlannedFrame>,
-    /// How many of the plan are behind.
+    /// How many frames of the plan were passed.
     done: usize,
+    /// How many frames were decoded.
     decoded: u64,
     last_time: Option<i64>,
     /// Frames whose times had to be moved behind the one before them.
@@ -62,8 +62,8 @@ impl Frames {
         Frames::open_after(None, clip, selection, photos)
     }
 
-    /// Begins to decode what `selection` selects of `clip` behind the frame of this number, which may be nothing; the times are
-    /// as if the frames before had been read.
+    /// Begins to decode what `selection` selects of `clip` after the frame with the index `behind`; no frame may be left. The
+    /// times are as if the frames before had been read.
     ///
     /// # Errors
     /// As [`Frames::open`].
@@ -139,7 +139,7 @@ impl Frames {
         Ok(frames)
     }
 
-    /// The frames that are to come, as the file lists them, those behind too.
+    /// All selected frames, as the file lists them, also those that were read.
     pub fn plan(&self) -> &[PlannedFrame] {
         &self.plan
     }
@@ -169,7 +169,7 @@ impl Frames {
         Ok(Some(self.assign_time(time, rgb)))
     }
 
-    /// Gives a frame its number and its time.
+    /// Gives a decoded frame its index and its time; times that do not rise are moved.
     fn assign_time(&mut self, time: Option<i64>, rgb: RgbImage) -> Frame {
         let expected = self.plan[self.done];
         let mut time = time.unwrap_or(expected.time);
@@ -210,7 +210,7 @@ impl Frames {
         }
     }
 
-    /// Ends the reading; `is_over` if there was nothing more to read.
+    /// Ends the decoder and warns of what it found; `is_over` if the decoder came to its end by itself.
     fn finish(&mut self, is_over: bool) -> Result<()> {
         let Some(reading) = self.decoder.take() else {
             return Ok(());
@@ -273,7 +273,7 @@ impl Frames {
         Ok(())
     }
 
-    /// Whether the clip's last frame was asked for.
+    /// Whether the clip's last frame is selected.
     fn reaches_end(&self) -> bool {
         let last = self.plan.last().map(|last| last.index + 1);
         last == Some(self.clip.frames.len() as u64)
