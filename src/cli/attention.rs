@@ -1,4 +1,4 @@
-//! `dino attention`.
+//! Options of `dino attention`: photos, size and block, and how the map of attention is drawn.
 
 use clap::Args;
 

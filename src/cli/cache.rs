@@ -1,4 +1,4 @@
-//! `dino cache`.
+//! Options of `dino cache list`, `prune` and `rm`.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `dino calibrate`.
+//! Options of `dino calibrate depth` and `remove`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

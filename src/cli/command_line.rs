@@ -31,14 +31,14 @@ impl Cli {
     /// Reads the command line.
     ///
     /// # Errors
-    /// Clap's complaint, or the help that was asked for.
+    /// clap's error; help and version count as errors too.
     pub fn read() -> Result<Self, clap::Error> {
         let matches = full_command().try_get_matches()?;
         Cli::from_arg_matches(&matches)
     }
 }
 
-/// The command line as clap knows it, its `-h` shortened to the options that most people want.
+/// The whole command line for parsing, help and the manual page, with short help as [`short_help`] has it.
 pub fn full_command() -> clap::Command {
     short_help::shorten(Cli::command())
 }

@@ -1,4 +1,4 @@
-//! `dino depth`.
+//! Options of `dino depth`, and the [`DepthRecipe`] that they become.
 
 use std::num::NonZeroU32;
 
@@ -131,7 +131,7 @@ impl From<SaveFormat> for DepthFileFormat {
 }
 
 impl DepthArgs {
-    /// What is to be made of the photos.
+    /// The depth task that these options describe.
     pub fn recipe(&self) -> DepthRecipe {
         let (look, numbers) = (&self.look, &self.numbers);
         DepthRecipe {

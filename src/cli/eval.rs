@@ -1,4 +1,4 @@
-//! `dino eval`.
+//! Options of `dino eval depth` and `segment`; `dino calibrate` has [`EvalInputArgs`] too.
 
 use std::path::PathBuf;
 

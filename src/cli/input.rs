@@ -107,7 +107,7 @@ pub struct PhotoArgs {
 }
 
 impl PhotoArgs {
-    /// Decodes as these options say; `max_pixels` and `page` as the command has them.
+    /// The decoder with these options; `max_pixels` per photo, and one `page` of files that have several.
     pub fn decoder(&self, max_pixels: u64, page: Option<u32>, console: &Console) -> PhotoDecoder {
         PhotoDecoder {
             options: DecodeOptions {
@@ -126,24 +126,24 @@ impl PhotoArgs {
         }
     }
 
-    /// Bytes that photos may take together.
+    /// Bytes that photos in memory may take together.
     pub fn max_memory(&self) -> u64 {
         self.max_memory.unwrap_or_else(memory::usual_limit)
     }
 
-    /// As [`PhotoArgs::decoder`], for the photos of data sets.
+    /// As [`PhotoArgs::decoder`], for the photos of labelled data sets.
     pub fn data_set_decoder(&self, console: &Console) -> PhotoDecoder {
         self.decoder(DecodeOptions::default().max_pixels, None, console)
     }
 }
 
 impl InputArgs {
-    /// Finds the photos; with `offline`, those at addresses fail.
+    /// Finds the photos of the inputs; with `offline`, photos at addresses fail.
     pub fn collect(&self, offline: bool) -> Result<CollectedInputs> {
         self.collect_inputs(&self.inputs, offline)
     }
 
-    /// As [`InputArgs::collect`], but what these `inputs` stand for.
+    /// As [`InputArgs::collect`], for these `inputs` instead.
     pub fn collect_inputs(&self, inputs: &[OsString], offline: bool) -> Result<CollectedInputs> {
         if self.watch.is_some() {
             return Err(dino::Error::Usage(
@@ -166,7 +166,7 @@ impl InputArgs {
         })
     }
 
-    /// As [`InputArgs::collect`]; with `json`, inputs that lead to no photo at all have their lines too.
+    /// As [`InputArgs::collect`], reduced to the shard; with `json`, inputs without any photo are printed as JSON lines too.
     pub fn collect_shard(
         &self,
         subjects: &[LineSubject],
@@ -177,7 +177,7 @@ impl InputArgs {
         self.keep_shard(collected, |_| false, console)
     }
 
-    /// As [`InputArgs::collect_shard`], the photos of all shards.
+    /// As [`InputArgs::collect_shard`], with the photos of all shards.
     pub fn collect_all_shards(
         &self,
         subjects: &[LineSubject],
@@ -193,7 +193,7 @@ impl InputArgs {
         collected
     }
 
-    /// Leaves the photos of the shard that is asked for, and those of `always`, by their numbers.
+    /// Reduces the photos to those of `--shard`, and those whose index is in `always`.
     pub fn keep_shard(
         &self,
         mut collected: CollectedInputs,
@@ -213,13 +213,16 @@ impl InputArgs {
         Ok(collected)
     }
 
-    /// The shard that is asked for.
+    /// The shard of `--shard`, resolved by the environment where it says `auto`.
+    ///
+    /// # Errors
+    /// If the variables of a scheduler are missing or malformed.
     pub fn shard(&self) -> Result<Option<Shard>> {
         let resolve = |request: ShardRequest| request.resolve(&EnvVariables::from_process());
         Ok(self.shard.map(resolve).transpose()?.map(|(shard, _)| shard))
     }
 
-    /// Decodes as the options say.
+    /// The decoder with the options of inputs and photos.
     pub fn decoder(&self, console: &Console) -> PhotoDecoder {
         let max_pixels = (self.max_megapixels * 1e6) as u64;
         self.photo.decoder(max_pixels, self.page, console)

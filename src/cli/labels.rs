@@ -62,7 +62,7 @@ pub struct IgnoreArgs {
     pub ignore: Option<IgnoreChoice>,
 }
 
-/// The value of `--ignore`.
+/// The value of `--ignore`: an id, or none where all ids are classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IgnoreChoice(Option<u16>);
 

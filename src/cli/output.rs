@@ -56,7 +56,10 @@ pub struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// Where results of photos of a `shard` go, checked.
+    /// The output options, for the photos of a `shard`.
+    ///
+    /// # Errors
+    /// [`dino::Error::Usage`] for `-o -` beside `--json`, and for a picture to a terminal.
     pub fn options(&self, shard: Option<Shard>) -> Result<OutputOptions> {
         let target = self
             .output
@@ -81,7 +84,7 @@ impl OutputArgs {
         })
     }
 
-    /// Keeps stdout for the one output that goes there, and says which names were cut.
+    /// Reserves stdout for JSON or the output that goes there, and notes which names were shortened.
     pub fn reserve_stdout(&self, plan: &mut OutputPlan, console: &Console) -> Result<()> {
         if self.json {
             console.claim_stdout("--json")?;

@@ -1,4 +1,4 @@
-//! `dino pca`.
+//! Options of `dino pca`, and the [`PcaRecipe`] that they become.
 
 use std::path::PathBuf;
 
@@ -118,7 +118,7 @@ impl From<UpscaleChoice> for Upscale {
 }
 
 impl PcaArgs {
-    /// What is to be made of the photos.
+    /// The PCA task that these options describe.
     pub fn recipe(&self) -> PcaRecipe {
         let (fit, look) = (&self.fit, &self.look);
         PcaRecipe {
@@ -149,7 +149,7 @@ Examples:
   dino pca -r holiday/ --foreground auto --save-basis holiday.safetensors
   dino pca next-year/ --basis holiday.safetensors";
 
-/// A component as people count, from 1.
+/// The number of a component, counted from 1.
 fn component(text: &str) -> Result<usize, String> {
     match text.trim().parse::<usize>() {
         Ok(number) if number >= 1 => Ok(number),

@@ -1,4 +1,4 @@
-//! `dino segment`.
+//! Options of `dino segment`, and the [`SegmentRecipe`] or [`ClustersRecipe`] that they become.
 
 use std::path::PathBuf;
 
@@ -173,7 +173,7 @@ impl From<LabelFormatChoice> for recipe::LabelFileFormat {
 }
 
 impl SegmentArgs {
-    /// What is to be made of the photos with a head.
+    /// The segmentation task with a head that these options describe.
     pub fn recipe(&self) -> SegmentRecipe {
         SegmentRecipe {
             head: self.predict.recipe(),
@@ -181,7 +181,7 @@ impl SegmentArgs {
         }
     }
 
-    /// What is to be made of them with clusters, if those are asked for.
+    /// The task with clusters that these options describe; none without `--clusters` and `--codebook`.
     pub fn clusters(&self) -> Option<ClustersRecipe> {
         let clusters = &self.clusters;
         (clusters.clusters.is_some() || clusters.codebook.is_some()).then(|| ClustersRecipe {

@@ -1,4 +1,4 @@
-//! What shells and `man` want to know about the command line, derived from its definition.
+//! Completion scripts and the manual page, generated from the command line's definition.
 
 use std::io::{self, Write};
 
@@ -38,7 +38,7 @@ pub fn man_page(writer: &mut dyn Write) -> io::Result<()> {
     page.render_version_section(writer)
 }
 
-/// The commands that do something, with their full names.
+/// The commands without subcommands, with their full names.
 fn leaves<'a>(command: &'a clap::Command, name: &str) -> Vec<(String, &'a clap::Command)> {
     let children = command
         .get_subcommands()

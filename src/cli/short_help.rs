@@ -1,11 +1,11 @@
-//! What `-h` leaves to `--help`: a dozen options that most people want are on one screen, all others a word away.
+//! The short help: `-h` shows the options that most people want on one screen, `--help` shows all.
 
 use clap::Command;
 
-/// The commands that run on stored features, which bring their photos with them.
+/// The commands with `--features`; a stored dataset names its photos, so that INPUT is not required.
 const STORED_FEATURE_COMMANDS: [&str; 4] = ["depth", "segment", "pca", "run"];
 
-/// By command, the options that `-h` shows.
+/// By command, the ids of the options that `-h` shows.
 const SHORT_HELP_OPTIONS: [(&str, &[&str]); 14] = [
     (
         "track",
@@ -308,7 +308,7 @@ pub fn shorten(command: Command) -> Command {
     command.after_long_help(format!("{examples}\n\n{ENVIRONMENT}"))
 }
 
-/// Changes the subcommand that a path of names leads to.
+/// Changes the subcommand at a path of names such as `train depth`.
 fn mut_nested_subcommand(
     command: Command,
     path: &str,
@@ -322,7 +322,7 @@ fn mut_nested_subcommand(
     }
 }
 
-/// Leaves all but the `common` options to the long help.
+/// Hides all but the `common` options from the short help.
 fn hide_uncommon_options(command: Command, name: &str, common: &[&str]) -> Command {
     let is_common = |id: &str| common.contains(&id);
     let others = command

@@ -1,4 +1,4 @@
-//! `dino similar`.
+//! Options of `dino similar`: the point, size and layer, and how the map of similarity is drawn.
 
 use clap::Args;
 use dino::vision::render::ValueRange;
@@ -39,9 +39,9 @@ pub struct SimilarArgs {
 /// Values of `--range`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CosineRange {
-    /// Percentiles of the photo.
+    /// The 2nd to 98th percentile of each photo.
     Auto,
-    /// As given.
+    /// This range, within -1..1.
     Fixed(ValueRange),
 }
 

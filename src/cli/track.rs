@@ -1,4 +1,4 @@
-//! `dino track`.
+//! Options of `dino track`: the clip and the mask, how patches are matched, and how the film is drawn.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
-//! Parsers of option values that several commands share, for clap's `value_parser`: an error says what is expected.
+//! Parsers for clap's `value_parser` that several commands share. An error says what was expected, with an example.
 
+/// Bytes from a number with M, G or T (powers of 1024), such as `4G`; above 0.
 pub fn memory_size(text: &str) -> Result<u64, String> {
     let expected = || "expected a size such as 4G, 800M or 0.5G".to_owned();
     let text = text.trim();
@@ -19,7 +20,7 @@ pub fn memory_size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// As [`memory_size`]; 0 too.
+/// As [`memory_size`], or 0.
 pub fn memory_size_or_zero(text: &str) -> Result<u64, String> {
     match text.trim() {
         "0" => Ok(0),
@@ -27,6 +28,7 @@ pub fn memory_size_or_zero(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A number from 0 to 1.
 pub fn opacity(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
@@ -34,6 +36,7 @@ pub fn opacity(text: &str) -> Result<f32, String> {
     }
 }
 
+/// Column and row of a pixel, from 0 at the top left.
 pub fn pixel(text: &str) -> Result<(u32, u32), String> {
     let number = |text: &str| text.trim().parse::<u32>().ok();
     text.split_once(',')
@@ -43,22 +46,26 @@ pub fn pixel(text: &str) -> Result<(u32, u32), String> {
         })
 }
 
+/// A finite number; none if it is no number.
 pub fn number(text: &str) -> Option<f64> {
     text.trim().parse::<f64>().ok().filter(|v| v.is_finite())
 }
 
+/// A number above 0.
 pub fn positive(text: &str) -> Result<f64, String> {
     number(text)
         .filter(|&v| v > 0.0)
         .ok_or_else(|| "expected a number above 0".into())
 }
 
+/// A number from 0 on.
 pub fn weight(text: &str) -> Result<f64, String> {
     number(text)
         .filter(|&v| v >= 0.0)
         .ok_or_else(|| "expected a number, 0 or above".into())
 }
 
+/// A number from 0 to 1.
 pub fn share(text: &str) -> Result<f64, String> {
     number(text)
         .filter(|v| (0.0..=1.0).contains(v))

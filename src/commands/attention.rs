@@ -61,15 +61,15 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
             "layer": block,
         }),
     };
-    let asked = ExtractionRequest {
+    let request = ExtractionRequest {
         subject: SUBJECT,
-        making: manifest.digests(resolved.model.fingerprint.as_deref())?,
+        digests: manifest.digests(resolved.model.fingerprint.as_deref())?,
         extensions: &extensions,
         output: &args.output,
         shard: args.input.shard()?,
         max_bytes: decoder.options.max_memory,
     };
-    let mut photos = PhotoJobs::plan(collected, asked, console)?;
+    let mut photos = PhotoJobs::plan(collected, request, console)?;
     let to_do = photos.pending();
     let mut ran = Ok(());
     if !to_do.is_empty() {
@@ -90,8 +90,8 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
             batch_size: args.run.batch_size,
             postprocess_bytes: &after,
         };
-        let draw = |job: &OutputJob, ready: ReadyPhoto, found, words: &Console| {
-            run.write_outputs(job, ready, found, words)
+        let draw = |job: &OutputJob, ready: ReadyPhoto, attention, recorder: &Console| {
+            run.write_outputs(job, ready, attention, recorder)
         };
         let done = extract.run_attention(&mut photos, &to_do, draw);
         ran = done.map(|done| done.iter().for_each(|()| photos.count_done()));
@@ -120,7 +120,7 @@ impl AttentionRun<'_> {
         job: &OutputJob,
         ready: ReadyPhoto,
         attention: ClsAttention,
-        words: &Console,
+        recorder: &Console,
     ) -> Result<()> {
         let geometry = ready.geometry()?;
         let ReadyPhoto {
@@ -142,7 +142,7 @@ impl AttentionRun<'_> {
             ),
         ];
         let write = |extension: &str, format, picture: &RgbImage| {
-            write_output(words, job.output(extension), announce, |writer| {
+            write_output(recorder, job.output(extension), announce, |writer| {
                 write_picture(writer, format, picture, &text)
             })
         };
@@ -165,13 +165,13 @@ impl AttentionRun<'_> {
                 .copied()
                 .collect();
             watch.time("write", || {
-                write_output(words, job.output("npy"), announce, |writer| {
+                write_output(recorder, job.output("npy"), announce, |writer| {
                     write_npy(writer, &shape, &weights)
                 })
             })?;
         }
-        words.detail(format_args!("{}: {watch}", job.source.name()));
-        words.record_fact("seconds", watch.seconds());
+        recorder.detail(format_args!("{}: {watch}", job.source.name()));
+        recorder.record_fact("seconds", watch.seconds());
         if !self.args.output.json {
             return Ok(());
         }
@@ -189,7 +189,7 @@ impl AttentionRun<'_> {
             "seconds": watch,
         });
         put_all(&mut object, facts);
-        words.out(&Value::Object(object).to_string())
+        recorder.out(&Value::Object(object).to_string())
     }
 
     /// The photo, the mean and every head, small and side by side.

@@ -61,9 +61,9 @@ fn calibration_path(name: &OsString) -> Result<PathBuf> {
 }
 
 fn calibrate_depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
-    let asked = &args.input;
-    model::refuse_null(&asked.run)?;
-    let comparison = DepthEvaluation::new(asked, &args.labels)?;
+    let input_args = &args.input;
+    model::refuse_null(&input_args.run)?;
+    let comparison = DepthEvaluation::new(input_args, &args.labels)?;
     let found = &comparison.selected;
     let meta = &found.head.meta;
     // Says whether the head's numbers can become metres at all.
@@ -76,14 +76,18 @@ fn calibrate_depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
     let heads = HeadStore::at(Store::open()?.root());
     let path = heads.calibration_path(found)?;
     let in_force = comparison.calibration(console)?;
-    let data =
-        comparison.load_photos(asked, &args.labels, EvaluationPurpose::Calibrate, console)?;
-    let reads = data.set.input_paths(asked).map(Into::into).collect();
+    let data = comparison.load_photos(
+        input_args,
+        &args.labels,
+        EvaluationPurpose::Calibrate,
+        console,
+    )?;
+    let reads = data.set.input_paths(input_args).map(Into::into).collect();
     let json = check_outputs(args, &path, reads, console)?;
     let count = data.set.pairs.len();
     let too_few = |photos: usize| {
         Error::file(
-            &asked.data,
+            &input_args.data,
             format!(
                 "has {photos} photo{} that can be used, and a calibration is judged on photos that its fit did not see: 2 at \
                  least, and better 20",
@@ -98,7 +102,7 @@ fn calibrate_depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
     let mut report = RunReport::default();
     let mut photos: Vec<PhotoReadings> = Vec::new();
     let mut input = String::new();
-    comparison.for_each_photo(asked, &data, &mut report, console, |compared| {
+    comparison.for_each_photo(input_args, &data, &mut report, console, |compared| {
         compared.input.clone_into(&mut input);
         let (map, truth) = (&compared.map.depth, &compared.truth);
         let size = (truth.width, truth.height);

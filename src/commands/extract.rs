@@ -39,7 +39,7 @@ pub struct LayerExtractor<'a> {
 pub struct PhotoJobs<'c> {
     /// One job per photo.
     pub plan: OutputPlan,
-    making: TaskDigests,
+    digests: TaskDigests,
     ledger: Ledger,
     lines: JsonLines,
     report: RunReport,
@@ -53,7 +53,7 @@ pub struct ExtractionRequest<'a> {
     /// The task in JSON lines.
     pub subject: LineSubject,
     /// Digests of the settings that decide the outputs.
-    pub making: TaskDigests,
+    pub digests: TaskDigests,
     /// Extensions of the outputs.
     pub extensions: &'a [&'static str],
     /// Where outputs go.
@@ -71,17 +71,17 @@ impl<'c> PhotoJobs<'c> {
     /// If the output folder or its manifest cannot be used; [`Error::Usage`] for `--tar`.
     pub fn plan(
         collected: CollectedInputs,
-        asked: ExtractionRequest<'_>,
+        request: ExtractionRequest<'_>,
         console: &'c Console,
     ) -> Result<Self> {
         let ExtractionRequest {
             subject,
-            making,
+            digests,
             extensions,
             output,
             shard,
             max_bytes: most,
-        } = asked;
+        } = request;
         if output.tar {
             return Err(Error::Usage(
                 "--tar works with depth, segment, pca and run; leave it out".into(),
@@ -89,19 +89,19 @@ impl<'c> PhotoJobs<'c> {
         }
         let options = output.options(shard)?;
         let ledger = Ledger::open(&options)?;
-        let mut plan = OutputPlan::new(collected.sources, &options, &making.task, extensions)?;
+        let mut plan = OutputPlan::new(collected.sources, &options, &digests.task, extensions)?;
         ledger.protect(&mut plan.outputs);
-        let broken = ledger.skipped_failures(&plan, &making, most)?;
-        let refused = ledger.reconcile(&mut plan, &making, (&broken, most), console)?;
+        let broken = ledger.skipped_failures(&plan, &digests, most)?;
+        let refused = ledger.reconcile(&mut plan, &digests, (&broken, most), console)?;
         output.reserve_stdout(&mut plan, console)?;
         let mut lines = JsonLines::new(subject, output.json, &collected.failures);
         for lost in &collected.failures {
-            ledger.note_missing_input(lost, &making)?;
+            ledger.note_missing_input(lost, &digests)?;
         }
         let mut report = RunReport::from_search(collected.failures, collected.summary, output.json);
         for (job, refused) in plan.jobs.iter().zip(&refused) {
             if let Some(error) = refused {
-                ledger.note_failure(&job.source, &making, None, error)?;
+                ledger.note_failure(&job.source, &digests, None, error)?;
             }
         }
         let refused: Vec<Option<Error>> = refused
@@ -121,7 +121,7 @@ impl<'c> PhotoJobs<'c> {
         }
         Ok(PhotoJobs {
             plan,
-            making,
+            digests,
             ledger,
             lines,
             report,
@@ -139,8 +139,8 @@ impl<'c> PhotoJobs<'c> {
     }
 
     /// Completes the digests once the backbone's fingerprint is known.
-    pub fn update_for_model(&mut self, making: TaskDigests) {
-        self.making.complete_from(making);
+    pub fn update_for_model(&mut self, digests: TaskDigests) {
+        self.digests.complete_from(digests);
     }
 
     /// Counts a photo all of whose outputs were made.
@@ -201,7 +201,7 @@ impl LayerExtractor<'_> {
     ) -> Result<Vec<T>> {
         let PhotoJobs {
             plan,
-            making,
+            digests,
             ledger,
             lines,
             report,
@@ -226,30 +226,30 @@ impl LayerExtractor<'_> {
             progress.begin(name);
         };
         let finish = |mut ready: ReadyPhoto, found: N::Output| {
-            let (job, words) = (job(ready.index), console.recorder());
+            let (job, recorder) = (job(ready.index), console.recorder());
             let stamp = ready.stamp.take();
-            let work = || finish(job, ready, found, &words);
-            let finished = ledger.note_outputs((job, making), stamp.as_ref(), &words, work);
+            let work = || finish(job, ready, found, &recorder);
+            let finished = ledger.note_outputs((job, digests), stamp.as_ref(), &recorder, work);
             if let Err(error) = &finished {
-                let noted = ledger.note_failure(&job.source, making, stamp.as_ref(), error);
+                let noted = ledger.note_failure(&job.source, digests, stamp.as_ref(), error);
                 note_unrecorded(noted, console);
             }
-            Ok((finished, words))
+            Ok((finished, recorder))
         };
         let mut all = Vec::with_capacity(numbers.len());
         let ran = engine.run(&sources, networks, before, finish, |index, result| {
             let number = numbers[index];
             if let Err(error) = &result {
                 let stamp = failed.take(index);
-                let noted = ledger.note_failure(sources[index], making, stamp.as_ref(), error);
+                let noted = ledger.note_failure(sources[index], digests, stamp.as_ref(), error);
                 note_unrecorded(noted, console);
             }
-            let result = result.and_then(|(finished, words)| {
-                if words.has_lines() {
+            let result = result.and_then(|(finished, recorder)| {
+                if recorder.has_lines() {
                     let describe = |index: usize| (&jobs[index].source, Some(&jobs[index]));
                     lines.print_before(number, describe, console)?;
                 }
-                console.replay(&words)?;
+                console.replay(&recorder)?;
                 finished
             });
             progress.inc();

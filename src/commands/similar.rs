@@ -32,7 +32,7 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
         args.input
             .collect_all_shards(&[SUBJECT], (args.run.offline, args.output.json), console)?;
     let decoder = args.input.decoder(console);
-    let most = decoder.options.max_memory;
+    let max_bytes = decoder.options.max_memory;
     let first = first_photo(args, &mut collected).cloned();
     let first = first.and_then(|first| {
         check_point(args, &first, &decoder)?;
@@ -58,7 +58,8 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
         )?,
         norm: !args.tokens.no_norm,
     };
-    let asked = Ledger::open(&args.output.options(args.input.shard()?)?)?.stamp_of(&first, most)?;
+    let query_stamp =
+        Ledger::open(&args.output.options(args.input.shard()?)?)?.stamp_of(&first, max_bytes)?;
     let mut extensions = vec![PICTURE_EXTENSION];
     extensions.extend(args.raw.then_some("npy"));
     let place = first.absolute().display().to_string();
@@ -72,7 +73,7 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
         resolved: &resolved,
         decoding: decoder.options.clone(),
         settings: json!({
-            "asked": [json!(asked.digest), json!(place)],
+            "asked": [json!(query_stamp.digest), json!(place)],
             "size": size,
             "block": layer.block,
             "norm": layer.norm,
@@ -84,15 +85,15 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
             "norm": layer.norm,
         }),
     };
-    let asked = ExtractionRequest {
+    let request = ExtractionRequest {
         subject: SUBJECT,
-        making: manifest.digests(resolved.model.fingerprint.as_deref())?,
+        digests: manifest.digests(resolved.model.fingerprint.as_deref())?,
         extensions: &extensions,
         output: &args.output,
         shard: args.input.shard()?,
-        max_bytes: most,
+        max_bytes,
     };
-    let mut photos = PhotoJobs::plan(collected, asked, console)?;
+    let mut photos = PhotoJobs::plan(collected, request, console)?;
     let mut ran = Ok(());
     if !photos.pending().is_empty() {
         let model = model::load(&args.run, console)?;
@@ -182,33 +183,35 @@ impl SimilarityRun<'_> {
         ));
         let to_do = photos.pending();
         let is_drawn = to_do.first() == Some(&0);
-        let asked = |job: &OutputJob, ready: ReadyPhoto, seen: BackboneOutput, words: &Console| {
-            let own = self.extract_query(&ready, &seen)?;
-            if is_drawn {
-                self.write_outputs(job, ready, &seen, &own, words)?;
-            }
-            Ok(own)
-        };
-        let query = extract.run(photos, &[0], asked)?.into_iter().next();
+        let draw_first =
+            |job: &OutputJob, ready: ReadyPhoto, output: BackboneOutput, recorder: &Console| {
+                let own = self.extract_query(&ready, &output)?;
+                if is_drawn {
+                    self.write_outputs(job, ready, &output, &own, recorder)?;
+                }
+                Ok(own)
+            };
+        let query = extract.run(photos, &[0], draw_first)?.into_iter().next();
         // The first photo failed, which is reported already.
         let Some(query) = query else { return Ok(()) };
         if is_drawn {
             photos.count_done();
         }
         let others: Vec<usize> = to_do.into_iter().filter(|&index| index != 0).collect();
-        let draw = |job: &OutputJob, ready: ReadyPhoto, seen: BackboneOutput, words: &Console| {
-            self.write_outputs(job, ready, &seen, &query, words)
-        };
+        let draw =
+            |job: &OutputJob, ready: ReadyPhoto, output: BackboneOutput, recorder: &Console| {
+                self.write_outputs(job, ready, &output, &query, recorder)
+            };
         let done = extract.run(photos, &others, draw)?;
         done.iter().for_each(|()| photos.count_done());
         Ok(())
     }
 
     /// The feature of the patch under the point.
-    fn extract_query(&self, ready: &ReadyPhoto, seen: &BackboneOutput) -> Result<PatchQuery> {
+    fn extract_query(&self, ready: &ReadyPhoto, output: &BackboneOutput) -> Result<PatchQuery> {
         let geometry = &ready.geometry()?;
         let (tokens, dim) = (
-            layer_tokens(&seen.features, self.layer)?,
+            layer_tokens(&output.features, self.layer)?,
             self.model.backbone().config().dim,
         );
         let patch = PatchPosition::at_pixel(self.args.at, geometry);
@@ -231,11 +234,11 @@ impl SimilarityRun<'_> {
         &self,
         job: &OutputJob,
         ready: ReadyPhoto,
-        seen: &BackboneOutput,
+        output: &BackboneOutput,
         query: &PatchQuery,
-        words: &Console,
+        recorder: &Console,
     ) -> Result<()> {
-        let tokens = layer_tokens(&seen.features, self.layer)?;
+        let tokens = layer_tokens(&output.features, self.layer)?;
         let geometry = ready.geometry()?;
         let ReadyPhoto {
             photo,
@@ -244,14 +247,14 @@ impl SimilarityRun<'_> {
             ..
         } = ready;
         let grid = geometry.grid();
-        let found = watch.time("compare", || cosines(&query.token, &tokens));
-        let Some((patch, cosine)) = best_match(&found, grid) else {
+        let similarity = watch.time("compare", || cosines(&query.token, &tokens));
+        let Some((patch, cosine)) = best_match(&similarity, grid) else {
             return Err(Error::file(job.source.path(), "has no patches"));
         };
         let is_asked = job.source == self.query_photo;
         let pixel = patch.nearest_pixel(&geometry);
         let range = match self.args.range {
-            CosineRange::Auto => ValueRange::of(&found),
+            CosineRange::Auto => ValueRange::of(&similarity),
             CosineRange::Fixed(range) => range,
         };
         let announce = !self.args.output.json;
@@ -271,28 +274,31 @@ impl SimilarityRun<'_> {
             let marked = if is_asked { self.args.at } else { pixel };
             let picture = watch.time("render", || {
                 self.maps
-                    .render(&found, &geometry, range, &photo, Some(marked))
+                    .render(&similarity, &geometry, range, &photo, Some(marked))
             })?;
             watch.time("write", || {
-                write_output(words, job.output(PICTURE_EXTENSION), announce, |writer| {
-                    write_picture(writer, job.format, &picture, &text)
-                })
+                write_output(
+                    recorder,
+                    job.output(PICTURE_EXTENSION),
+                    announce,
+                    |writer| write_picture(writer, job.format, &picture, &text),
+                )
             })?;
         }
         if self.args.raw {
             let shape = [grid.rows, grid.cols];
             watch.time("write", || {
-                write_output(words, job.output("npy"), announce, |writer| {
-                    write_npy(writer, &shape, &found)
+                write_output(recorder, job.output("npy"), announce, |writer| {
+                    write_npy(writer, &shape, &similarity)
                 })
             })?;
         }
         let name = job.source.name();
-        words.detail(format_args!(
+        recorder.detail(format_args!(
             "{name}: best match at {},{}, cosine {cosine:.3}; {watch}",
             pixel.0, pixel.1
         ));
-        words.record_fact("seconds", watch.seconds());
+        recorder.record_fact("seconds", watch.seconds());
         if !self.args.output.json {
             return Ok(());
         }
@@ -315,7 +321,7 @@ impl SimilarityRun<'_> {
             "seconds": watch,
         });
         put_all(&mut object, facts);
-        words.out(&Value::Object(object).to_string())
+        recorder.out(&Value::Object(object).to_string())
     }
 }
 

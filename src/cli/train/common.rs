@@ -1,4 +1,4 @@
-//! What `dino train depth` and `dino train segment` have in common: data, output, and what the head reads.
+//! Options that `dino train depth` and `segment` share: data, outputs, and which features a head reads.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

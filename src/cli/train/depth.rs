@@ -1,4 +1,4 @@
-//! `dino train depth`.
+//! Options of `dino train depth`: the depth bins, and the weights of the losses.
 
 use clap::{Args, ValueEnum};
 use dino::model::head::meta::Spacing;

@@ -3,7 +3,7 @@
 use dino::model::head::context;
 use dino::model::head::global_token::GlobalToken;
 
-/// The value of `--globals`.
+/// The value of `--globals`: rising, each once; empty for `none`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GlobalTokens(pub Vec<GlobalToken>);
 
@@ -21,7 +21,7 @@ impl std::str::FromStr for GlobalTokens {
     }
 }
 
-/// The value of `--context`.
+/// The value of `--context`: odd side lengths in patches, rising; empty for `none`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContextSides(pub Vec<usize>);
 
@@ -40,7 +40,7 @@ impl std::str::FromStr for ContextSides {
     }
 }
 
-/// The parts of `text` between commas as `one` reads them, rising and each once; nothing for `none`.
+/// Parses the parts of `text` between commas by `one`; sorted and each once, empty for `none`.
 fn rising<T: Ord>(text: &str, one: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     if text == "none" {
         return Ok(Vec::new());

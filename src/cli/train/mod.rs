@@ -1,4 +1,4 @@
-//! `dino train`.
+//! Options of `dino train depth` and `segment`.
 
 mod common;
 mod depth;

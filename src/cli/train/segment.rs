@@ -1,4 +1,4 @@
-//! `dino train segment`.
+//! Options of `dino train segment`: classes or a taxonomy, and how rare classes are balanced.
 
 use std::path::PathBuf;
 

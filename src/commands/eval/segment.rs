@@ -34,28 +34,28 @@ const BLANK: [u8; 3] = [32, 32, 32];
 /// Runs the command.
 pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
     let common = &args.common;
-    let asked = &common.input;
-    let head = predictions::select_head(asked, "segment")?.head;
+    let input_args = &common.input;
+    let head = predictions::select_head(input_args, "segment")?.head;
     let HeadTask::Segment { classes } = &head.meta.task else {
         return Err(Error::Model(format!(
             "the head {} is not for segmentation",
             head.meta.name
         )));
     };
-    let paper = find_paper_protocol(asked, &head)?;
-    let meaning = match &paper {
+    let paper = find_paper_protocol(input_args, &head)?;
+    let label_set = match &paper {
         // The ids of the head's data set, whatever --labels says.
         Some(_) => head.meta.label_sets.first().map(SetLabels::from_head),
         None => None,
     };
-    let mut meaning = match meaning {
-        Some(meaning) => meaning,
+    let mut label_set = match label_set {
+        Some(label_set) => label_set,
         None => resolve_label_set(args, &head, classes, console)?,
     };
     let ignored = args.ignore.ignored_id();
     let ignore = ignored.id;
-    let names: Vec<String> = (0..meaning.allowed.len() as u16)
-        .map(|id| meaning.name_of(id, classes))
+    let names: Vec<String> = (0..label_set.allowed.len() as u16)
+        .map(|id| label_set.name_of(id, classes))
         .collect();
     // Only a report has pictures with names; whether fonts can draw them is checked before the long work.
     let captions = match common.output {
@@ -66,28 +66,28 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         )?,
         None => Captions::new([], Fonts::built_in()),
     };
-    let data = data::open_data(asked, LabelKind::Masks, console)?;
-    let read = data.input_paths(asked).chain(args.sets.as_deref());
+    let data = data::open_data(input_args, LabelKind::Masks, console)?;
+    let read = data.input_paths(input_args).chain(args.sets.as_deref());
     check_outputs(common, LabelKind::Masks, read, console)?;
-    let mut inspection = MaskInspection::of(&data.name, data.pairs.iter(), &meaning, ignored);
-    inspection.check(&mut meaning, classes, ignored, console)?;
-    let meaning = meaning;
-    let evaluator = MaskEvaluator::new(&meaning, classes.len(), ignore);
-    let alignment = labels::label_alignment(&asked.shape, console);
+    let mut inspection = MaskInspection::of(&data.name, data.pairs.iter(), &label_set, ignored);
+    inspection.check(&mut label_set, classes, ignored, console)?;
+    let label_set = label_set;
+    let evaluator = MaskEvaluator::new(&label_set, classes.len(), ignore);
+    let alignment = labels::label_alignment(&input_args.shape, console);
     let mut report = RunReport::default();
-    let mut confusion = Confusion::new(meaning.allowed.len());
+    let mut confusion = Confusion::new(label_set.allowed.len());
     let mut all_changes = Vec::new();
     let mut files = Vec::new();
     let mut worst = WorstPhotos::new(common.output.is_some());
     predictions::for_each_photo(
-        asked,
+        input_args,
         &head,
         &data.pairs,
         None,
         &mut report,
         console,
         |sample| {
-            let mask = meaning.read_mask(&sample.pair.label, ignore, console.warnings())?;
+            let mask = label_set.read_mask(&sample.pair.label, ignore, console.warnings())?;
             let shape = predictions::photo_shape(&sample, None)?;
             let mask = alignment.align_mask(mask, &sample.pair.label, shape)?;
             let ScoredPhoto {
@@ -96,7 +96,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
                 output,
                 ..
             } = sample.scored;
-            let mut own = Confusion::new(meaning.allowed.len());
+            let mut own = Confusion::new(label_set.allowed.len());
             let map = match output {
                 TaskOutput::Tokens(..) | TaskOutput::Features(_) => {
                     return Err(Error::Model("tokens where labels are wanted".into()));
@@ -109,7 +109,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
                         Some(mirrored) => mean_with_mirrored(&scores, mirrored),
                         None => scores,
                     };
-                    match asked.head.refine().unwrap_or(DEFAULT_REFINE) {
+                    match input_args.head.refine().unwrap_or(DEFAULT_REFINE) {
                         true => {
                             let map = refine::refine_labels(&scores, &geometry, &photo)?;
                             evaluator.count_map(&mut own, &mask, &map)
@@ -130,8 +130,8 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
                     class.map_or(BLANK, |&class| classes[usize::from(class)].color)
                 };
                 let label = mask.ids.iter().map(|&id| {
-                    let known = Some(id) != ignore && meaning.background != Some(id);
-                    let allowed = meaning.allowed.get(usize::from(id)).filter(|_| known);
+                    let known = Some(id) != ignore && label_set.background != Some(id);
+                    let allowed = label_set.allowed.get(usize::from(id)).filter(|_| known);
                     color(allowed.and_then(|allowed| allowed.first()))
                 });
                 Ok(vec![
@@ -158,13 +158,13 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         },
     )?;
     if !files.is_empty() {
-        let restless = LabelChangeRatio::of(&all_changes);
-        let mut figures = collect_metrics(&head, &meaning, &confusion, &names, files.len());
-        restless.add_to_report(&mut figures);
-        let mut lines = format_lines(&confusion, &restless, &names);
+        let changes_ratio = LabelChangeRatio::of(&all_changes);
+        let mut figures = collect_metrics(&head, &label_set, &confusion, &names, files.len());
+        changes_ratio.add_to_report(&mut figures);
+        let mut lines = format_lines(&confusion, &changes_ratio, &names);
         if let Some(paper) = &paper {
             let ignored = ignore.map_or("none".to_owned(), |id| id.to_string());
-            let how = format!("the ids of {}, {ignored} not judged", meaning.name);
+            let how = format!("the ids of {}, {ignored} not judged", label_set.name);
             paper.add_to_report(&how, &mut figures, &mut lines);
         }
         let eval_report = EvalReport {
@@ -206,7 +206,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
 /// The metrics for JSON.
 fn collect_metrics(
     head: &Head,
-    meaning: &SetLabels,
+    label_set: &SetLabels,
     confusion: &Confusion,
     names: &[String],
     images: usize,
@@ -215,7 +215,7 @@ fn collect_metrics(
         .per_id()
         .iter()
         .enumerate()
-        .filter(|(id, _)| meaning.is_known(*id as u16))
+        .filter(|(id, _)| label_set.is_known(*id as u16))
         .map(|(id, one)| {
             json!({"id": id, "name": names[id], "iou": one.iou, "accuracy": one.recall, "images": one.images})
         })
@@ -224,7 +224,7 @@ fn collect_metrics(
     let mut put = |key: &str, value: Value| figures.insert(key.to_owned(), value);
     put("task", json!("segment"));
     put("head", json!(head.meta.name));
-    put("labels", json!(meaning.name));
+    put("labels", json!(label_set.name));
     put("images", json!(images));
     put("pixels", json!(confusion.total()));
     put("miou", json!(confusion.mean_iou()));
@@ -252,7 +252,7 @@ fn collect_metrics(
 /// The metrics as lines of text, with a table of the classes that occur.
 fn format_lines(
     confusion: &Confusion,
-    restless: &LabelChangeRatio,
+    changes_ratio: &LabelChangeRatio,
     names: &[String],
 ) -> Vec<String> {
     let mut lines = vec![
@@ -261,7 +261,7 @@ fn format_lines(
         format!("mean_accuracy    {:.4}", confusion.mean_accuracy()),
         format!(
             "label_changes    {} (1: as often as in the labels)",
-            restless
+            changes_ratio
                 .mean
                 .map_or("-".to_owned(), |mean| format!("{mean:.2}"))
         ),

@@ -57,31 +57,31 @@ impl CacheBudget {
         args: &TrainArgs,
         folder: CacheFolder,
         cache: &FeatureCache,
-        known: &[(String, HashedPhotos, HashedPhotos)],
+        sets: &[(String, HashedPhotos, HashedPhotos)],
         console: &Console,
     ) -> Result<Self> {
         let model = cache.model_folder();
         let names = |learnt: &HashedPhotos, judged: &HashedPhotos| -> BTreeSet<String> {
             learnt.names().chain(judged.names()).collect()
         };
-        let of_sets = known
+        let of_sets = sets
             .iter()
             .flat_map(|(_, learnt, judged)| names(learnt, judged));
-        let room = CacheBudget {
+        let budget = CacheBudget {
             limit: args.features.cache_limit.or_else(|| folder.default_limit()),
             folder,
             own: of_sets.map(|photo| (model.to_owned(), photo)).collect(),
         };
-        room.prune(console);
+        budget.prune(console);
         // After pruning, which would drop a set without features.
-        for (set, learnt, judged) in known {
+        for (set, learnt, judged) in sets {
             let photos = names(learnt, judged);
             // A read-only cache is shared: it is used, and not pruned.
-            if let Err(error) = room.folder.note_use(model, set, photos) {
+            if let Err(error) = budget.folder.note_use(model, set, photos) {
                 console.detail(format_args!("{error}"));
             }
         }
-        Ok(room)
+        Ok(budget)
     }
 
     /// Prunes again once all features are computed; notes if this training alone is over the limit.

@@ -145,12 +145,12 @@ pub fn train_folds(
     args: &TrainArgs,
     model: &ModelReplicas,
     inputs: &InputLayout,
-    learn: &TrainingData,
+    training_data: &TrainingData,
     setup: &TrainingSetup,
     report: &RunReport,
     console: &Console,
 ) -> Result<TrainedHead> {
-    let (all, folds) = (&learn.samples, args.hyper.folds as usize);
+    let (all, folds) = (&training_data.samples, args.hyper.folds as usize);
     let checkpoints = checkpoint_paths(args);
     let of_fold = |fold: usize| checkpoints[fold].clone();
     let refit = checkpoints[folds].clone();
@@ -186,7 +186,7 @@ pub fn train_folds(
             samples.len() * samples.patches(),
             samples.views.len()
         ));
-        let validation = learn.validation(fold);
+        let validation = training_data.validation(fold);
         let training = build_training(args, model, inputs, setup, &samples, of_fold(fold));
         let state = training.run(console, |network, state| match validation.is_empty() {
             true => Ok(MetricValues::new()),
@@ -203,10 +203,10 @@ pub fn train_folds(
         let folded = best.fold(&state.standardisation);
         if !validation.is_empty() {
             let head = CachedHead::new(inputs, folded.clone());
-            let seen = validation.accumulate(&head, Subsampling::FULL)?;
+            let accumulated = validation.accumulate(&head, Subsampling::FULL)?;
             let what = format!("epoch {round} on all validation photos");
-            report_metrics(&what, &seen.metrics(), console);
-            tally.merge(seen);
+            report_metrics(&what, &accumulated.metrics(), console);
+            tally.merge(accumulated);
             judged.push((head, validation));
         }
         histories.push(state.history);
@@ -257,8 +257,8 @@ fn describe_validation(photos: usize, folds: usize, trains_on_all: bool) -> Stri
 
 /// The metric that chooses the best epoch.
 fn best_by(args: &TrainArgs, setup: &TrainingSetup) -> String {
-    let asked = args.hyper.best_by.clone();
-    asked.unwrap_or_else(|| setup.best_by.to_owned())
+    let requested = args.hyper.best_by.clone();
+    requested.unwrap_or_else(|| setup.best_by.to_owned())
 }
 
 /// A trainer on `samples` that saves its state at `checkpoint`.

@@ -67,13 +67,13 @@ pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<SplitD
         Some(most) => set.at_most(most),
         None => set,
     };
-    let recipe = &args.hyper;
-    let split = SplitStrategy::from(recipe.val_split);
-    let how = match recipe.folds {
-        1 => ValidationSplit::Share(recipe.val_fraction),
+    let options = &args.hyper;
+    let split = SplitStrategy::from(options.val_split);
+    let validation = match options.folds {
+        1 => ValidationSplit::Share(options.val_fraction),
         folds => ValidationSplit::Folds(folds as usize),
     };
-    if recipe.folds > 1 && split == SplitStrategy::None {
+    if options.folds > 1 && split == SplitStrategy::None {
         return Err(Error::Usage(
             "--folds validates on every photo, --val-split none on none; leave one of them out"
                 .into(),
@@ -82,7 +82,7 @@ pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<SplitD
     Ok(SplitDataSet {
         name: set.name.clone(),
         depth_scale: set.depth_scale,
-        pairs: set.hold_out(split, how),
+        pairs: set.hold_out(split, validation),
     })
 }
 
@@ -227,7 +227,7 @@ pub fn compute_features(
             decoded: args.photo.data_set_decoder(console).options.tag(),
         },
     );
-    let how = FeatureExtractor {
+    let extractor = FeatureExtractor {
         backbone: model.backbone(),
         decoder: args.photo.data_set_decoder(console),
         batch_size: args.run.batch_size,
@@ -260,12 +260,12 @@ pub fn compute_features(
         let judged = HashedPhotos::new(judged, report)?;
         known.push((part.name, learnt, judged));
     }
-    let room = CacheBudget::reserve(args, folder, &features, &known, console)?;
+    let budget = CacheBudget::reserve(args, folder, &features, &known, console)?;
     let mut all = Vec::new();
     for (name, learnt, judged) in known {
         let mut of = |known: HashedPhotos, views: &[ViewSpec]| -> Result<Vec<LabelledPhoto>> {
             let photos = (known.photos.as_slice(), known.hashes.as_slice());
-            let frames = features.load_or_compute(photos, views, &how, report, console)?;
+            let frames = features.load_or_compute(photos, views, &extractor, report, console)?;
             Ok(attach_labels(known.pairs, frames))
         };
         all.push(TrainingSet {
@@ -274,7 +274,7 @@ pub fn compute_features(
             name,
         });
     }
-    room.enforce(console);
+    budget.enforce(console);
     Ok(all)
 }
 

@@ -30,9 +30,9 @@ const MAX_SAMPLE: usize = 4096;
 pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let common = &args.common;
     write::check_output(common)?;
-    let (classes, meanings, parts) = open_data(args, console)?;
+    let (classes, label_sets, parts) = open_data(args, console)?;
     let joint = args.sets.is_some();
-    let names: Vec<&str> = meanings.iter().map(|set| set.name.as_str()).collect();
+    let names: Vec<&str> = label_sets.iter().map(|set| set.name.as_str()).collect();
     set_options::check_photo_limits(common, &names)?;
     let usual: Vec<f64> = parts
         .iter()
@@ -46,16 +46,16 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         .collect();
     let shares = set_options::sampling_shares(common, &names, &usual)?;
     // Sets with a share of 0 are left out altogether.
-    let mut kept: Vec<(SetLabels, SplitDataSet, f64)> = meanings
+    let mut kept: Vec<(SetLabels, SplitDataSet, f64)> = label_sets
         .into_iter()
         .zip(parts)
         .zip(shares)
-        .map(|((meaning, part), share)| (meaning, part, share))
+        .map(|((label_set, part), share)| (label_set, part, share))
         .collect();
     kept.retain(|(_, _, share)| *share > 0.0);
-    let (mut meanings, mut parts, mut shares) = (Vec::new(), Vec::new(), Vec::new());
-    for (meaning, part, share) in kept {
-        meanings.push(meaning);
+    let (mut label_sets, mut parts, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    for (label_set, part, share) in kept {
+        label_sets.push(label_set);
         parts.push(part);
         shares.push(share);
     }
@@ -64,7 +64,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     prepare::report_splits(&parts, common.hyper.folds, console)?;
     prepare::check_best_by(common, &SEGMENT_METRICS, &parts)?;
     let ignored = args.ignore.ignored_id();
-    check_masks(&parts, &mut meanings, &classes, ignored, console)?;
+    check_masks(&parts, &mut label_sets, &classes, ignored, console)?;
     let ignore = ignored.id;
     let credits = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
@@ -76,16 +76,16 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let mut report = RunReport::default();
     let sets = prepare::compute_features(common, &model, &blocks, parts, &mut report, console)?;
     let alignment = labels::label_alignment(&common.shape, console);
-    let labelled = sets.iter().zip(&meanings);
+    let labelled = sets.iter().zip(&label_sets);
     let samples = TrainingSamples::segment(
-        labelled.map(|(set, meaning)| (set.train.as_slice(), meaning)),
+        labelled.map(|(set, label_set)| (set.train.as_slice(), label_set)),
         ignore,
         console.warnings(),
         &alignment,
         &mut report,
     )?;
     let validation_task = ValidationTask::Segment {
-        set_labels: meanings.clone(),
+        set_labels: label_sets.clone(),
         classes: count,
         ignore,
         warnings: console.warnings().clone(),
@@ -98,7 +98,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
             SegmentLoss {
                 smoothing: args.smoothing as f32,
             },
-            meanings.clone(),
+            label_sets.clone(),
             count,
         ),
         draw: SampleDraw {
@@ -110,7 +110,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         bias: 0.0,
         best_by: "miou",
         label_sets: match joint {
-            true => meanings.iter().map(SetLabels::to_head).collect(),
+            true => label_sets.iter().map(SetLabels::to_head).collect(),
             false => Vec::new(),
         },
         task,
@@ -122,30 +122,30 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
 /// Inspects the masks, warns of what may be wrong with them, and takes black and white ones as two classes.
 fn check_masks(
     parts: &[SplitDataSet],
-    meanings: &mut [SetLabels],
+    label_sets: &mut [SetLabels],
     classes: &[Class],
     ignored: IgnoredId,
     console: &Console,
 ) -> Result<()> {
-    let look = |count: usize, meanings: &[SetLabels]| -> Vec<MaskInspection> {
-        let sets = parts.iter().zip(meanings);
-        let seen = sets.map(|(part, meaning)| {
+    let inspect = |count: usize, label_sets: &[SetLabels]| -> Vec<MaskInspection> {
+        let sets = parts.iter().zip(label_sets);
+        let seen = sets.map(|(part, label_set)| {
             let pairs = part.pairs.iter().map(|(pair, _)| pair);
-            MaskInspection::with_limit(&part.name, pairs, meaning, ignored, count)
+            MaskInspection::with_limit(&part.name, pairs, label_set, ignored, count)
         });
         seen.collect()
     };
-    let mut inspected = look(MAX_LABELS, meanings);
-    for (one, meaning) in inspected.iter_mut().zip(&mut *meanings) {
-        one.check(meaning, classes, ignored, console)?;
+    let mut inspected = inspect(MAX_LABELS, label_sets);
+    for (one, label_set) in inspected.iter_mut().zip(&mut *label_sets) {
+        one.check(label_set, classes, ignored, console)?;
     }
-    let mut absent = labels::absent_classes(&inspected, meanings, classes, ignored);
+    let mut absent = labels::absent_classes(&inspected, label_sets, classes, ignored);
     // A class that the sample lacks may be in the other masks.
     if inspected.iter().any(MaskInspection::is_partial)
         && absent.as_ref().map_or(true, |absent| !absent.is_empty())
     {
-        inspected = look(MAX_SAMPLE, meanings);
-        absent = labels::absent_classes(&inspected, meanings, classes, ignored);
+        inspected = inspect(MAX_SAMPLE, label_sets);
+        absent = labels::absent_classes(&inspected, label_sets, classes, ignored);
     }
     let absent = absent?;
     if !absent.is_empty() {
@@ -187,13 +187,13 @@ fn open_data(
         Some(file) => file.clone(),
         None => find_class_list(&common.data[0])?,
     })?;
-    let (mut meanings, mut parts) = (Vec::new(), Vec::new());
+    let (mut label_sets, mut parts) = (Vec::new(), Vec::new());
     for path in &common.data {
         let part = prepare::split(common, DataSet::open(path, LabelKind::Masks)?, console)?;
-        meanings.push(SetLabels::identity(&part.name, &classes));
+        label_sets.push(SetLabels::identity(&part.name, &classes));
         parts.push(part);
     }
-    Ok((classes, meanings, parts))
+    Ok((classes, label_sets, parts))
 }
 
 /// `classes.json` in the folder of a data set or above it.

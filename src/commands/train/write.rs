@@ -87,12 +87,12 @@ pub fn train_and_write(
     args: &TrainArgs,
     model: &ModelReplicas,
     inputs: &InputLayout,
-    learn: TrainingData,
+    training_data: TrainingData,
     setup: TrainingSetup,
     report: &RunReport,
     console: &Console,
 ) -> Result<u8> {
-    let fitted = train_folds(args, model, inputs, &learn, &setup, report, console)?;
+    let fitted = train_folds(args, model, inputs, &training_data, &setup, report, console)?;
     let (hidden, output) = fitted.layers.clone();
     let TrainingSetup {
         task,

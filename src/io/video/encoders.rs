@@ -239,27 +239,28 @@ static ENCODER_CACHE: Mutex<Vec<EncoderInfo>> = Mutex::new(Vec::new());
 impl EncoderInfo {
     fn query(programs: &FfmpegPrograms, name: &str) -> Result<Self> {
         let known = || ENCODER_CACHE.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known().iter().find(|known| known.name == name) {
-            return Ok(found.clone());
+        if let Some(info) = known().iter().find(|known| known.name == name) {
+            return Ok(info.clone());
         }
         let failed = |error: std::io::Error| match error.kind() {
             ErrorKind::Interrupted => Error::Interrupted,
             _ => Error::Usage(format!("ffmpeg cannot be asked for its encoders: {error}")),
         };
         let question = format!("encoder={name}");
-        let told =
+        let output =
             capture(programs.ffmpeg().args(["-v", "error", "-h", &question])).map_err(failed)?;
-        let description = told.text();
+        let description = output.text();
         if description.contains(&format!("Encoder {name} ")) {
-            let found = EncoderInfo {
+            let info = EncoderInfo {
                 name: name.to_owned(),
                 description,
             };
-            known().push(found.clone());
-            return Ok(found);
+            known().push(info.clone());
+            return Ok(info);
         }
-        let told = capture(programs.ffmpeg().args(["-v", "error", "-encoders"])).map_err(failed)?;
-        let listed = told.text();
+        let output =
+            capture(programs.ffmpeg().args(["-v", "error", "-encoders"])).map_err(failed)?;
+        let listed = output.text();
         let has = |name: &str| {
             listed
                 .lines()

@@ -65,8 +65,8 @@ impl FfmpegPrograms {
         };
         let mut version = None;
         for program in [&ffprobe, &ffmpeg] {
-            let told = capture(Command::new(program).arg("-version"));
-            let told = told.map_err(|error| {
+            let output = capture(Command::new(program).arg("-version"));
+            let output = output.map_err(|error| {
                 let name = program.display();
                 match (error.kind(), setting) {
                     (io::ErrorKind::NotFound, None) => {
@@ -78,14 +78,14 @@ impl FfmpegPrograms {
                     _ => format!("is read and written through ffmpeg, and {name} cannot be started: {error}"),
                 }
             })?;
-            if !told.status.success() {
+            if !output.status.success() {
                 let name = program.display();
                 return Err(format!(
                     "is read and written through ffmpeg, and {name} does not work: {}",
-                    told.last_complaint()
+                    output.last_complaint()
                 ));
             }
-            version = parse_version(&told.stdout);
+            version = parse_version(&output.stdout);
         }
         Ok(FfmpegPrograms {
             ffmpeg,
@@ -132,8 +132,8 @@ impl FfmpegPrograms {
     /// Whether `ffmpeg` has a filter of this name.
     pub(super) fn has_filter(&self, name: &str) -> bool {
         let filters = self.filters.get_or_init(|| {
-            let told = capture(self.ffmpeg().args(["-v", "error", "-filters"]));
-            let lines = told.map(|told| told.text()).unwrap_or_default();
+            let output = capture(self.ffmpeg().args(["-v", "error", "-filters"]));
+            let lines = output.map(|output| output.text()).unwrap_or_default();
             let names = lines
                 .lines()
                 .filter_map(|line| line.split_whitespace().nth(1));
@@ -152,9 +152,9 @@ impl FfmpegPrograms {
 }
 
 /// `ffmpeg version 5.1.9-0+deb12u1 …`; builds from a working copy are called `N-12345-g…`.
-fn parse_version(told: &[u8]) -> Option<(u32, u32)> {
-    let told = String::from_utf8_lossy(told);
-    let word = told.split_whitespace().nth(2)?.trim_start_matches('n');
+fn parse_version(output: &[u8]) -> Option<(u32, u32)> {
+    let output = String::from_utf8_lossy(output);
+    let word = output.split_whitespace().nth(2)?.trim_start_matches('n');
     let mut numbers = word.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     let major = numbers.next()?.ok()?;
     let minor = numbers.next().and_then(Result::ok).unwrap_or(0);

@@ -39,14 +39,14 @@ impl FfmpegLog {
     /// # Errors
     /// If no thread can be started.
     pub fn read(stderr: impl Read + Send + 'static) -> std::io::Result<Self> {
-        let said = Arc::new(Mutex::new(LogState::default()));
+        let state = Arc::new(Mutex::new(LogState::default()));
         let (sender, shown) = channel();
-        let of_thread = Arc::clone(&said);
+        let thread_state = Arc::clone(&state);
         let thread = thread::Builder::new()
             .name("ffmpeg log".into())
-            .spawn(move || drain(stderr, &of_thread, &sender))?;
+            .spawn(move || drain(stderr, &thread_state, &sender))?;
         Ok(FfmpegLog {
-            state: said,
+            state,
             frames: shown,
             thread: Some(thread),
         })
@@ -69,7 +69,7 @@ impl FfmpegLog {
 
     /// The last complaint that names a cause, else the last.
     pub fn last_complaint(&self) -> Option<String> {
-        let said = lock(&self.state);
+        let state = lock(&self.state);
         // These lines only echo an earlier failure.
         let is_telling = |line: &&String| {
             ![
@@ -84,8 +84,8 @@ impl FfmpegLog {
             .iter()
             .any(|echo| line.contains(echo))
         };
-        let mut lines = said.complaints.iter().rev();
-        lines.find(is_telling).or(said.complaints.back()).cloned()
+        let mut lines = state.complaints.iter().rev();
+        lines.find(is_telling).or(state.complaints.back()).cloned()
     }
 
     /// Waits for the end of the log; the program must have ended.
@@ -96,11 +96,11 @@ impl FfmpegLog {
     }
 }
 
-fn lock(said: &Mutex<LogState>) -> MutexGuard<'_, LogState> {
-    said.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<LogState>) -> MutexGuard<'_, LogState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn drain(stderr: impl Read, said: &Mutex<LogState>, sender: &Sender<LoggedFrame>) {
+fn drain(stderr: impl Read, state: &Mutex<LogState>, sender: &Sender<LoggedFrame>) {
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
     loop {
@@ -116,15 +116,15 @@ fn drain(stderr: impl Read, said: &Mutex<LogState>, sender: &Sender<LoggedFrame>
                 // Whoever has enough frames does not listen any more.
                 let _ = sender.send(shown);
             } else if let Some(base) = parse_time_base(line) {
-                lock(said).time_base = Some(base);
+                lock(state).time_base = Some(base);
             }
         } else if let Some(complaint) = parse_complaint(line) {
-            let mut said = lock(said);
-            said.count += 1;
-            if said.complaints.len() == MAX_COMPLAINTS {
-                said.complaints.pop_front();
+            let mut state = lock(state);
+            state.count += 1;
+            if state.complaints.len() == MAX_COMPLAINTS {
+                state.complaints.pop_front();
             }
-            said.complaints.push_back(complaint);
+            state.complaints.push_back(complaint);
         }
     }
 }

@@ -101,7 +101,7 @@ impl Frames {
             );
             return Err(Error::file_with_fault(&clip.path, why, FileFault::TooLarge));
         }
-        let reading = match &clip.reader {
+        let decoder = match &clip.reader {
             _ if is_over => None,
             ClipReader::Ffmpeg(stream) => {
                 if let Some(note) = clip_rgb_filters(clip, FfmpegPrograms::find(&clip.path)?).note {
@@ -133,7 +133,7 @@ impl Frames {
             last_time: None,
             retimed: 0,
             photos: photos.clone(),
-            decoder: reading,
+            decoder,
         };
         while !is_over && frames.done < passed && frames.read()?.is_some() {}
         Ok(frames)
@@ -212,12 +212,12 @@ impl Frames {
 
     /// Ends the decoder and warns of what it found; `is_over` if the decoder came to its end by itself.
     fn finish(&mut self, is_over: bool) -> Result<()> {
-        let Some(reading) = self.decoder.take() else {
+        let Some(decoder) = self.decoder.take() else {
             return Ok(());
         };
         let name = self.clip.path.display().to_string();
         let warn = |kind, sentence: String| self.photos.warnings.add(kind, &name, sentence);
-        if let FrameDecoder::Ffmpeg(decoder, _) = reading {
+        if let FrameDecoder::Ffmpeg(decoder, _) = decoder {
             let others = decoder.resized_frames();
             if others > 0 {
                 let sentence =

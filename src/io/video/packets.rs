@@ -56,13 +56,13 @@ impl Packets {
             "-show_entries",
         ]);
         command.args(entries).arg(file_argument(path));
-        let told = run_ffprobe(path, &mut command)?;
+        let output = run_ffprobe(path, &mut command)?;
         let mut packets = Packets {
-            complaints: told.complaints(),
+            complaints: output.complaints(),
             ..Packets::default()
         };
         let mut are_complete = true;
-        for line in told.text().lines() {
+        for line in output.text().lines() {
             are_complete &= packets.parse_line(line);
         }
         if !are_complete && entries[0].starts_with("packet") {

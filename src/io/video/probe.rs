@@ -31,15 +31,15 @@ pub(super) fn probe(path: &Path) -> Result<Clip> {
     let programs = FfmpegPrograms::find(path)?;
     let mut command = programs.ffprobe();
     command.args(["-show_streams", "-show_format", "-of", "json"]);
-    let told = run_ffprobe(path, command.arg(file_argument(path)))?;
-    if !told.status.success() {
+    let output = run_ffprobe(path, command.arg(file_argument(path)))?;
+    if !output.status.success() {
         return Err(Error::file_with_fault(
             path,
-            explain_failure(path, &told),
+            explain_failure(path, &output),
             FileFault::Damaged,
         ));
     }
-    let all: ProbeOutput = serde_json::from_slice(&told.stdout).map_err(|error| {
+    let all: ProbeOutput = serde_json::from_slice(&output.stdout).map_err(|error| {
         Error::file_with_fault(
             path,
             format!("ffprobe's answer cannot be read: {error}"),
@@ -53,8 +53,8 @@ pub(super) fn probe(path: &Path) -> Result<Clip> {
 }
 
 /// Why ffprobe could not open a file, in words that say what to do.
-fn explain_failure(path: &Path, told: &ProgramOutput) -> String {
-    let complaints = told.complaints();
+fn explain_failure(path: &Path, output: &ProgramOutput) -> String {
+    let complaints = output.complaints();
     let has = |part: &str| complaints.iter().any(|line| line.contains(part));
     // ffprobe goes by a name's ending where the content says nothing.
     if has("moov atom not found") && begins_like_mp4(path) {
@@ -68,7 +68,7 @@ fn explain_failure(path: &Path, told: &ProgramOutput) -> String {
     if has("Invalid data found") || has("moov atom not found") {
         return "is no clip that ffmpeg can read, or its beginning is damaged".into();
     }
-    format!("cannot be read by ffmpeg: {}", told.last_complaint())
+    format!("cannot be read by ffmpeg: {}", output.last_complaint())
 }
 
 /// Whether the first box of a file is one of MP4 or QuickTime (ISO/IEC 14496-12).

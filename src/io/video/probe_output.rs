@@ -125,7 +125,7 @@ pub(super) fn rotation(stream: &ProbeStream) -> i64 {
 
 /// Bits of a sample: as ffprobe says, else from the name of the pixel format, else 8.
 pub(super) fn sample_bits(pixel_format: &str, raw: Option<&str>) -> u32 {
-    let told = raw
+    let stated = raw
         .and_then(|bits| bits.parse().ok())
         .filter(|&bits| bits > 0);
     let of_name = || {
@@ -133,7 +133,7 @@ pub(super) fn sample_bits(pixel_format: &str, raw: Option<&str>) -> u32 {
         let digits = name.rsplit(|c: char| !c.is_ascii_digit()).next()?;
         digits.parse().ok().filter(|bits| (9..=16).contains(bits))
     };
-    told.or_else(of_name).unwrap_or(8)
+    stated.or_else(of_name).unwrap_or(8)
 }
 
 /// The colour tags, without values that say nothing.

@@ -13,9 +13,9 @@ pub fn read_tag(path: &Path, name: &str) -> Option<String> {
     let mut command = programs.ffprobe();
     command.args(["-of", "json", "-show_entries", "format_tags"]);
     command.arg(file_argument(path));
-    let told = capture(&mut command).ok()?;
-    let told: Value = serde_json::from_slice(&told.stdout).ok()?;
-    let tags = told.get("format")?.get("tags")?.as_object()?;
+    let output = capture(&mut command).ok()?;
+    let output: Value = serde_json::from_slice(&output.stdout).ok()?;
+    let tags = output.get("format")?.get("tags")?.as_object()?;
     let mut tags = tags.iter();
     let (_, value) = tags.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
     Some(value.as_str()?.to_owned())
@@ -28,8 +28,8 @@ pub fn count_frames(path: &Path) -> Option<u64> {
     command.args(["-of", "json", "-select_streams", "v:0", "-count_packets"]);
     command.args(["-show_entries", "stream=nb_read_packets"]);
     command.arg(file_argument(path));
-    let told = capture(&mut command).ok()?;
-    let told: Value = serde_json::from_slice(&told.stdout).ok()?;
-    let count = told.get("streams")?.get(0)?.get("nb_read_packets")?;
+    let output = capture(&mut command).ok()?;
+    let output: Value = serde_json::from_slice(&output.stdout).ok()?;
+    let count = output.get("streams")?.get(0)?.get("nb_read_packets")?;
     count.as_str()?.parse().ok()
 }
