@@ -50,7 +50,7 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
         extensions: &extensions,
         siblings: &["npy", SHEET],
         resolved: &resolved,
-        decoding: decoder.options.clone(),
+        decoding: decoder.options,
         settings: json!({
             "size": args.size.size.to_string(),
             "block": block,

@@ -25,7 +25,7 @@ pub fn report_data_set(set: &DataSet, console: &Console) {
     }
 }
 
-/// What is done about labels of another shape than their photo's: `--stretch-labels`, and who is warned.
+/// How labels of another shape than their photo's are treated, as `--stretch-labels` says.
 pub fn label_alignment(args: &LabelShapeArgs, console: &Console) -> LabelAlignment {
     LabelAlignment {
         stretch: args.stretch_labels,
@@ -81,14 +81,14 @@ pub struct DepthCheckConfig {
     pub scale: f64,
     /// Lowest and highest reading that counts, in metres.
     pub valid_range: (f64, f64),
-    /// Distances that the head tells, metres.
+    /// Range of the head's predictions, in metres.
     pub head_range: (f64, f64),
 }
 
-/// Looks at depth maps, and says what of them may not be as it was meant.
+/// Inspects a sample of depth maps, and warns if their unit or range may be wrong.
 ///
 /// # Errors
-/// If the median reading is not among those that count.
+/// If the median reading is outside the valid range.
 pub fn check_depth<'a>(
     name: &str,
     pairs: impl ExactSizeIterator<Item = &'a LabelledPair>,
@@ -113,7 +113,7 @@ pub fn check_depth<'a>(
     Ok(())
 }
 
-/// Masks that were looked at.
+/// Statistics of a sample of the masks of a data set.
 #[derive(Debug)]
 pub struct MaskInspection {
     name: String,
@@ -122,7 +122,7 @@ pub struct MaskInspection {
 }
 
 impl MaskInspection {
-    /// Looks at masks.
+    /// Inspects a sample of the masks.
     pub fn of<'a>(
         name: &str,
         pairs: impl ExactSizeIterator<Item = &'a LabelledPair>,
@@ -132,7 +132,7 @@ impl MaskInspection {
         Self::with_limit(name, pairs, meaning, ignored, MAX_LABELS)
     }
 
-    /// Looks at no more than `count` masks.
+    /// Inspects at most `count` masks.
     pub fn with_limit<'a>(
         name: &str,
         pairs: impl ExactSizeIterator<Item = &'a LabelledPair>,
@@ -142,7 +142,7 @@ impl MaskInspection {
     ) -> Self {
         let sample = LabelSample::of(pairs, count);
         let statistics = MaskStatistics::of(&sample, |path| {
-            // Ids that are not of the list are counted, too.
+            // Ids outside the class list are counted too.
             meaning.read_ids(path, ignored.id, &Warnings::silent())
         });
         MaskInspection {
@@ -152,7 +152,7 @@ impl MaskInspection {
         }
     }
 
-    /// Whether some were not looked at.
+    /// Whether masks were left out of the sample.
     pub fn is_partial(&self) -> bool {
         self.sample.is_part()
     }
@@ -166,10 +166,10 @@ impl MaskInspection {
         }
     }
 
-    /// Says what of the masks may not be as it was meant, and takes black and white ones as two classes.
+    /// Warns of ids that may be wrong, and takes masks in black and white as two classes.
     ///
     /// # Errors
-    /// If most of them cannot be used.
+    /// If most masks cannot be used.
     pub fn check(
         &mut self,
         meaning: &mut SetLabels,
@@ -201,7 +201,7 @@ impl MaskInspection {
 /// Names of classes without a pixel in all of the sets.
 ///
 /// # Errors
-/// If there are not two classes to tell apart.
+/// If fewer than two classes have pixels.
 pub fn absent_classes(
     seen: &[MaskInspection],
     meanings: &[SetLabels],
@@ -215,7 +215,7 @@ pub fn absent_classes(
     checks::absent_classes(&sets.collect::<Vec<_>>(), classes, ignored)
 }
 
-/// Where classes have no pixel, in words.
+/// Which masks were inspected, in words.
 pub fn inspected_scope(seen: &[MaskInspection]) -> String {
     match seen {
         [one] => format!("{}: in {}", one.name, one.sample.describe("masks")),

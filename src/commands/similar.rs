@@ -71,7 +71,7 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
         extensions: &extensions,
         siblings: &["npy"],
         resolved: &resolved,
-        decoding: decoder.options.clone(),
+        decoding: decoder.options,
         settings: json!({
             "asked": [json!(query_stamp.digest), json!(place)],
             "size": size,

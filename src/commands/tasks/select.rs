@@ -28,7 +28,7 @@ pub struct ModelSelection {
     pub features: Vec<Option<Head>>,
     /// The backbone.
     pub model: NamedModel,
-    /// Tasks and names of heads that nobody named; the task `backbone` where no head is needed.
+    /// Tasks and names of default heads; the task `backbone` where no head is needed.
     pub implicit_heads: Vec<(&'static str, String)>,
 }
 

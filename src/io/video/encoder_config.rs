@@ -7,7 +7,7 @@ use super::encoders::{RawPixelFormat, VideoCodec};
 use super::ratio::Ratio;
 use super::times::FrameSelection;
 
-/// A film to encode: the frames that come in, and what is made of them.
+/// A film to encode: format and times of the frames, codec, tags and sound.
 #[derive(Debug, Clone)]
 pub struct EncoderConfig {
     /// Width of the frames in pixels. Where the codec halves colours, an odd last column is cut off what is written.

@@ -213,7 +213,7 @@ impl VideoCodec {
         }
         push(&["-color_primaries", "bt709", "-color_trc", "bt709"]);
         filters.push(format!("format={format}"));
-        // Newer releases go by what is said of the frames, older ones by what is said to the encoder.
+        // Newer releases take the tags of the frames (setparams), older ones the options of the encoder.
         filters.push("setparams=color_primaries=bt709:color_trc=bt709".into());
         if !is_rgb {
             filters.push("setparams=colorspace=bt709:range=tv".into());

@@ -54,7 +54,7 @@ enum FrameDecoder {
 
 impl Frames {
     /// Begins to decode what `selection` selects of `clip`. What `photos` says of backgrounds and limits holds for frames
-    /// too, and its warnings get what is found out about the clip on the way.
+    /// too, and its warnings receive what is wrong with the clip.
     ///
     /// # Errors
     /// Names the clip: if nothing is selected, its frames are larger than allowed, or it cannot be opened.
@@ -81,7 +81,7 @@ impl Frames {
         // Which frames a rate selects depends on the first of them all, so that those are read and passed by.
         if passed > 0 && !is_over && selection.fps.is_none() {
             plan.drain(..passed);
-            // So that ffmpeg is told where to begin, which is where the plan does.
+            // A start makes ffmpeg select from the first frame of the plan on.
             selection.start.get_or_insert(Duration::ZERO);
             passed = 0;
         }
