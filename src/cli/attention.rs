@@ -1,9 +1,8 @@
-//! `dino attention`.
+//! Options of `dino attention`: photos, size and block, and how the map of attention is drawn.
 
 use clap::Args;
-use dino::model::input::SizeRule;
 
-use super::{InputArgs, OutputArgs, PatchMapArgs, RunArgs};
+use super::{InputArgs, OutputArgs, PatchMapArgs, RunArgs, SizeArgs};
 
 /// See what the backbone itself looks at: the attention of its cls token
 ///
@@ -19,14 +18,8 @@ pub struct AttentionArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub run: RunArgs,
-    /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT
-    #[arg(
-        long,
-        default_value = "518",
-        value_name = "SIZE",
-        help_heading = "Model"
-    )]
-    pub size: SizeRule,
+    #[command(flatten)]
+    pub size: SizeArgs,
     /// Block whose attention is shown, from 0; -1 is the last
     #[arg(
         long,

@@ -1,4 +1,4 @@
-//! `dino bench` on the command line.
+//! Options of `dino bench`: which backbones are timed, at which sizes, and how often.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

@@ -1,11 +1,11 @@
-//! `dino cache`.
+//! Options of `dino cache list`, `prune` and `rm`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::shared::memory_size;
+use super::values::memory_size_or_zero;
 
 /// See, shorten and remove the features that training keeps
 ///
@@ -61,14 +61,6 @@ pub struct CacheFolderArgs {
     /// Where features are kept [default: cache/features in the folder of models]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub cache: Option<PathBuf>,
-}
-
-/// As [`memory_size`]; 0 too.
-pub fn memory_size_or_zero(text: &str) -> Result<u64, String> {
-    match text.trim() {
-        "0" => Ok(0),
-        text => memory_size(text),
-    }
 }
 
 fn time_span(text: &str) -> Result<Duration, String> {

@@ -1,12 +1,11 @@
-//! `dino calibrate`.
+//! Options of `dino calibrate depth` and `remove`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::EvalInputArgs;
-use super::train::DepthLabelArgs;
+use super::{DepthLabelArgs, EvalInputArgs};
 
 /// Fit a head's depths to your camera and place
 ///

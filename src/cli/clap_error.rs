@@ -1,15 +1,15 @@
-//! Clap's complaints, which repeat what was typed: it must not drive the terminal.
+//! Errors of clap on the terminal. They repeat words of the command line, so control characters in these are escaped.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use dino::terminal::printable::printable;
 
-/// Prints help, version or a complaint. Returns the exit code that belongs to it.
+/// Prints help, version or an error; returns the exit code, 0 or 2.
 pub fn print_clap_error(error: &clap::Error) -> ExitCode {
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let odd: Vec<String> = words.filter(|word| printable(word) != *word).collect();
-    // If that fails there is nobody left to tell.
+    // If printing fails, there is nowhere to report it.
     let _ = match odd.is_empty() || !error.use_stderr() {
         true => error.print(),
         false => write!(
@@ -21,7 +21,7 @@ pub fn print_clap_error(error: &clap::Error) -> ExitCode {
     u8::try_from(error.exit_code()).unwrap_or(2).into()
 }
 
-/// `text` with all that a terminal would obey spelled out, line breaks where they are of one of the `words`.
+/// `text` with control characters escaped; line breaks only where they are part of one of the `words`.
 fn escape_words(text: &str, words: &[String]) -> String {
     let values = words
         .iter()

@@ -1,4 +1,4 @@
-//! `dino classify`.
+//! Options of `dino classify`.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;

@@ -1,4 +1,4 @@
-//! The point cloud of `dino depth`.
+//! Options of the point cloud of `dino depth`: format, camera, and which pixels become points.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -57,7 +57,7 @@ pub enum AxesChoice {
 }
 
 impl CloudArgs {
-    /// What is to be made, if anything.
+    /// The recipe of a point cloud; none without `--pointcloud`.
     pub fn recipe(&self) -> Option<CloudRecipe> {
         let target = self.pointcloud.as_ref()?;
         Some(CloudRecipe {

@@ -1,8 +1,8 @@
-//! `dino config`.
+//! Options of `dino config`.
 
 use clap::Args;
 
-/// What can be set.
+/// The keys of `dino config`: tasks whose head can be set, and the backbone.
 pub const KEYS: [&str; 4] = ["depth", "segment", "classify", "model"];
 
 /// Show or set what a bare command uses

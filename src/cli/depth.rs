@@ -1,4 +1,4 @@
-//! `dino depth`.
+//! Options of `dino depth`, and the [`DepthRecipe`] that they become.
 
 use std::num::NonZeroU32;
 
@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use dino::tasks::recipe::{DepthFileFormat, DepthRecipe, RangeRule};
 use dino::vision::render::Colormap;
 
-use super::pca::opacity;
+use super::values::{opacity, pixel};
 use super::{CloudArgs, PredictArgs, RefitArgs, TextArgs, VideoArgs};
 
 /// Measure how far away everything in a photo is
@@ -131,7 +131,7 @@ impl From<SaveFormat> for DepthFileFormat {
 }
 
 impl DepthArgs {
-    /// What is to be made of the photos.
+    /// The depth task that these options describe.
     pub fn recipe(&self) -> DepthRecipe {
         let (look, numbers) = (&self.look, &self.numbers);
         DepthRecipe {
@@ -183,25 +183,4 @@ fn steps(text: &str) -> Result<NonZeroU32, String> {
     whole
         .filter(|scale| scale.get() <= 1_000_000)
         .ok_or_else(|| "expected a whole number from 1 to 1000000, such as 1000 or 256".into())
-}
-
-pub(super) fn pixel(text: &str) -> Result<(u32, u32), String> {
-    let number = |text: &str| text.trim().parse::<u32>().ok();
-    text.split_once(',')
-        .and_then(|(x, y)| number(x).zip(number(y)))
-        .ok_or_else(|| {
-            "expected column and row of a pixel, from 0 at the top left, such as 320,240".into()
-        })
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pixels_are_checked() {
-        assert_eq!(pixel("320,240").unwrap(), (320, 240));
-        assert!(pixel("320").is_err() && pixel("-1,2").is_err() && pixel("1.5,2").is_err());
-    }
 }

@@ -1,11 +1,10 @@
-//! `dino eval`.
+//! Options of `dino eval depth` and `segment`; `dino calibrate` has [`EvalInputArgs`] too.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
-use super::train::{DepthLabelArgs, IgnoreChoice};
-use super::{HeadArgs, PhotoArgs, RunArgs, TextArgs};
+use super::{DepthLabelArgs, HeadArgs, IgnoreArgs, LabelShapeArgs, PhotoArgs, RunArgs, TextArgs};
 
 /// Judge a head on labelled photos
 ///
@@ -74,9 +73,8 @@ pub struct EvalSegmentArgs {
     /// Take the meaning of the set's ids from this file instead of the head
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "labels", help_heading = "Labels")]
     pub sets: Option<PathBuf>,
-    /// The id of pixels without a class, or none [default: 255, but in masks of 0 and 255 for two classes the second]
-    #[arg(long, value_name = "ID", help_heading = "Labels")]
-    pub ignore: Option<IgnoreChoice>,
+    #[command(flatten)]
+    pub ignore: IgnoreArgs,
     #[command(flatten)]
     pub text: TextArgs,
 }
@@ -113,9 +111,8 @@ pub struct EvalInputArgs {
         hide_possible_values = true
     )]
     pub part: PartChoice,
-    /// Lay labels over their photos even where both have different shapes
-    #[arg(long, help_heading = "Labels")]
-    pub stretch_labels: bool,
+    #[command(flatten)]
+    pub shape: LabelShapeArgs,
     #[command(flatten)]
     pub head: HeadArgs,
     #[command(flatten)]

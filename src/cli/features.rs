@@ -1,4 +1,4 @@
-//! `dino features`, and the options of commands that run on stored features.
+//! Options of `dino features` and the [`FeaturesRecipe`] that they become; `--features`, which runs on a stored dataset.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,8 @@ use dino::model::device::{DeviceChoice, DtypeChoice};
 use dino::model::input::SizeRule;
 use dino::tasks::recipe::{FeaturesRecipe, TokenKind};
 
-use super::shared::{dtype_parser, memory_size};
+use super::backbone::dtype_parser;
+use super::values::memory_size;
 use super::{InputArgs, RunArgs};
 
 /// Store what the backbone gives for photos, for search, training and other programs
@@ -152,30 +153,30 @@ impl From<TokenChoice> for TokenKind {
 }
 
 impl FeaturesArgs {
-    /// What is to be stored.
+    /// The task of storing features that these options describe.
     pub fn recipe(&self) -> FeaturesRecipe {
-        let wish = &self.selection;
+        let selection = &self.selection;
         FeaturesRecipe {
             output: self.output.clone(),
-            size: wish.size,
-            blocks: wish.blocks.clone(),
-            no_norm: wish.no_norm,
-            head: wish.head.clone(),
-            what: wish.what.iter().copied().map(Into::into).collect(),
-            dtype: match wish.dtype {
+            size: selection.size,
+            blocks: selection.blocks.clone(),
+            no_norm: selection.no_norm,
+            head: selection.head.clone(),
+            what: selection.what.iter().copied().map(Into::into).collect(),
+            dtype: match selection.dtype {
                 PrecisionChoice::F16 => Precision::F16,
                 PrecisionChoice::F32 => Precision::F32,
             },
-            pool: wish.pool,
-            basis: wish.basis.clone(),
-            at: wish.at.clone(),
+            pool: selection.pool,
+            basis: selection.basis.clone(),
+            at: selection.at.clone(),
             part_size: self.part_size,
         }
     }
 }
 
 impl ComputeArgs {
-    /// As other commands have them.
+    /// The same options as other commands have them, where `--dtype` is the backbone's number type.
     pub fn to_run_args(&self) -> RunArgs {
         RunArgs {
             model: self.model.clone(),

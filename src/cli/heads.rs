@@ -1,4 +1,4 @@
-//! `dino heads`.
+//! Options of the commands of `dino heads`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

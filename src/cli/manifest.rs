@@ -1,4 +1,4 @@
-//! `dino manifest`.
+//! Options of the commands of `dino manifest`.
 
 use std::path::PathBuf;
 

@@ -1,19 +1,29 @@
-//! The command line as types. Everything clap knows lives below this module; commands and the library see plain values.
+//! The command line as types: one file per command, and one per group of options that commands share.
+//!
+//! clap is used below this module only. A command's options are a struct `NameArgs`; groups such as [`InputArgs`],
+//! [`OutputArgs`] and [`RunArgs`] are flattened into it, in the order of `--help`. Doc comments on options are the help
+//! texts. Methods such as [`DepthArgs::recipe`] turn options into the library's plain values, so that commands see no
+//! strings and no clap. A new command is added to [`Command`]; `short_help` lists what its `-h` shows.
 
 mod attention;
+mod backbone;
 mod bench;
 mod cache;
 mod calibrate;
 mod clap_error;
 mod classify;
 mod cloud;
+mod command_line;
 mod config;
 mod depth;
 mod eval;
 mod features;
 mod heads;
+mod input;
+mod labels;
 mod manifest;
 mod models;
+mod output;
 mod patch_map;
 mod pca;
 mod predict;
@@ -21,24 +31,23 @@ mod run;
 mod segment;
 mod selfcheck;
 mod setup;
-mod shared;
 mod shell;
 mod short_help;
 mod similar;
 mod track;
 mod train;
+mod values;
 mod video;
 
-use clap::{FromArgMatches, Parser, Subcommand};
-use dino::model::device::launcher::VERSION;
-
 pub use attention::AttentionArgs;
+pub use backbone::{PatchTokenArgs, RunArgs, SizeArgs};
 pub use bench::BenchArgs;
 pub use cache::{CacheCommand, CacheFolderArgs};
 pub use calibrate::{CalibrateCommand, CalibrateDepthArgs};
 pub use clap_error::print_clap_error;
 pub use classify::ClassifyArgs;
 pub use cloud::CloudArgs;
+pub use command_line::{Cli, Command};
 pub use config::{ConfigArgs, KEYS as CONFIG_KEYS};
 pub use depth::DepthArgs;
 pub use eval::{
@@ -46,8 +55,11 @@ pub use eval::{
 };
 pub use features::{FeaturesArgs, StoredArgs};
 pub use heads::HeadsCommand;
+pub use input::{InputArgs, PhotoArgs};
+pub use labels::{DepthLabelArgs, IgnoreArgs, LabelShapeArgs};
 pub use manifest::{ManifestCommand, MissingArgs};
 pub use models::ModelsCommand;
+pub use output::{OutputArgs, RefitArgs, TextArgs};
 pub use patch_map::PatchMapArgs;
 pub use pca::PcaArgs;
 pub use predict::{HeadArgs, PredictArgs, ProtocolChoice, TtaChoice};
@@ -55,125 +67,8 @@ pub use run::RunTasksArgs;
 pub use segment::SegmentArgs;
 pub use selfcheck::SelfcheckArgs;
 pub use setup::{DepthHeadChoice, SetupArgs};
-pub use shared::{GlobalArgs, InputArgs, OutputArgs, PhotoArgs, RefitArgs, RunArgs, TextArgs};
 pub use shell::{completions, man_page};
 pub use similar::{CosineRange, SimilarArgs};
 pub use track::TrackArgs;
-pub use train::{
-    DepthLabelArgs, IgnoreChoice, TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs,
-};
+pub use train::{TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs};
 pub use video::VideoArgs;
-
-/// See what a frozen DINOv2 sees in your photos.
-///
-/// Photos in, pictures out: written paths go to stdout, progress and messages to stderr. Exit code: 0 all good, 1
-/// something failed, 2 the command line is at fault, 130 interrupted.
-#[derive(Debug, Parser)]
-#[command(name = "dino", version = VERSION, max_term_width = 100, args_override_self = true, after_help = EXAMPLES)]
-pub struct Cli {
-    /// What holds for every command.
-    #[command(flatten)]
-    pub global: GlobalArgs,
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-impl Cli {
-    /// Reads the command line.
-    ///
-    /// # Errors
-    /// Clap's complaint, or the help that was asked for.
-    pub fn read() -> Result<Self, clap::Error> {
-        let matches = short_help::command().try_get_matches()?;
-        Cli::from_arg_matches(&matches)
-    }
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  dino segment photo.jpg             what is where, in dino-out/photo.segment.png
-  dino pca photo.jpg                 colours for the parts of a photo, in dino-out/photo.pca.png
-  dino pca -r holiday/ -o colours/   a whole tree of folders, with the same colours throughout
-  dino depth room.jpg                how far away things are, in dino-out/room.depth.png
-  dino models list                   the backbones, and which of them are installed";
-
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    Segment(Box<SegmentArgs>),
-    Pca(Box<PcaArgs>),
-    Attention(Box<AttentionArgs>),
-    Similar(Box<SimilarArgs>),
-    Depth(Box<DepthArgs>),
-    Run(Box<RunTasksArgs>),
-    Features(Box<FeaturesArgs>),
-    Classify(Box<ClassifyArgs>),
-    Track(Box<TrackArgs>),
-    #[command(subcommand)]
-    Train(TrainCommand),
-    #[command(subcommand)]
-    Eval(EvalCommand),
-    #[command(subcommand)]
-    Calibrate(CalibrateCommand),
-    #[command(subcommand)]
-    Models(ModelsCommand),
-    #[command(subcommand)]
-    Heads(HeadsCommand),
-    Setup(Box<SetupArgs>),
-    Config(ConfigArgs),
-    #[command(subcommand)]
-    Manifest(ManifestCommand),
-    #[command(subcommand)]
-    Cache(CacheCommand),
-    Bench(Box<BenchArgs>),
-    Selfcheck(Box<SelfcheckArgs>),
-    /// Show version, devices, GPUs, threads, the model store and what is in it
-    #[command(after_help = "Example:\n  dino info --json | jq .devices")]
-    Info {
-        /// Print one JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print a completion script for a shell
-    #[command(
-        after_help = "Example:\n  dino completions bash > ~/.local/share/bash-completion/completions/dino"
-    )]
-    Completions {
-        /// The shell that will read it
-        shell: clap_complete::Shell,
-    },
-    /// Print the manual page
-    #[command(after_help = "Example:\n  dino man | man -l -")]
-    Man,
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn clap_finds_no_contradiction() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_has_an_example() {
-        fn check(command: &clap::Command) {
-            for sub in command
-                .get_subcommands()
-                .filter(|sub| !sub.has_subcommands())
-            {
-                let help = sub
-                    .get_after_help()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                assert!(help.contains("Example"), "dino … {}", sub.get_name());
-            }
-            command.get_subcommands().for_each(check);
-        }
-        check(&Cli::command());
-    }
-}

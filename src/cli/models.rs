@@ -1,4 +1,4 @@
-//! `dino models`.
+//! Options of the commands of `dino models`.
 
 use std::path::PathBuf;
 

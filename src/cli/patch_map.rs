@@ -1,11 +1,12 @@
-//! How pictures of one number a patch look.
+//! Options of pictures that show one number per patch (`dino attention`, `dino similar`).
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use dino::tasks::patch_map::PatchMapStyle;
 use dino::vision::render::Colormap;
 
-use super::pca::{UpscaleChoice, opacity};
+use super::pca::UpscaleChoice;
+use super::values::opacity;
 
 /// How the picture looks.
 #[derive(Debug, Args)]
@@ -30,7 +31,7 @@ pub struct PatchMapArgs {
 }
 
 impl PatchMapArgs {
-    /// As values.
+    /// The style of pictures that these options describe.
     pub fn look(&self) -> PatchMapStyle {
         PatchMapStyle {
             colormap: Colormap::named(&self.colormap).unwrap_or_default(),

@@ -1,14 +1,14 @@
-//! `dino pca`.
+//! Options of `dino pca`, and the [`PcaRecipe`] that they become.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use dino::analysis::pca::ForegroundRule;
-use dino::model::input::SizeRule;
 use dino::tasks::recipe::{LayerRecipe, PcaRecipe};
 use dino::vision::render::Upscale;
 
-use super::{InputArgs, OutputArgs, RefitArgs, RunArgs, StoredArgs, VideoArgs};
+use super::values::opacity;
+use super::{InputArgs, OutputArgs, PatchTokenArgs, RefitArgs, RunArgs, StoredArgs, VideoArgs};
 
 /// Colour the parts of photos by the principal components of their patch features
 ///
@@ -26,26 +26,8 @@ pub struct PcaArgs {
     pub refit: RefitArgs,
     #[command(flatten)]
     pub run: RunArgs,
-    /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT
-    #[arg(
-        long,
-        default_value = "518",
-        value_name = "SIZE",
-        help_heading = "Model"
-    )]
-    pub size: SizeRule,
-    /// Block whose patch tokens are used, from 0; -1 is the last
-    #[arg(
-        long,
-        default_value = "-1",
-        value_name = "N",
-        allow_negative_numbers = true,
-        help_heading = "Model"
-    )]
-    pub layer: i64,
-    /// Leave out the backbone's final norm
-    #[arg(long, help_heading = "Model")]
-    pub no_norm: bool,
+    #[command(flatten)]
+    pub tokens: PatchTokenArgs,
     #[command(flatten)]
     pub fit: PcaFitArgs,
     #[command(flatten)]
@@ -136,14 +118,14 @@ impl From<UpscaleChoice> for Upscale {
 }
 
 impl PcaArgs {
-    /// What is to be made of the photos.
+    /// The PCA task that these options describe.
     pub fn recipe(&self) -> PcaRecipe {
         let (fit, look) = (&self.fit, &self.look);
         PcaRecipe {
             layer: LayerRecipe {
-                size: self.size,
-                layer: self.layer,
-                no_norm: self.no_norm,
+                size: self.tokens.size.size,
+                layer: self.tokens.layer,
+                no_norm: self.tokens.no_norm,
             },
             fit_each: fit.fit == FitChoice::Each,
             components: fit.components.clone(),
@@ -167,17 +149,10 @@ Examples:
   dino pca -r holiday/ --foreground auto --save-basis holiday.safetensors
   dino pca next-year/ --basis holiday.safetensors";
 
-/// A component as people count, from 1.
+/// The number of a component, counted from 1.
 fn component(text: &str) -> Result<usize, String> {
     match text.trim().parse::<usize>() {
         Ok(number) if number >= 1 => Ok(number),
         _ => Err("expected numbers from 1, such as 1,2,3".into()),
-    }
-}
-
-pub(super) fn opacity(text: &str) -> Result<f32, String> {
-    match text.parse::<f32>() {
-        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
-        _ => Err("expected a number from 0 to 1, such as 0.6".into()),
     }
 }

@@ -1,4 +1,4 @@
-//! What the commands that run a head have in common.
+//! Options that commands with a head share: the head, the size of the input, windows and averaging.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -81,7 +81,7 @@ pub struct HeadArgs {
 }
 
 impl HeadArgs {
-    /// Whether to fit borders to the photo, if that is said.
+    /// Whether borders are fitted to the photo's edges; none where the head's default holds.
     pub fn refine(&self) -> Option<bool> {
         match (self.refine, self.no_refine) {
             (true, _) => Some(true),
@@ -90,7 +90,7 @@ impl HeadArgs {
         }
     }
 
-    /// The head, and how it is used.
+    /// The head and its input as a recipe, without windows.
     pub fn recipe(&self) -> HeadRecipe {
         HeadRecipe {
             name: self.name.as_ref().map(PathBuf::from),
@@ -105,7 +105,7 @@ impl HeadArgs {
 }
 
 impl PredictArgs {
-    /// The head, and how it is used.
+    /// The head and its input as a recipe, with the windows of `--slide`.
     pub fn recipe(&self) -> HeadRecipe {
         HeadRecipe {
             slide: self.slide.then_some(self.stride),

@@ -1,4 +1,4 @@
-//! `dino run`.
+//! Options of `dino run`: tasks by options or from a recipe file, over the same photos.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `dino segment`.
+//! Options of `dino segment`, and the [`SegmentRecipe`] or [`ClustersRecipe`] that they become.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,7 @@ use dino::tasks::layer;
 use dino::tasks::recipe::{self, ClustersRecipe, LabelRecipe, SegmentRecipe};
 use dino::vision::postprocess::MinArea;
 
+use super::values::opacity;
 use super::{PredictArgs, RefitArgs, TextArgs, VideoArgs};
 
 /// Label every pixel of photos: with the classes of a head, or with clusters that need no training
@@ -63,10 +64,10 @@ pub struct SegmentLookArgs {
     /// exact labels have the best class of every pixel. With it, those have no class in them either: 255 in ids (65535 in
     /// 16 bits), and part of no mask, annotation or cutout. --least 0 draws every pixel's class. Clusters are drawn
     /// everywhere if nothing is given.
-    #[arg(long, value_name = "CONFIDENCE", value_parser = super::pca::opacity)]
+    #[arg(long, value_name = "CONFIDENCE", value_parser = opacity)]
     pub least: Option<f32>,
     /// Opacity of the colours over the photo, from 0 to 1
-    #[arg(long, visible_alias = "overlay", default_value = "0.55", value_name = "A", value_parser = super::pca::opacity, conflicts_with = "mask_only")]
+    #[arg(long, visible_alias = "overlay", default_value = "0.55", value_name = "A", value_parser = opacity, conflicts_with = "mask_only")]
     pub alpha: f32,
     /// The colours alone, without photo and names
     #[arg(long)]
@@ -172,7 +173,7 @@ impl From<LabelFormatChoice> for recipe::LabelFileFormat {
 }
 
 impl SegmentArgs {
-    /// What is to be made of the photos with a head.
+    /// The segmentation task with a head that these options describe.
     pub fn recipe(&self) -> SegmentRecipe {
         SegmentRecipe {
             head: self.predict.recipe(),
@@ -180,7 +181,7 @@ impl SegmentArgs {
         }
     }
 
-    /// What is to be made of them with clusters, if those are asked for.
+    /// The task with clusters that these options describe; none without `--clusters` and `--codebook`.
     pub fn clusters(&self) -> Option<ClustersRecipe> {
         let clusters = &self.clusters;
         (clusters.clusters.is_some() || clusters.codebook.is_some()).then(|| ClustersRecipe {

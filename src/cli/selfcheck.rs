@@ -1,4 +1,4 @@
-//! `dino selfcheck`.
+//! Options of `dino selfcheck`.
 
 use std::path::PathBuf;
 

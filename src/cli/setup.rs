@@ -1,4 +1,4 @@
-//! `dino setup`.
+//! Options of `dino setup`.
 
 use clap::{Args, ValueEnum};
 

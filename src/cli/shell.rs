@@ -1,10 +1,10 @@
-//! What shells and `man` want to know about the command line, derived from its definition.
+//! Completion scripts and the manual page, generated from the command line's definition.
 
 use std::io::{self, Write};
 
 use clap::CommandFactory;
 
-use super::{Cli, short_help};
+use super::command_line::{Cli, full_command};
 
 /// Writes the completion script for `shell`.
 pub fn completions(shell: clap_complete::Shell, writer: &mut dyn Write) {
@@ -13,7 +13,7 @@ pub fn completions(shell: clap_complete::Shell, writer: &mut dyn Write) {
 
 /// Writes the manual: the program's page, with a section for each command.
 pub fn man_page(writer: &mut dyn Write) -> io::Result<()> {
-    let mut command = short_help::command();
+    let mut command = full_command();
     command.build();
     let page = clap_mangen::Man::new(command.clone());
     page.render_title(writer)?;
@@ -38,7 +38,7 @@ pub fn man_page(writer: &mut dyn Write) -> io::Result<()> {
     page.render_version_section(writer)
 }
 
-/// The commands that do something, with their full names.
+/// The commands without subcommands, with their full names.
 fn leaves<'a>(command: &'a clap::Command, name: &str) -> Vec<(String, &'a clap::Command)> {
     let children = command
         .get_subcommands()

@@ -1,13 +1,11 @@
-//! What `-h` leaves to `--help`: a dozen options that most people want are on one screen, all others a word away.
+//! The short help: `-h` shows the options that most people want on one screen, `--help` shows all.
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 
-use super::Cli;
-
-/// The commands that run on stored features, which bring their photos with them.
+/// The commands with `--features`; a stored dataset names its photos, so that INPUT is not required.
 const STORED_FEATURE_COMMANDS: [&str; 4] = ["depth", "segment", "pca", "run"];
 
-/// By command, the options that `-h` shows.
+/// By command, the ids of the options that `-h` shows.
 const SHORT_HELP_OPTIONS: [(&str, &[&str]); 14] = [
     (
         "track",
@@ -290,9 +288,9 @@ Exit code:
   2    the command line is at fault, and nothing was done
   130  interrupted";
 
-/// The whole command line.
-pub fn command() -> Command {
-    let mut command = Cli::command().mut_arg("threads", |arg| arg.hide_short_help(true));
+/// The command line with all but the usual options left to `--help`, and the environment variables at the end of that.
+pub fn shorten(command: Command) -> Command {
+    let mut command = command.mut_arg("threads", |arg| arg.hide_short_help(true));
     for (name, common) in SHORT_HELP_OPTIONS {
         command = mut_nested_subcommand(command, name, &|leaf| {
             hide_uncommon_options(leaf, name, common)
@@ -310,7 +308,7 @@ pub fn command() -> Command {
     command.after_long_help(format!("{examples}\n\n{ENVIRONMENT}"))
 }
 
-/// Changes the subcommand that a path of names leads to.
+/// Changes the subcommand at a path of names such as `train depth`.
 fn mut_nested_subcommand(
     command: Command,
     path: &str,
@@ -324,7 +322,7 @@ fn mut_nested_subcommand(
     }
 }
 
-/// Leaves all but the `common` options to the long help.
+/// Hides all but the `common` options from the short help.
 fn hide_uncommon_options(command: Command, name: &str, common: &[&str]) -> Command {
     let is_common = |id: &str| common.contains(&id);
     let others = command
@@ -350,6 +348,7 @@ fn hide_uncommon_options(command: Command, name: &str, common: &[&str]) -> Comma
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::cli::command_line::full_command;
 
     fn leaf(command: &Command, path: &str) -> Command {
         let find = |command: &Command, name| command.find_subcommand(name).unwrap().clone();
@@ -359,7 +358,7 @@ mod tests {
 
     #[test]
     fn short_help_fits_a_screen_and_long_help_has_all() {
-        let mut command = command();
+        let mut command = full_command();
         command.build();
         for (name, common) in SHORT_HELP_OPTIONS {
             let mut leaf = leaf(&command, name);
@@ -388,7 +387,7 @@ mod tests {
 
     #[test]
     fn variables_are_in_the_help() {
-        let long = command().render_long_help().to_string();
+        let long = full_command().render_long_help().to_string();
         for name in [
             "DINO_HOME",
             "DINO_MODEL",
@@ -403,6 +402,11 @@ mod tests {
         ] {
             assert!(long.contains(name), "{name}");
         }
-        assert!(!command().render_help().to_string().contains("DINO_HOME"));
+        assert!(
+            !full_command()
+                .render_help()
+                .to_string()
+                .contains("DINO_HOME")
+        );
     }
 }

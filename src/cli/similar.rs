@@ -1,11 +1,10 @@
-//! `dino similar`.
+//! Options of `dino similar`: the point, size and layer, and how the map of similarity is drawn.
 
 use clap::Args;
-use dino::model::input::SizeRule;
 use dino::vision::render::ValueRange;
 
-use super::depth::pixel;
-use super::{InputArgs, OutputArgs, PatchMapArgs, RunArgs};
+use super::values::pixel;
+use super::{InputArgs, OutputArgs, PatchMapArgs, PatchTokenArgs, RunArgs};
 
 /// Find what looks like one point of a photo, in the photo itself and in others
 ///
@@ -24,26 +23,8 @@ pub struct SimilarArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub run: RunArgs,
-    /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT
-    #[arg(
-        long,
-        default_value = "518",
-        value_name = "SIZE",
-        help_heading = "Model"
-    )]
-    pub size: SizeRule,
-    /// Block whose patch tokens are used, from 0; -1 is the last
-    #[arg(
-        long,
-        default_value = "-1",
-        value_name = "N",
-        allow_negative_numbers = true,
-        help_heading = "Model"
-    )]
-    pub layer: i64,
-    /// Leave out the backbone's final norm
-    #[arg(long, help_heading = "Model")]
-    pub no_norm: bool,
+    #[command(flatten)]
+    pub tokens: PatchTokenArgs,
     #[command(flatten)]
     pub look: PatchMapArgs,
     /// Cosines that the colours span: MIN,MAX, or auto (2nd to 98th percentile of each photo)
@@ -58,9 +39,9 @@ pub struct SimilarArgs {
 /// Values of `--range`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CosineRange {
-    /// Percentiles of the photo.
+    /// The 2nd to 98th percentile of each photo.
     Auto,
-    /// As given.
+    /// This range, within -1..1.
     Fixed(ValueRange),
 }
 

@@ -1,4 +1,4 @@
-//! `dino track`.
+//! Options of `dino track`: the clip and the mask, how patches are matched, and how the film is drawn.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use dino::model::input::SizeRule;
 
-use super::pca::opacity;
+use super::values::opacity;
 use super::{PhotoArgs, RunArgs, VideoArgs};
 
 /// Follow what a mask marks in a clip's first frame, through the clip, without training

@@ -1,4 +1,4 @@
-//! Clips: which frames are taken, and how films are written.
+//! Options of clips: which frames are taken, and how films are encoded.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub struct VideoArgs {
 }
 
 impl VideoArgs {
-    /// The first option that is given and means something for clips alone.
+    /// The first given option that only clips have.
     pub fn first_given_flag(&self) -> Option<&'static str> {
         let given = [
             ("--video", self.video),
@@ -80,7 +80,7 @@ impl VideoArgs {
     }
 }
 
-/// Reads seconds, or hours, minutes and seconds with colons.
+/// Parses seconds (`12.5`), or hours, minutes and seconds with colons (`1:02:03`).
 fn time(text: &str) -> Result<Duration, String> {
     let wrong = || {
         "expected seconds such as 12.5, or hours, minutes and seconds such as 0:01:12.5".to_owned()

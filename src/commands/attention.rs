@@ -1,8 +1,8 @@
-//! `dino attention`: what the cls token attends to, as pictures and numbers.
+//! `dino attention`: the attention weights of the cls token in one block (as the figures of DINO, Caron et al. 2021), as
+//! pictures and as float32 `[heads, rows, columns]`.
 
 use dino::Result;
 use dino::engine::ReadyPhoto;
-use dino::io::manifest::TaskDigests;
 use dino::io::output::{
     Destination, LineStatus, LineSubject, OutputJob, PICTURE_EXTENSION, PictureFormat, put_all,
     write_npy, write_output, write_picture,
@@ -21,9 +21,10 @@ use serde_json::{Value, json};
 use crate::cli::AttentionArgs;
 use crate::commands::defaults;
 use crate::commands::extract::{ExtractionRequest, LayerExtractor, PhotoJobs};
+use crate::commands::layer_manifest::LayerManifest;
 use crate::commands::model::{self, ModelReplicas};
 
-/// The ending of the sheet of all heads.
+/// The extension of the sheet of all heads.
 const SHEET: &str = "heads.png";
 /// Long side of a picture on the sheet, in pixels.
 const TILE_SIZE: u32 = 480;
@@ -31,8 +32,12 @@ const TILE_SIZE: u32 = 480;
 /// Runs the command.
 pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
     defaults::fetch_default_backbone(&args.run, console)?;
-    let found = model::resolve(&args.run, console)?;
-    let block = resolve_block(args.layer, found.model.config.depth, &found.model.name)?;
+    let resolved = model::resolve(&args.run, console)?;
+    let block = resolve_block(
+        args.layer,
+        resolved.model.config.depth,
+        &resolved.model.name,
+    )?;
     let collected =
         args.input
             .collect_shard(&[SUBJECT], (args.run.offline, args.output.json), console)?;
@@ -40,43 +45,36 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
     extensions.extend(args.heads.then_some(SHEET));
     extensions.extend(args.raw.then_some("npy"));
     let decoder = args.input.decoder(console);
-    let making = |fingerprint: Option<&str>| {
-        let making = TaskDigests::new("attention".into(), &extensions, |extension| {
-            let look = (extension != "npy").then(|| format!("{:?}", args.look));
-            Ok(json!({
-                "model": fingerprint,
-                "dtype": found.dtype,
-                "photos": decoder.options.tag(),
-                "size": args.size.to_string(),
-                "block": block,
-                "look": look,
-            }))
-        });
-        let making = making?.with_siblings(&["npy", SHEET]);
-        Ok::<_, dino::Error>(making.with_decoding(&decoder.options).with_facts(json!({
-            "model": {"name": found.model.name, "fingerprint": fingerprint},
-            "dtype": found.dtype,
-            "photos": decoder.options.tag(),
-            "parameters": {
-                "size": args.size.to_string(),
-                "layer": block,
-            },
-        })))
+    let manifest = LayerManifest {
+        task: "attention".into(),
+        extensions: &extensions,
+        siblings: &["npy", SHEET],
+        resolved: &resolved,
+        decoding: decoder.options,
+        settings: json!({
+            "size": args.size.size.to_string(),
+            "block": block,
+        }),
+        style: format!("{:?}", args.look),
+        parameters: json!({
+            "size": args.size.size.to_string(),
+            "layer": block,
+        }),
     };
-    let asked = ExtractionRequest {
+    let request = ExtractionRequest {
         subject: SUBJECT,
-        making: making(found.model.fingerprint.as_deref())?,
+        digests: manifest.digests(resolved.model.fingerprint.as_deref())?,
         extensions: &extensions,
         output: &args.output,
         shard: args.input.shard()?,
         max_bytes: decoder.options.max_memory,
     };
-    let mut photos = PhotoJobs::plan(collected, asked, console)?;
+    let mut photos = PhotoJobs::plan(collected, request, console)?;
     let to_do = photos.pending();
     let mut ran = Ok(());
     if !to_do.is_empty() {
         let model = model::load(&args.run, console)?;
-        photos.update_for_model(making(Some(&model.record.fingerprint))?);
+        photos.update_for_model(manifest.digests(Some(&model.record.fingerprint))?);
         let run = AttentionRun {
             args,
             block,
@@ -87,13 +85,13 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
         let extract = LayerExtractor {
             model: &model,
             layer: LayerRequest { block, norm: false },
-            size: args.size,
+            size: args.size.size,
             decoder,
             batch_size: args.run.batch_size,
             postprocess_bytes: &after,
         };
-        let draw = |job: &OutputJob, ready: ReadyPhoto, found, words: &Console| {
-            run.write_outputs(job, ready, found, words)
+        let draw = |job: &OutputJob, ready: ReadyPhoto, attention, recorder: &Console| {
+            run.write_outputs(job, ready, attention, recorder)
         };
         let done = extract.run_attention(&mut photos, &to_do, draw);
         ran = done.map(|done| done.iter().for_each(|()| photos.count_done()));
@@ -101,13 +99,13 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
     photos.finish(ran)
 }
 
-/// What lines in JSON are about.
+/// The task in JSON lines.
 const SUBJECT: LineSubject = LineSubject {
     task: "attention",
     label: None,
 };
 
-/// What stays the same over a run.
+/// What is the same for all photos of a run.
 struct AttentionRun<'a> {
     args: &'a AttentionArgs,
     model: &'a ModelReplicas,
@@ -116,13 +114,13 @@ struct AttentionRun<'a> {
 }
 
 impl AttentionRun<'_> {
-    /// Writes what was asked for of one photo.
+    /// Writes the requested outputs of one photo.
     fn write_outputs(
         &self,
         job: &OutputJob,
         ready: ReadyPhoto,
         attention: ClsAttention,
-        words: &Console,
+        recorder: &Console,
     ) -> Result<()> {
         let geometry = ready.geometry()?;
         let ReadyPhoto {
@@ -144,7 +142,7 @@ impl AttentionRun<'_> {
             ),
         ];
         let write = |extension: &str, format, picture: &RgbImage| {
-            write_output(words, job.output(extension), announce, |writer| {
+            write_output(recorder, job.output(extension), announce, |writer| {
                 write_picture(writer, format, picture, &text)
             })
         };
@@ -167,13 +165,13 @@ impl AttentionRun<'_> {
                 .copied()
                 .collect();
             watch.time("write", || {
-                write_output(words, job.output("npy"), announce, |writer| {
+                write_output(recorder, job.output("npy"), announce, |writer| {
                     write_npy(writer, &shape, &weights)
                 })
             })?;
         }
-        words.detail(format_args!("{}: {watch}", job.source.name()));
-        words.record_fact("seconds", watch.seconds());
+        recorder.detail(format_args!("{}: {watch}", job.source.name()));
+        recorder.record_fact("seconds", watch.seconds());
         if !self.args.output.json {
             return Ok(());
         }
@@ -191,7 +189,7 @@ impl AttentionRun<'_> {
             "seconds": watch,
         });
         put_all(&mut object, facts);
-        words.out(&Value::Object(object).to_string())
+        recorder.out(&Value::Object(object).to_string())
     }
 
     /// The photo, the mean and every head, small and side by side.
@@ -228,12 +226,12 @@ impl AttentionRun<'_> {
     }
 }
 
-/// Weights as multiples of an even share.
+/// Weights as multiples of the even share, 1 / number of tokens.
 fn scale_by_even_share(weights: &[f32], even: f32) -> Vec<f32> {
     weights.iter().map(|weight| weight / even).collect()
 }
 
-/// The same layout of a photo of at most [`TILE`] pixels.
+/// The same layout of a photo whose long side is at most [`TILE_SIZE`] pixels.
 fn shrink_geometry(geometry: &Geometry) -> Geometry {
     let (width, height) = geometry.photo;
     let scale = (f64::from(TILE_SIZE) / f64::from(width.max(height))).min(1.0);
@@ -244,7 +242,7 @@ fn shrink_geometry(geometry: &Geometry) -> Geometry {
     }
 }
 
-/// Where a head's attention goes.
+/// The shares of a head's attention on the cls token, the registers and the patches; they sum to 1.
 fn head_shares(attention: &ClsAttention, head: usize) -> Value {
     // A sum of nothing would be -0.
     let sum = |weights: &[f32]| weights.iter().fold(0.0, |sum, &w| sum + f64::from(w));

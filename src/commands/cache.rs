@@ -1,4 +1,4 @@
-//! `dino cache`: the features that training keeps.
+//! `dino cache`: the cache of training features on disk is listed, pruned and emptied.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::{CacheCommand, CacheFolderArgs};
 
-/// The folder of features, where none is named.
+/// The cache folder: `named` (`--cache`), else the one in the model store.
 pub fn cache_folder(named: Option<&Path>) -> Result<CacheFolder> {
     match named {
         Some(folder) => Ok(CacheFolder::at(folder)),
@@ -20,7 +20,7 @@ pub fn cache_folder(named: Option<&Path>) -> Result<CacheFolder> {
     }
 }
 
-/// That of a store.
+/// The cache folder in a model store: `cache/features`.
 pub fn cache_folder_of(store: &Store) -> CacheFolder {
     CacheFolder::at(store.root().join("cache").join("features"))
 }
@@ -128,11 +128,11 @@ fn report_freed(freed: RemovedFeatures, console: &Console) {
     ));
 }
 
-/// What models are called, by the folders of their features.
+/// Names of models with the folders of their features, which are called by fingerprint.
 struct ModelNames(Vec<(String, String)>);
 
 impl ModelNames {
-    /// Of those that are installed.
+    /// Those of the installed models.
     fn new() -> Self {
         let models = Store::open().and_then(|store| store.list());
         let records = models.into_iter().flatten();
@@ -148,7 +148,7 @@ impl ModelNames {
         known.map_or(folder, |(_, name)| name)
     }
 
-    /// The folders that may be meant by a name.
+    /// The folders that a model name may stand for.
     fn folders(&self, name: &str) -> Vec<String> {
         let known = self.0.iter().filter(|(_, own)| own == name);
         let known =
@@ -157,7 +157,7 @@ impl ModelNames {
     }
 }
 
-/// `3 days ago`
+/// Time since the last use, as `3 days ago`.
 fn format_age(time: Duration) -> String {
     let hours = time.as_secs() / 3600;
     let of = |count: u64, what: &str| match count {

@@ -1,4 +1,5 @@
-//! `dino calibrate`: a head's depths are fitted to a camera and place, and the fit is kept beside the head.
+//! `dino calibrate`: a scale (and a shift, for relative inverse depth) is fitted between a head's depths and labels, judged
+//! by cross-validation, and kept beside the head.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub fn run(command: &CalibrateCommand, console: &Console) -> Result<u8> {
     match command {
         CalibrateCommand::Depth(args) => calibrate_depth(args, console),
         CalibrateCommand::Remove { heads } => {
-            // Wrong names are found before anything is removed.
+            // All names are checked before anything is removed.
             let paths = heads.iter().map(calibration_path);
             let paths: Vec<PathBuf> = paths.collect::<Result<_>>()?;
             for path in paths {
@@ -40,10 +41,13 @@ pub fn run(command: &CalibrateCommand, console: &Console) -> Result<u8> {
     }
 }
 
-/// The calibration of the head called `name`, which must be there.
+/// Path of the calibration of the head called `name`.
+///
+/// # Errors
+/// If there is no such head, or it has no calibration.
 fn calibration_path(name: &OsString) -> Result<PathBuf> {
     let heads = HeadStore::at(Store::open()?.root());
-    // A head that is gone may have left its calibration behind.
+    // A calibration may outlive its head.
     let path = match (heads.get(name), name.to_str()) {
         (Ok(found), _) => heads.calibration_path(&found)?,
         (Err(_), Some(name)) if !name.contains(std::path::is_separator) => {
@@ -61,12 +65,12 @@ fn calibration_path(name: &OsString) -> Result<PathBuf> {
 }
 
 fn calibrate_depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
-    let asked = &args.input;
-    model::refuse_null(&asked.run)?;
-    let comparison = DepthEvaluation::new(asked, &args.labels)?;
+    let input_args = &args.input;
+    model::refuse_null(&input_args.run)?;
+    let comparison = DepthEvaluation::new(input_args, &args.labels)?;
     let found = &comparison.selected;
     let meta = &found.head.meta;
-    // Says whether the head's numbers can become metres at all.
+    // An error if the head's output cannot be converted to metres.
     conversion_of(meta, 1.0, None)?;
     if comparison.paper.is_some() {
         return Err(Error::Usage(
@@ -76,14 +80,18 @@ fn calibrate_depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
     let heads = HeadStore::at(Store::open()?.root());
     let path = heads.calibration_path(found)?;
     let in_force = comparison.calibration(console)?;
-    let data =
-        comparison.load_photos(asked, &args.labels, EvaluationPurpose::Calibrate, console)?;
-    let reads = data.set.input_paths(asked).map(Into::into).collect();
+    let data = comparison.load_photos(
+        input_args,
+        &args.labels,
+        EvaluationPurpose::Calibrate,
+        console,
+    )?;
+    let reads = data.set.input_paths(input_args).map(Into::into).collect();
     let json = check_outputs(args, &path, reads, console)?;
     let count = data.set.pairs.len();
     let too_few = |photos: usize| {
         Error::file(
-            &asked.data,
+            &input_args.data,
             format!(
                 "has {photos} photo{} that can be used, and a calibration is judged on photos that its fit did not see: 2 at \
                  least, and better 20",
@@ -98,7 +106,7 @@ fn calibrate_depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
     let mut report = RunReport::default();
     let mut photos: Vec<PhotoReadings> = Vec::new();
     let mut input = String::new();
-    comparison.for_each_photo(asked, &data, &mut report, console, |compared| {
+    comparison.for_each_photo(input_args, &data, &mut report, console, |compared| {
         compared.input.clone_into(&mut input);
         let (map, truth) = (&compared.map.depth, &compared.truth);
         let size = (truth.width, truth.height);
@@ -191,13 +199,13 @@ fn calibrate_depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
     Ok(report.exit_code())
 }
 
-/// Photos below which chance has a say.
+/// A fit to fewer photos than this is warned of.
 const FEW_PHOTOS: usize = 20;
 
-/// Factors beyond this, and below one over it, are hardly a matter of lenses.
+/// A scale above this factor, or below its reciprocal, is warned of: no lens explains it.
 const ODD_FACTOR: f64 = 3.0;
 
-/// Says what speaks against a calibration.
+/// Warns of reasons not to trust a calibration.
 fn warn_of_weak_fit(verdict: &CalibrationResult, photos: usize, console: &Console) {
     if verdict.helps() && photos < FEW_PHOTOS {
         console.warn(format_args!(
@@ -215,7 +223,7 @@ fn warn_of_weak_fit(verdict: &CalibrationResult, photos: usize, console: &Consol
     }
 }
 
-/// Where the figures go as JSON; what cannot be written, the calibration at `path` too, is found here.
+/// The destination of `--json`; checks that it and the calibration at `path` can be written and are none of the inputs.
 fn check_outputs(
     args: &CalibrateDepthArgs,
     path: &Path,
@@ -236,7 +244,7 @@ fn check_outputs(
     Ok(Some(destination))
 }
 
-/// What came out, in lines.
+/// Prints the result of the fit as lines.
 fn print_verdict(
     calibration: &DepthCalibration,
     verdict: &CalibrationResult,
@@ -275,7 +283,7 @@ fn print_verdict(
     Ok(())
 }
 
-/// What came out, for programs.
+/// The result of the fit as JSON.
 fn metrics_json(
     calibration: &DepthCalibration,
     verdict: &CalibrationResult,
@@ -312,7 +320,7 @@ fn metrics_json(
     })
 }
 
-/// Six digits that count: what the file says is what is used.
+/// Rounds to six significant digits, so that the value in the file is the one in use.
 fn round_digits(number: f64) -> f64 {
     format!("{number:.5e}").parse().unwrap_or(number)
 }

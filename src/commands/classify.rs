@@ -1,4 +1,4 @@
-//! `dino classify`: what photos show, in words.
+//! `dino classify`: a classification head over photos; the best classes with their probabilities are printed.
 
 use dino::engine::run_report::RunReport;
 use dino::engine::stopwatch::Stopwatch;
@@ -119,7 +119,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
     Ok(report.exit_code())
 }
 
-/// The `n` best classes with their probabilities, the best first.
+/// The `n` best classes (indices) with their softmax probabilities, the best first.
 fn top_classes(scores: &[f32], n: usize) -> Vec<(usize, f32)> {
     let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let total: f32 = scores.iter().map(|score| (score - top).exp()).sum();

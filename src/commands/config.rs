@@ -1,4 +1,4 @@
-//! `dino config`: what bare commands use, and how that is changed.
+//! `dino config`: the default head of each task and the default backbone are shown, set and unset.
 
 use dino::model::backbone::variants;
 use dino::model::defaults::DefaultsState;
@@ -61,10 +61,10 @@ pub fn run(args: &ConfigArgs, console: &Console) -> Result<u8> {
     Ok(code)
 }
 
-/// Sets what `key` uses, or goes back to the rule.
+/// Sets the default of `key`, a task or `backbone`; no `name` unsets it.
 ///
 /// # Errors
-/// If there is nothing of that name, or it is for another task.
+/// If nothing of that name is installed, or it is for another task.
 pub fn set(store: &Store, key: &str, name: Option<&str>) -> Result<()> {
     let mut config = UserConfig::read(store.root())?;
     match (key, name) {
@@ -87,7 +87,7 @@ pub fn set(store: &Store, key: &str, name: Option<&str>) -> Result<()> {
     config.write(store.root())
 }
 
-/// What a bare command uses, and why.
+/// A default and the reason for it.
 pub struct DefaultChoice {
     head: Option<(Head, HeadLocation)>,
     backbone: String,
@@ -98,10 +98,10 @@ pub struct DefaultChoice {
     why: String,
 }
 
-/// What a bare command for a task uses, or one that needs no head.
+/// The default of `key`, a task or `backbone`.
 ///
 /// # Errors
-/// If there is nothing, or if what was set is not there.
+/// If nothing is installed, or what was set is missing.
 pub fn resolve_default(store: &Store, key: &str) -> Result<DefaultChoice> {
     if !TASKS.contains(&key) {
         let backbone = weights::default_model(store)?;
@@ -135,7 +135,7 @@ pub fn resolve_default(store: &Store, key: &str) -> Result<DefaultChoice> {
     describe_choice(store, (Some((found.head, found.location)), backbone), why)
 }
 
-/// Whether a bare command would try to fetch Meta's weights now.
+/// Whether a bare command would try to fetch Meta's weights.
 fn will_fetch(store: &Store) -> Result<bool> {
     let variables = EnvVariables::from_process();
     let is_free = WeightsPolicy::from_variables(&variables)? == WeightsPolicy::Best
@@ -205,7 +205,7 @@ fn describe_choice(
 }
 
 impl DefaultChoice {
-    /// Names, origin and licence, as an object.
+    /// Name, reason, origin and licence as a JSON object.
     pub fn to_json(&self) -> Value {
         json!({
             "head": self.head.as_ref().map(|(head, _)| &head.meta.name),
@@ -217,12 +217,12 @@ impl DefaultChoice {
         })
     }
 
-    /// The same as a line.
+    /// The same as a line of `dino config`.
     pub fn line(&self, key: &str) -> String {
         format!("{key:10}{}", printable(&self.describe()))
     }
 
-    /// The same in words.
+    /// The same in words, without the key.
     pub fn describe(&self) -> String {
         let missing = match self.is_installed {
             true => "",

@@ -1,4 +1,5 @@
-//! What a bare command computes with: fetched on the first run, and said where it is another than last time.
+//! Default weights of commands that name none: they are fetched and verified on the first run, and a change since the last
+//! run is noted.
 
 use dino::model::defaults::{DefaultsState, RequiredWeights, fetch_missing};
 use dino::model::device::DeviceChoice;
@@ -14,7 +15,7 @@ use crate::cli::RunArgs;
 use crate::commands::model::event_handler;
 use crate::commands::selfcheck;
 
-/// Fetches what the tasks of `recipe` need and nobody named, and checks it.
+/// Fetches and verifies the default weights that the tasks of `recipe` need; nothing if any weights are named.
 pub fn fetch_defaults(
     recipe: &Recipe,
     args: &RunArgs,
@@ -26,7 +27,7 @@ pub fn fetch_defaults(
         || recipe.depth.iter().any(|it| it.head.name.is_some())
         || recipe.segment.iter().any(|it| it.head.name.is_some())
         || recipe.features.iter().any(|it| it.head.is_some() || it.basis.is_some())
-        // What was fitted is of one backbone.
+        // A saved fit belongs to one backbone.
         || recipe.pca.iter().any(|it| it.basis.is_some())
         || recipe.clusters.iter().any(|it| it.codebook.is_some())
         || EnvVariables::from_process().text("DINO_MODEL")?.is_some();
@@ -42,7 +43,7 @@ pub fn fetch_defaults(
     fetch_needs(&needs, args, store, console)
 }
 
-/// The same for a command that needs a backbone alone, and has no recipe.
+/// Fetches and verifies the default backbone for a command without a recipe.
 pub fn fetch_default_backbone(args: &RunArgs, console: &Console) -> Result<()> {
     let is_named =
         args.model.is_some() || EnvVariables::from_process().text("DINO_MODEL")?.is_some();
@@ -60,7 +61,7 @@ fn fetch_needs(
 ) -> Result<()> {
     let heads = HeadStore::at(store.root());
     for task in needs.iter().filter_map(|need| need.task()) {
-        // What the user chose once and for all decides about the backbone of all.
+        // A head that the user set decides the backbone of all tasks.
         let Ok((_, reason)) = heads.choose_with_reason(task, None, None) else {
             continue;
         };
@@ -75,7 +76,7 @@ fn fetch_needs(
     selfcheck::verify_fetched(&first.fetched, args, console)
 }
 
-/// Says where a bare command uses another head (of the task `backbone`, another backbone) than last time.
+/// Notes that a bare command uses another head than last time (for the task `backbone`: another backbone), and remembers it.
 pub fn report_switch(task: &str, head: &str, store: &Store, console: &Console) {
     let mut memory = DefaultsState::read(store.root());
     if memory.last(task) == Some(head) {
@@ -87,11 +88,11 @@ pub fn report_switch(task: &str, head: &str, store: &Store, console: &Console) {
             _ => console.note(format_args!("{task} now by {head} (was {before})")),
         }
     }
-    // Where nothing can be written, nothing was remembered that this could differ from.
+    // A store that cannot be written has no earlier choice to differ from either.
     let _ = memory.write(store.root());
 }
 
-/// Replaces heads that nobody named by those inside the program where they read different backbones: one pass serves all.
+/// Replaces default heads by the built-in ones if they read different backbones, so that one pass serves all tasks.
 pub fn unify_backbones(
     chosen: &mut [(&'static str, &mut LocatedHead)],
     console: &Console,

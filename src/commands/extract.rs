@@ -1,4 +1,5 @@
-//! One layer's features of many photos, for the commands that need no head.
+//! One layer of many photos for `dino attention` and `dino similar`: outputs are planned against the manifest, the backbone
+//! runs, and the command's callback writes the files of each photo.
 
 use dino::engine::run_report::{Outcome, RunReport};
 use dino::engine::{
@@ -18,66 +19,69 @@ use dino::{Error, Result};
 use super::model::ModelReplicas;
 use crate::cli::OutputArgs;
 
-/// What is extracted, and how.
+/// How the backbone runs over the photos.
 pub struct LayerExtractor<'a> {
-    /// The backbone.
+    /// The backbone on all devices.
     pub model: &'a ModelReplicas,
-    /// Which of its layers.
+    /// The block, and whether the final norm is applied.
     pub layer: LayerRequest,
-    /// What it sees of a photo.
+    /// The size at which it sees a photo.
     pub size: SizeRule,
     /// How photos are decoded.
     pub decoder: PhotoDecoder,
-    /// Photos of one size to run at once.
+    /// Photos of one size in one pass.
     pub batch_size: BatchSize,
-    /// Bytes that a photo of a layout takes after the backbone.
+    /// Bytes of memory that a photo takes after the backbone, by its layout.
     pub postprocess_bytes: &'a (dyn Fn(&Geometry) -> u64 + Sync),
 }
 
-/// The photos of a command, and how they stand.
+/// The photos of a command and the state of their outputs.
 pub struct PhotoJobs<'c> {
-    /// What is made of them.
+    /// One job per photo.
     pub plan: OutputPlan,
-    making: TaskDigests,
+    digests: TaskDigests,
     ledger: Ledger,
     lines: JsonLines,
     report: RunReport,
-    /// What stands in the way of photos, by their numbers.
+    /// By job: whether the photo is refused, for an output is in the way or it failed before.
     refused: Vec<bool>,
     console: &'c Console,
 }
 
-/// What a command makes of photos.
+/// The outputs that a command makes of photos.
 pub struct ExtractionRequest<'a> {
-    /// What lines in JSON are about.
+    /// The task in JSON lines.
     pub subject: LineSubject,
-    /// How the outputs are made.
-    pub making: TaskDigests,
-    /// Their extensions.
+    /// Digests of the settings that decide the outputs.
+    pub digests: TaskDigests,
+    /// Extensions of the outputs.
     pub extensions: &'a [&'static str],
-    /// Where they go.
+    /// Where outputs go.
     pub output: &'a OutputArgs,
-    /// Which part of the photos there is.
+    /// Which shard of the photos this run has.
     pub shard: Option<Shard>,
-    /// Bytes of a photo, at most.
+    /// Memory limit of a photo in bytes.
     pub max_bytes: u64,
 }
 
 impl<'c> PhotoJobs<'c> {
-    /// Plans the outputs of what was `collected`, and decides of what is there.
+    /// Plans the outputs of the `collected` photos; those that are up to date are skipped.
+    ///
+    /// # Errors
+    /// If the output folder or its manifest cannot be used; [`Error::Usage`] for `--tar`.
     pub fn plan(
         collected: CollectedInputs,
-        asked: ExtractionRequest<'_>,
+        request: ExtractionRequest<'_>,
         console: &'c Console,
     ) -> Result<Self> {
         let ExtractionRequest {
             subject,
-            making,
+            digests,
             extensions,
             output,
             shard,
             max_bytes: most,
-        } = asked;
+        } = request;
         if output.tar {
             return Err(Error::Usage(
                 "--tar works with depth, segment, pca and run; leave it out".into(),
@@ -85,19 +89,19 @@ impl<'c> PhotoJobs<'c> {
         }
         let options = output.options(shard)?;
         let ledger = Ledger::open(&options)?;
-        let mut plan = OutputPlan::new(collected.sources, &options, &making.task, extensions)?;
+        let mut plan = OutputPlan::new(collected.sources, &options, &digests.task, extensions)?;
         ledger.protect(&mut plan.outputs);
-        let broken = ledger.skipped_failures(&plan, &making, most)?;
-        let refused = ledger.reconcile(&mut plan, &making, (&broken, most), console)?;
+        let broken = ledger.skipped_failures(&plan, &digests, most)?;
+        let refused = ledger.reconcile(&mut plan, &digests, (&broken, most), console)?;
         output.reserve_stdout(&mut plan, console)?;
         let mut lines = JsonLines::new(subject, output.json, &collected.failures);
         for lost in &collected.failures {
-            ledger.note_missing_input(lost, &making)?;
+            ledger.note_missing_input(lost, &digests)?;
         }
         let mut report = RunReport::from_search(collected.failures, collected.summary, output.json);
         for (job, refused) in plan.jobs.iter().zip(&refused) {
             if let Some(error) = refused {
-                ledger.note_failure(&job.source, &making, None, error)?;
+                ledger.note_failure(&job.source, &digests, None, error)?;
             }
         }
         let refused: Vec<Option<Error>> = refused
@@ -117,7 +121,7 @@ impl<'c> PhotoJobs<'c> {
         }
         Ok(PhotoJobs {
             plan,
-            making,
+            digests,
             ledger,
             lines,
             report,
@@ -126,7 +130,7 @@ impl<'c> PhotoJobs<'c> {
         })
     }
 
-    /// The photos of which something is to be made, by their numbers.
+    /// Indices of the jobs with outputs to make.
     pub fn pending(&self) -> Vec<usize> {
         let jobs = self.plan.jobs.iter().enumerate();
         jobs.filter(|(index, job)| !job.is_done() && !self.refused[*index])
@@ -134,17 +138,17 @@ impl<'c> PhotoJobs<'c> {
             .collect()
     }
 
-    /// Learns what was not known before the backbone was loaded.
-    pub fn update_for_model(&mut self, making: TaskDigests) {
-        self.making.complete_from(making);
+    /// Completes the digests once the backbone's fingerprint is known.
+    pub fn update_for_model(&mut self, digests: TaskDigests) {
+        self.digests.complete_from(digests);
     }
 
-    /// Counts one of which everything was made.
+    /// Counts a photo all of whose outputs were made.
     pub fn count_done(&mut self) {
         self.report.record_outcome(Outcome::Done);
     }
 
-    /// Tells what is left to tell, after a `run` through the network; returns the exit code.
+    /// Prints the remaining lines and the summary after a `run` of the backbone; returns the exit code.
     pub fn finish(mut self, run: Result<()>) -> Result<u8> {
         self.report.report_interrupted(self.console, run)?;
         let jobs = &self.plan.jobs;
@@ -158,8 +162,8 @@ impl<'c> PhotoJobs<'c> {
 }
 
 impl LayerExtractor<'_> {
-    /// Runs the backbone over the photos with these numbers, has `finish` make something of each on any thread, and returns
-    /// what that is of those that did not fail, in their order.
+    /// Runs the backbone over the jobs with the indices `numbers`; calls `finish` for each on any thread, and returns its
+    /// results in order, without those that failed.
     pub fn run<T: Send>(
         &self,
         photos: &mut PhotoJobs<'_>,
@@ -172,7 +176,7 @@ impl LayerExtractor<'_> {
         self.run_networks(&networks, photos, (numbers, &progress), finish)
     }
 
-    /// As [`LayerExtractor::run`], but finds what the cls token attends to in the block.
+    /// As [`LayerExtractor::run`], with the attention weights of the cls token in the block.
     pub fn run_attention<T: Send>(
         &self,
         photos: &mut PhotoJobs<'_>,
@@ -197,7 +201,7 @@ impl LayerExtractor<'_> {
     ) -> Result<Vec<T>> {
         let PhotoJobs {
             plan,
-            making,
+            digests,
             ledger,
             lines,
             report,
@@ -222,30 +226,30 @@ impl LayerExtractor<'_> {
             progress.begin(name);
         };
         let finish = |mut ready: ReadyPhoto, found: N::Output| {
-            let (job, words) = (job(ready.index), console.recorder());
+            let (job, recorder) = (job(ready.index), console.recorder());
             let stamp = ready.stamp.take();
-            let work = || finish(job, ready, found, &words);
-            let finished = ledger.note_outputs((job, making), stamp.as_ref(), &words, work);
+            let work = || finish(job, ready, found, &recorder);
+            let finished = ledger.note_outputs((job, digests), stamp.as_ref(), &recorder, work);
             if let Err(error) = &finished {
-                let noted = ledger.note_failure(&job.source, making, stamp.as_ref(), error);
+                let noted = ledger.note_failure(&job.source, digests, stamp.as_ref(), error);
                 note_unrecorded(noted, console);
             }
-            Ok((finished, words))
+            Ok((finished, recorder))
         };
         let mut all = Vec::with_capacity(numbers.len());
         let ran = engine.run(&sources, networks, before, finish, |index, result| {
             let number = numbers[index];
             if let Err(error) = &result {
                 let stamp = failed.take(index);
-                let noted = ledger.note_failure(sources[index], making, stamp.as_ref(), error);
+                let noted = ledger.note_failure(sources[index], digests, stamp.as_ref(), error);
                 note_unrecorded(noted, console);
             }
-            let result = result.and_then(|(finished, words)| {
-                if words.has_lines() {
+            let result = result.and_then(|(finished, recorder)| {
+                if recorder.has_lines() {
                     let describe = |index: usize| (&jobs[index].source, Some(&jobs[index]));
                     lines.print_before(number, describe, console)?;
                 }
-                console.replay(&words)?;
+                console.replay(&recorder)?;
                 finished
             });
             progress.inc();
@@ -259,7 +263,7 @@ impl LayerExtractor<'_> {
         ran.map(|()| all)
     }
 
-    /// On each device.
+    /// One pass per device.
     fn passes<'p>(
         &'p self,
         tick: &'p (dyn Fn(usize) + Sync),
@@ -276,7 +280,7 @@ impl LayerExtractor<'_> {
     }
 }
 
-/// Says once that failures cannot be noted; they are told anyway.
+/// Notes, once, that failures cannot be recorded in the manifest; they are reported anyway.
 fn note_unrecorded(noted: Result<()>, console: &Console) {
     if let Err(error) = noted {
         console.note_once("record", error);

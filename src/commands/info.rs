@@ -24,7 +24,7 @@ use crate::cli::CONFIG_KEYS;
 use crate::commands::cache;
 use crate::commands::config::{self, DefaultChoice};
 
-/// The facts, in the order in which they are shown.
+/// The facts, in the order of the output and with the keys of `--json`.
 struct SystemInfo {
     version: &'static str,
     features: Vec<&'static str>,
@@ -36,18 +36,18 @@ struct SystemInfo {
     simd: &'static str,
     store: Option<PathBuf>,
     models: Result<Vec<String>>,
-    /// What bare commands use, by task.
+    /// What bare commands use, by task or `backbone`.
     defaults: Vec<(&'static str, Result<DefaultChoice>)>,
     settings: Vec<SettingInfo>,
 }
 
-/// What holds for the store and the network, and who said so.
+/// One setting of the store or the network, and where it comes from.
 #[derive(Serialize)]
 struct SettingInfo {
     name: &'static str,
-    /// Absent where nothing is set; never a secret.
+    /// The value; absent where nothing is set, and never a secret.
     value: Option<String>,
-    /// The variable, `default`, or nothing.
+    /// The environment variable that set it, or `default`.
     source: Option<String>,
     /// Why the variable cannot be used.
     error: Option<String>,
@@ -150,7 +150,7 @@ impl SystemInfo {
     }
 }
 
-/// What the variables come to.
+/// The settings that follow from the environment variables.
 fn settings(variables: &EnvVariables) -> Vec<SettingInfo> {
     let store = Store::from_variables(variables)
         .map(|(store, source)| Some((store.root().display().to_string(), source.to_owned())));
@@ -223,7 +223,7 @@ fn settings(variables: &EnvVariables) -> Vec<SettingInfo> {
     settings
 }
 
-/// The folder of the features that training keeps, and how much there is.
+/// The folder of the training cache and its size in words; none where there is no folder.
 fn train_cache(variables: &EnvVariables) -> Result<Option<(String, String)>> {
     let (store, source) = Store::from_variables(variables)?;
     let cache = cache::cache_folder_of(&store);

@@ -1,18 +1,21 @@
-//! What is said about a data set before it is trained on or judged: what is left out, and what its labels hold.
+//! Checks of a labelled data set before training, evaluation or calibration: which files are left out, the unit of depth
+//! maps, and whether the labels' values are plausible.
 
 use dino::learn::data::checks::{self, DepthMapCheck, IgnoredId, MaskCheck};
 use dino::learn::data::labels::DepthLabelReader;
 use dino::learn::data::statistics::{DepthStatistics, LabelSample, MAX_LABELS, MaskStatistics};
-use dino::learn::data::{DataSet, LabelledPair, SetLabels};
+use dino::learn::data::{DataSet, LabelAlignment, LabelledPair, SetLabels};
 use dino::model::head::meta::{Class, DepthReadout};
 use dino::terminal::console::Console;
 use dino::terminal::warnings::Warnings;
 use dino::{Error, Result};
 
-/// Units of a metre where nobody says anything else.
+use crate::cli::LabelShapeArgs;
+
+/// Units per metre of depth maps of whole numbers, unless option or layout say otherwise: millimetres.
 const DEFAULT_DEPTH_SCALE: f64 = 1000.0;
 
-/// Says how the pairs of a data set were found, and what is left out.
+/// Notes how the pairs of a data set were found, and warns of files that are left out.
 pub fn report_data_set(set: &DataSet, console: &Console) {
     for note in &set.notes {
         console.note(format_args!("{}: {note}", set.name));
@@ -22,10 +25,18 @@ pub fn report_data_set(set: &DataSet, console: &Console) {
     }
 }
 
-/// Units of a metre of labels: as the user says, else as the layout of all sets does.
+/// How labels of another shape than their photo's are treated, as `--stretch-labels` says.
+pub fn label_alignment(args: &LabelShapeArgs, console: &Console) -> LabelAlignment {
+    LabelAlignment {
+        stretch: args.stretch_labels,
+        warnings: console.warnings().clone(),
+    }
+}
+
+/// Units per metre of depth maps: `--depth-scale`, else what the layouts of all sets say, else millimetres.
 ///
 /// # Errors
-/// If the sets have different ones.
+/// If the layouts of the sets have different units.
 pub fn resolve_depth_scale(
     said: Option<f64>,
     layouts: impl Iterator<Item = Option<f64>>,
@@ -53,7 +64,7 @@ pub fn resolve_depth_scale(
     }
 }
 
-/// The distances that a head tells, metres; all of them where it tells no distances.
+/// The range of a head's depths in metres; 0 to infinity for relative inverse depth.
 pub fn depth_range(readout: &DepthReadout) -> (f64, f64) {
     match readout.is_inverse() {
         true => (0.0, f64::INFINITY),
@@ -61,23 +72,23 @@ pub fn depth_range(readout: &DepthReadout) -> (f64, f64) {
     }
 }
 
-/// How depth maps are to be used.
+/// How depth maps are read, and what they are checked against.
 #[derive(Debug, Clone, Copy)]
 pub struct DepthCheckConfig {
-    /// Units of a metre that the user named.
+    /// Units per metre that option or layout state; none if the default is assumed.
     pub explicit_scale: Option<f64>,
-    /// Units of a metre.
+    /// Units per metre in force.
     pub scale: f64,
-    /// Readings that count, metres.
+    /// Lowest and highest reading that counts, in metres.
     pub valid_range: (f64, f64),
-    /// Distances that the head tells, metres.
+    /// Range of the head's predictions, in metres.
     pub head_range: (f64, f64),
 }
 
-/// Looks at depth maps, and says what of them may not be as it was meant.
+/// Inspects a sample of depth maps, and warns if their unit or range may be wrong.
 ///
 /// # Errors
-/// If the median reading is not among those that count.
+/// If the median reading is outside the valid range.
 pub fn check_depth<'a>(
     name: &str,
     pairs: impl ExactSizeIterator<Item = &'a LabelledPair>,
@@ -102,7 +113,7 @@ pub fn check_depth<'a>(
     Ok(())
 }
 
-/// Masks that were looked at.
+/// Statistics of a sample of the masks of a data set.
 #[derive(Debug)]
 pub struct MaskInspection {
     name: String,
@@ -111,7 +122,7 @@ pub struct MaskInspection {
 }
 
 impl MaskInspection {
-    /// Looks at masks.
+    /// Inspects a sample of the masks.
     pub fn of<'a>(
         name: &str,
         pairs: impl ExactSizeIterator<Item = &'a LabelledPair>,
@@ -121,7 +132,7 @@ impl MaskInspection {
         Self::with_limit(name, pairs, meaning, ignored, MAX_LABELS)
     }
 
-    /// Looks at no more than `count` masks.
+    /// Inspects at most `count` masks.
     pub fn with_limit<'a>(
         name: &str,
         pairs: impl ExactSizeIterator<Item = &'a LabelledPair>,
@@ -131,7 +142,7 @@ impl MaskInspection {
     ) -> Self {
         let sample = LabelSample::of(pairs, count);
         let statistics = MaskStatistics::of(&sample, |path| {
-            // Ids that are not of the list are counted, too.
+            // Ids outside the class list are counted too.
             meaning.read_ids(path, ignored.id, &Warnings::silent())
         });
         MaskInspection {
@@ -141,7 +152,7 @@ impl MaskInspection {
         }
     }
 
-    /// Whether some were not looked at.
+    /// Whether masks were left out of the sample.
     pub fn is_partial(&self) -> bool {
         self.sample.is_part()
     }
@@ -155,10 +166,10 @@ impl MaskInspection {
         }
     }
 
-    /// Says what of the masks may not be as it was meant, and takes black and white ones as two classes.
+    /// Warns of ids that may be wrong, and takes masks in black and white as two classes.
     ///
     /// # Errors
-    /// If most of them cannot be used.
+    /// If most masks cannot be used.
     pub fn check(
         &mut self,
         meaning: &mut SetLabels,
@@ -190,7 +201,7 @@ impl MaskInspection {
 /// Names of classes without a pixel in all of the sets.
 ///
 /// # Errors
-/// If there are not two classes to tell apart.
+/// If fewer than two classes have pixels.
 pub fn absent_classes(
     seen: &[MaskInspection],
     meanings: &[SetLabels],
@@ -204,7 +215,7 @@ pub fn absent_classes(
     checks::absent_classes(&sets.collect::<Vec<_>>(), classes, ignored)
 }
 
-/// Where classes have no pixel, in words.
+/// Which masks were inspected, in words.
 pub fn inspected_scope(seen: &[MaskInspection]) -> String {
     match seen {
         [one] => format!("{}: in {}", one.name, one.sample.describe("masks")),

@@ -1,4 +1,4 @@
-//! `dino manifest`: what is on the record of output folders.
+//! `dino manifest`: the records (`manifest.jsonl`) of output folders are listed, checked and compared with photos.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,22 @@
-//! The commands: each wires the stages of the library together, and returns the program's exit code.
+//! The commands: each takes its parsed options from [`crate::cli`], wires stages of the library together, and returns the
+//! program's exit code. No maths and no file formats are here.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `tasks` | `depth`, `segment`, `pca`, `features`, `run`: recipes of tasks over photos, a watched folder or clips |
+//! | `attention`, `similar` | pictures of one layer, without a head; `extract` runs it, `layer_manifest` records it |
+//! | `classify`, `track` | classes of photos; a mask followed through a clip |
+//! | `clips`, `watch`, `stored` | inputs other than photos: videos, a folder that fills, stored features |
+//! | `train`, `eval`, `calibrate` | heads learnt, scored and fitted on labelled photos; `labels` checks their labels |
+//! | `models`, `heads`, `setup`, `config` | what is installed, what is fetched, and what bare commands use |
+//! | `manifest`, `cache` | records of output folders; features that training keeps |
+//! | `bench`, `selfcheck`, `info`, `shell` | speed, known numbers, this machine, completions and the manual page |
+//! | `model`, `defaults` | from options to loaded backbones; what is fetched when nobody named any |
+//!
+//! To add a command: its options as a `clap::Args` struct in `cli/NAME.rs`, re-exported in `cli/mod.rs` and added to
+//! `Command` in `cli/command_line.rs` (with an example, which a test asks for); in `cli/short_help.rs` the options that `-h`
+//! shows, if there are many; here `commands/NAME.rs` with a function `run(&Args, &Console) -> Result<u8>`, and its arm in
+//! [`run`].
 
 mod attention;
 mod bench;
@@ -13,6 +31,7 @@ mod extract;
 mod heads;
 mod info;
 mod labels;
+mod layer_manifest;
 mod manifest;
 mod model;
 mod models;
@@ -33,7 +52,10 @@ use dino::terminal::console::Console;
 
 use crate::cli::Command;
 
-/// Runs a command.
+/// Runs a command; returns the exit code of a run that ended by itself: 0, or 1 if some inputs failed.
+///
+/// # Errors
+/// What ends the whole run; [`dino::Error::Usage`] for options that contradict each other.
 pub fn run(command: Command, console: &Console) -> Result<u8> {
     if let Some(remark) = Store::relative_home_warning(&EnvVariables::from_process()) {
         console.note(remark);

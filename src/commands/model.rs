@@ -1,4 +1,4 @@
-//! From `--model`, `--device` and `--dtype` to a backbone that is ready to run.
+//! From `--model`, `--device` and `--dtype` to backbones that are ready to run, one replica per device.
 
 use std::sync::Once;
 use std::time::Instant;
@@ -18,14 +18,14 @@ use dino::{Error, Result};
 
 use crate::cli::RunArgs;
 
-/// What stands for a model, and for its weights, where there is none.
+/// Name and fingerprint of the model of `--device null`, which computes nothing.
 pub const NULL_MODEL: &str = "null";
 
-/// A backbone, and what is known of its weights.
+/// One backbone with the same weights on each device.
 pub struct ModelReplicas {
-    /// Ready to run, one on each device and one at least.
+    /// The replicas, at least one.
     pub backbones: Vec<Backbone>,
-    /// From the store.
+    /// The weights' record in the store: name, source, licence, fingerprint.
     pub record: ModelRecord,
 }
 
@@ -36,18 +36,20 @@ impl ModelReplicas {
     }
 }
 
-/// Loads the chosen backbone, fetching the default one if it is not there yet, and says which one runs where.
+/// Loads the backbone of `--model`, else the default one, which is fetched if it is missing; notes which one runs where.
 pub fn load(args: &RunArgs, console: &Console) -> Result<ModelReplicas> {
     load_model(args, args.model.as_deref(), console)
 }
 
-/// As [`load`], but the backbone called `name`, whichever is chosen.
+/// As [`load`], for the backbone called `name`, whatever `--model` says.
 pub fn load_named(args: &RunArgs, name: &str, console: &Console) -> Result<ModelReplicas> {
     load_model(args, Some(name), console)
 }
 
-/// As [`load`], but the backbone that `head` reads unless another is named, which the head then refuses if it does not
-/// know it.
+/// As [`load`], for the backbone that `head` was trained on unless `--model` names one.
+///
+/// # Errors
+/// Also if the head was trained on another backbone.
 pub fn load_for_head(args: &RunArgs, head: &Head, console: &Console) -> Result<ModelReplicas> {
     let name = args.model.as_deref().unwrap_or(&head.meta.backbone);
     let model = load_model(args, Some(name), console)?;
@@ -55,7 +57,7 @@ pub fn load_for_head(args: &RunArgs, head: &Head, console: &Console) -> Result<M
     Ok(model)
 }
 
-/// Refuses `heads` that were not trained on `model`, and says which run.
+/// Refuses `heads` that were not trained on `model`, and notes their names.
 pub fn check_heads(heads: &[&Head], model: &ModelReplicas, console: &Console) -> Result<()> {
     let ModelRecord {
         name,
@@ -64,7 +66,7 @@ pub fn check_heads(heads: &[&Head], model: &ModelReplicas, console: &Console) ->
         ..
     } = &model.record;
     heads.iter().try_for_each(|head| {
-        // No head was trained on nothing.
+        // The null model stands for any backbone.
         if fingerprint != NULL_MODEL {
             head.check_backbone(name, (variant, fingerprint), model.backbone().config())?;
         }
@@ -74,8 +76,8 @@ pub fn check_heads(heads: &[&Head], model: &ModelReplicas, console: &Console) ->
     })
 }
 
-/// Says, once for each weights, that nobody knows whether a head was made for them: its publisher names none, and they are
-/// not from there.
+/// Warns, once for each pair of head and weights, that they may not belong together: the head names no fingerprint, and the
+/// weights are not from its publisher.
 fn warn_of_origin(head: &Head, record: &ModelRecord, console: &Console) {
     let Ok(variant) = record.variant() else {
         return;
@@ -93,21 +95,23 @@ fn warn_of_origin(head: &Head, record: &ModelRecord, console: &Console) {
             "{} was made for {} as its publisher has it; {} is from {}, and nobody has compared them (said once)",
             head.meta.name, variant.name, record.name, record.source
         ));
-        // Where it cannot be remembered, it is said again.
+        // If this fails, the warning comes again.
         let _ = memory.write(store.root());
     }
 }
 
-/// What is known of a run before anything is loaded.
+/// The backbone and number type of a run, known before any weights are loaded.
 pub struct ResolvedModel {
     /// The backbone.
     pub model: BackboneInfo,
-    /// The type of its numbers, by device where they differ.
+    /// Number type of the computation, such as `f16`; by device where they differ.
     pub dtype: String,
 }
 
-/// Finds out whether a run can be had, before any work is done and before anything is skipped: its devices, the type of
-/// its numbers, its backbone.
+/// Resolves devices, number type and backbone before any work is done and before anything is skipped.
+///
+/// # Errors
+/// If a device cannot be opened, or there is no such backbone.
 pub fn resolve(args: &RunArgs, console: &Console) -> Result<ResolvedModel> {
     let dtype = check_devices(args, console)?;
     let access = NetworkAccess::from_offline_flag(args.offline)?;
@@ -118,7 +122,7 @@ pub fn resolve(args: &RunArgs, console: &Console) -> Result<ResolvedModel> {
     })
 }
 
-/// What is known of a backbone that a run names; what the constant network makes is no model's.
+/// Describes the backbone of a run; on `--device null` its name and fingerprint are [`NULL_MODEL`].
 pub fn describe_model(named: &NamedModel, args: &RunArgs) -> BackboneInfo {
     let known = BackboneInfo::from(named);
     match args.device {
@@ -131,11 +135,11 @@ pub fn describe_model(named: &NamedModel, args: &RunArgs) -> BackboneInfo {
     }
 }
 
-/// Opens the devices of a run, and says by which type of numbers they compute.
+/// Opens the devices of a run; returns the number types they compute in.
 pub fn check_devices(args: &RunArgs, console: &Console) -> Result<String> {
     let mut dtypes = Vec::new();
     if args.device == DeviceChoice::Null {
-        // What it makes is not taken for what a network gave.
+        // So that outputs of the null model are never taken as up to date for a real one.
         dtypes.push("null");
     }
     for device in open_devices(args, console)? {
@@ -165,28 +169,28 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
         start.elapsed().as_secs_f64() * 1e3
     ));
     if args.device == DeviceChoice::Null {
-        // What comes of it is not taken for a model's.
+        // Likewise.
         let record = &mut model.record;
         (record.name, record.fingerprint) = (NULL_MODEL.to_owned(), NULL_MODEL.to_owned());
     }
     Ok(model)
 }
 
-/// Opens the devices of `--device`, and says why there is none of the GPUs where one was to be expected.
+/// Opens the devices of `--device`; notes why no GPU is used where one could be expected.
 pub fn open_devices(args: &RunArgs, console: &Console) -> Result<Vec<Device>> {
     warn_of_null(args, console);
     args.device
         .open_all(&mut |note| console.note_once("device", note))
 }
 
-/// Opens the device of `--device`, and says why it is none of the GPUs where one was to be expected.
+/// Opens the one device of `--device`; notes why no GPU is used where one could be expected.
 pub fn open_device(args: &RunArgs, console: &Console) -> Result<Device> {
     warn_of_null(args, console);
     args.device
         .open(&mut |note| console.note_once("device", note))
 }
 
-/// Says, once, that nothing that is going to be made means anything.
+/// Warns, once, that outputs of `--device null` are meaningless.
 fn warn_of_null(args: &RunArgs, console: &Console) {
     static SAID: Once = Once::new();
     if args.device == DeviceChoice::Null {
@@ -199,10 +203,10 @@ fn warn_of_null(args: &RunArgs, console: &Console) {
     }
 }
 
-/// Refuses `--device null` where the network is what a command is about.
+/// Refuses `--device null` for commands that are about the model's results.
 ///
 /// # Errors
-/// [`Error::Usage`].
+/// [`Error::Usage`] if the device is `null`.
 pub fn refuse_null(args: &RunArgs) -> Result<()> {
     match args.device {
         DeviceChoice::Null => Err(Error::Usage(
@@ -213,7 +217,7 @@ pub fn refuse_null(args: &RunArgs) -> Result<()> {
     }
 }
 
-/// Reads a model of `store`, fetching the default one if it is not there yet, and builds it on each device.
+/// Reads a model of `store` and builds it on each device; the default model is fetched if it is missing.
 pub fn build(
     args: &RunArgs,
     store: &Store,
@@ -235,7 +239,7 @@ pub fn build(
     })
 }
 
-/// Shows what the model store does: sentences as notes, transfers as a bar.
+/// Shows events of the model store: sentences as notes, transfers as a progress bar.
 pub fn event_handler(console: &Console) -> impl FnMut(FetchEvent<'_>) -> Result<()> {
     let mut bar: Option<Progress> = None;
     move |event| {

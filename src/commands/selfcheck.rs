@@ -1,4 +1,4 @@
-//! `dino selfcheck`: known numbers, found again or not.
+//! `dino selfcheck`: published reference numbers are computed again, and devices compared with the CPU.
 
 use std::path::Path;
 
@@ -30,11 +30,11 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
         _ => &own[..],
     };
     if args.run.dtype == DtypeChoice::Auto {
-        // The known numbers are exact ones.
+        // The reference numbers are of f32.
         args.run.dtype = DtypeChoice::F32;
     }
     let args = &args;
-    // Wrong wishes are no failed checks.
+    // Wrong options are errors of usage, not failed checks.
     model::refuse_null(&args.run)?;
     let device = model::open_device(&args.run, console)?;
     args.run.dtype.resolve(&device)?;
@@ -102,8 +102,11 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
     Ok(code)
 }
 
-/// Finds the known numbers of what was `fetched` just now. A head that does not give them is told, and never taken
-/// again unless it is named; of a backbone it is an error.
+/// Checks the reference numbers of weights that were `fetched` just now. A head that fails is warned of, and never a
+/// default again.
+///
+/// # Errors
+/// If a backbone fails.
 pub fn verify_fetched(fetched: &[String], args: &RunArgs, console: &Console) -> Result<()> {
     let store = Store::open()?;
     let heads = HeadStore::at(store.root());
@@ -155,7 +158,7 @@ pub fn verify_fetched(fetched: &[String], args: &RunArgs, console: &Console) -> 
     Ok(())
 }
 
-/// Tells how far `device` is off the CPU in a number type; whether that is all right.
+/// Prints how far `device` in `dtype` is off the CPU; returns whether that is within tolerance.
 fn compare_with_cpu(device: &Device, dtype: DType, console: &Console) -> Result<bool> {
     let mut agree = true;
     for agreement in compare_device(device, dtype)? {
@@ -195,7 +198,7 @@ fn compute_depths(
     compute_example_depths(model.backbone(), &head, &photo)
 }
 
-/// The example photo: from the file that was named, or from the publisher.
+/// The example photo: the file that is named, else downloaded from the publisher.
 fn load_example(args: &SelfcheckArgs, console: &Console) -> Result<RgbImage> {
     let read = |path: &Path| Ok(PhotoDecoder::plain().decode(&Source::from_path(path))?.rgb);
     if let Some(path) = &args.example {
@@ -203,7 +206,7 @@ fn load_example(args: &SelfcheckArgs, console: &Console) -> Result<RgbImage> {
     }
     let access = NetworkAccess::from_offline_flag(args.run.offline)?;
     access.check("the example photo", "name it with --example")?;
-    // Not in the store, which may be one that cannot be written.
+    // The store may be read-only, so the photo goes to a temporary folder.
     let folder = tempfile::tempdir().map_err(|error| Error::io(std::env::temp_dir(), &error))?;
     let path = folder.path().join("example.jpg");
     let host = fetch::host(access)?.with_import_command("dino selfcheck --example FILE");

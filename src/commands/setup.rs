@@ -17,7 +17,7 @@ use crate::cli::{CONFIG_KEYS, DepthHeadChoice, SetupArgs};
 use crate::commands::model::event_handler;
 use crate::commands::{config, selfcheck};
 
-/// More than this is asked about first.
+/// Downloads above this many bytes are confirmed first.
 const CONFIRM_BYTES: u64 = 500_000_000;
 
 /// How long the publisher's host may take to say how large its files are.
@@ -49,7 +49,7 @@ pub fn run(args: &SetupArgs, console: &Console) -> Result<u8> {
     Ok(0)
 }
 
-/// Fetches what is missing of one backbone's set.
+/// Fetches what is missing of a backbone and Meta's heads for it.
 fn fetch_set(args: &SetupArgs, store: &Store, console: &Console) -> Result<()> {
     let wanted = args.run.model.as_deref().unwrap_or(BACKBONE);
     let backbone = official::PLAIN_BACKBONES
@@ -130,7 +130,7 @@ fn fetch_set(args: &SetupArgs, store: &Store, console: &Console) -> Result<()> {
     selfcheck::verify_fetched(&names, &args.run, console)
 }
 
-/// Asks on the terminal.
+/// Asks on the terminal; `true` for yes.
 fn confirm(what: &str, console: &Console) -> Result<bool> {
     console.note(format_args!("fetch {what}? [y/N]"));
     let answer = interrupt::wait_for(|| {

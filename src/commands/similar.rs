@@ -1,11 +1,12 @@
-//! `dino similar`: where photos look like one point of the first of them.
+//! `dino similar`: the patch under one pixel of the first photo is compared with every patch of all photos by the cosine of
+//! their features, as pictures and as float32 `[rows, columns]`.
 
 use std::path::Path;
 
 use dino::analysis::similarity::{PatchPosition, best_match, cosines};
 use dino::engine::{BackboneOutput, ReadyPhoto};
 use dino::io::inputs::{CollectedInputs, PhotoDecoder, Source};
-use dino::io::manifest::{Ledger, TaskDigests};
+use dino::io::manifest::Ledger;
 use dino::io::output::{
     Destination, LineStatus, LineSubject, OutputJob, PICTURE_EXTENSION, print_input_errors,
     put_all, put_source, write_npy, write_output, write_picture,
@@ -22,6 +23,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::{CosineRange, SimilarArgs};
 use crate::commands::defaults;
 use crate::commands::extract::{ExtractionRequest, LayerExtractor, PhotoJobs};
+use crate::commands::layer_manifest::LayerManifest;
 use crate::commands::model::{self, ModelReplicas};
 
 /// Runs the command.
@@ -30,7 +32,7 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
         args.input
             .collect_all_shards(&[SUBJECT], (args.run.offline, args.output.json), console)?;
     let decoder = args.input.decoder(console);
-    let most = decoder.options.max_memory;
+    let max_bytes = decoder.options.max_memory;
     let first = first_photo(args, &mut collected).cloned();
     let first = first.and_then(|first| {
         check_point(args, &first, &decoder)?;
@@ -42,63 +44,60 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
         print_input_errors(&[SUBJECT], error, console)?;
     }
     let first = first?;
-    // What all are compared with belongs to all shards.
+    // The first photo, with which all are compared, is in every shard.
     let collected = args
         .input
         .keep_shard(collected, |index| index == 0, console)?;
     defaults::fetch_default_backbone(&args.run, console)?;
-    let found = model::resolve(&args.run, console)?;
+    let resolved = model::resolve(&args.run, console)?;
     let layer = LayerRequest {
-        block: resolve_block(args.layer, found.model.config.depth, &found.model.name)?,
-        norm: !args.no_norm,
+        block: resolve_block(
+            args.tokens.layer,
+            resolved.model.config.depth,
+            &resolved.model.name,
+        )?,
+        norm: !args.tokens.no_norm,
     };
-    let asked = Ledger::open(&args.output.options(args.input.shard()?)?)?.stamp_of(&first, most)?;
+    let query_stamp =
+        Ledger::open(&args.output.options(args.input.shard()?)?)?.stamp_of(&first, max_bytes)?;
     let mut extensions = vec![PICTURE_EXTENSION];
     extensions.extend(args.raw.then_some("npy"));
-    // Another point has other files: it is another question.
-    let kind = format!("similar-{}-{}", args.at.0, args.at.1);
     let place = first.absolute().display().to_string();
     let place = (Some(place), first.page().map(|page| page.number));
-    let making = |fingerprint: Option<&str>| {
-        let making = TaskDigests::new(kind.clone(), &extensions, |extension| {
-            let look = (extension != "npy")
-                .then(|| format!("{:?} {}", args.look, describe_range(args.range)));
-            Ok(json!({
-                "model": fingerprint,
-                "dtype": found.dtype,
-                "photos": decoder.options.tag(),
-                "asked": [json!(asked.digest), json!(place)],
-                "size": args.size.to_string(),
-                "block": layer.block,
-                "norm": layer.norm,
-                "look": look,
-            }))
-        });
-        let making = making?.with_siblings(&["npy"]);
-        Ok::<_, Error>(making.with_decoding(&decoder.options).with_facts(json!({
-            "model": {"name": found.model.name, "fingerprint": fingerprint},
-            "dtype": found.dtype,
-            "photos": decoder.options.tag(),
-            "parameters": {
-                "size": args.size.to_string(),
-                "layer": layer.block,
-                "norm": layer.norm,
-            },
-        })))
+    let size = args.tokens.size.size.to_string();
+    let manifest = LayerManifest {
+        // Another point has other files: it is another question.
+        task: format!("similar-{}-{}", args.at.0, args.at.1),
+        extensions: &extensions,
+        siblings: &["npy"],
+        resolved: &resolved,
+        decoding: decoder.options,
+        settings: json!({
+            "asked": [json!(query_stamp.digest), json!(place)],
+            "size": size,
+            "block": layer.block,
+            "norm": layer.norm,
+        }),
+        style: format!("{:?} {}", args.look, describe_range(args.range)),
+        parameters: json!({
+            "size": size,
+            "layer": layer.block,
+            "norm": layer.norm,
+        }),
     };
-    let asked = ExtractionRequest {
+    let request = ExtractionRequest {
         subject: SUBJECT,
-        making: making(found.model.fingerprint.as_deref())?,
+        digests: manifest.digests(resolved.model.fingerprint.as_deref())?,
         extensions: &extensions,
         output: &args.output,
         shard: args.input.shard()?,
-        max_bytes: most,
+        max_bytes,
     };
-    let mut photos = PhotoJobs::plan(collected, asked, console)?;
+    let mut photos = PhotoJobs::plan(collected, request, console)?;
     let mut ran = Ok(());
     if !photos.pending().is_empty() {
         let model = model::load(&args.run, console)?;
-        photos.update_for_model(making(Some(&model.record.fingerprint))?);
+        photos.update_for_model(manifest.digests(Some(&model.record.fingerprint))?);
         let run = SimilarityRun {
             args,
             console,
@@ -112,22 +111,25 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
     photos.finish(ran)
 }
 
-/// What lines in JSON are about.
+/// The task in JSON lines.
 const SUBJECT: LineSubject = LineSubject {
     task: "similar",
     label: None,
 };
 
-/// The photo that `--at` is about: the first of the first input, which must not be missing.
+/// The photo of `--at`: the first one of the first input.
+///
+/// # Errors
+/// If that input is missing, or there is none.
 fn first_photo<'a>(args: &SimilarArgs, collected: &'a mut CollectedInputs) -> Result<&'a Source> {
     let named = args.input.inputs.first().map(Path::new);
     let missing = collected.failures.iter().position(|failure| match named {
         Some(named) => failure.path == named,
-        // The first of a list.
+        // The first line of a list.
         None => failure.sources_before == 0,
     });
     if let Some(missing) = missing {
-        // The others have nothing to be compared with.
+        // Without it the others cannot be compared.
         return Err(collected.failures.swap_remove(missing).error);
     }
     collected
@@ -136,13 +138,13 @@ fn first_photo<'a>(args: &SimilarArgs, collected: &'a mut CollectedInputs) -> Re
         .ok_or_else(|| Error::Usage("no input: name photos, folders or patterns".into()))
 }
 
-/// Refuses a point outside of the photo before any work is done.
+/// Refuses a point outside the first photo before any work is done.
 fn check_point(args: &SimilarArgs, first: &Source, decoder: &PhotoDecoder) -> Result<()> {
     let size = decoder.size(first)?;
     check_pixel(args.at, size).map_err(|why| Error::file(first.path(), why))
 }
 
-/// What stays the same over a run.
+/// What is the same for all photos of a run.
 struct SimilarityRun<'a> {
     args: &'a SimilarArgs,
     console: &'a Console,
@@ -153,22 +155,23 @@ struct SimilarityRun<'a> {
     query_photo: Source,
 }
 
-/// What is looked for.
+/// The patch under `--at`.
 struct PatchQuery {
+    /// Its row and column in the first photo's grid.
     patch: PatchPosition,
-    /// `[D]`.
+    /// Its feature vector, `[dim]`.
     token: Vec<f32>,
 }
 
 impl SimilarityRun<'_> {
-    /// The first photo, then the others.
+    /// Runs over the first photo, then the others.
     fn run(&self, photos: &mut PhotoJobs<'_>, decoder: PhotoDecoder) -> Result<()> {
         let (args, console) = (self.args, self.console);
         let after = memory_cost::pixel_cost(self.maps.bytes_per_pixel());
         let extract = LayerExtractor {
             model: self.model,
             layer: self.layer,
-            size: args.size,
+            size: args.tokens.size.size,
             decoder,
             batch_size: args.run.batch_size,
             postprocess_bytes: &after,
@@ -180,33 +183,35 @@ impl SimilarityRun<'_> {
         ));
         let to_do = photos.pending();
         let is_drawn = to_do.first() == Some(&0);
-        let asked = |job: &OutputJob, ready: ReadyPhoto, seen: BackboneOutput, words: &Console| {
-            let own = self.extract_query(&ready, &seen)?;
-            if is_drawn {
-                self.write_outputs(job, ready, &seen, &own, words)?;
-            }
-            Ok(own)
-        };
-        let query = extract.run(photos, &[0], asked)?.into_iter().next();
-        // Without it there is nothing to look for, and why is in the report.
+        let draw_first =
+            |job: &OutputJob, ready: ReadyPhoto, output: BackboneOutput, recorder: &Console| {
+                let own = self.extract_query(&ready, &output)?;
+                if is_drawn {
+                    self.write_outputs(job, ready, &output, &own, recorder)?;
+                }
+                Ok(own)
+            };
+        let query = extract.run(photos, &[0], draw_first)?.into_iter().next();
+        // The first photo failed, which is reported already.
         let Some(query) = query else { return Ok(()) };
         if is_drawn {
             photos.count_done();
         }
         let others: Vec<usize> = to_do.into_iter().filter(|&index| index != 0).collect();
-        let draw = |job: &OutputJob, ready: ReadyPhoto, seen: BackboneOutput, words: &Console| {
-            self.write_outputs(job, ready, &seen, &query, words)
-        };
+        let draw =
+            |job: &OutputJob, ready: ReadyPhoto, output: BackboneOutput, recorder: &Console| {
+                self.write_outputs(job, ready, &output, &query, recorder)
+            };
         let done = extract.run(photos, &others, draw)?;
         done.iter().for_each(|()| photos.count_done());
         Ok(())
     }
 
-    /// The token of the patch under the point.
-    fn extract_query(&self, ready: &ReadyPhoto, seen: &BackboneOutput) -> Result<PatchQuery> {
+    /// The feature of the patch under the point.
+    fn extract_query(&self, ready: &ReadyPhoto, output: &BackboneOutput) -> Result<PatchQuery> {
         let geometry = &ready.geometry()?;
         let (tokens, dim) = (
-            layer_tokens(&seen.features, self.layer)?,
+            layer_tokens(&output.features, self.layer)?,
             self.model.backbone().config().dim,
         );
         let patch = PatchPosition::at_pixel(self.args.at, geometry);
@@ -224,16 +229,16 @@ impl SimilarityRun<'_> {
         }
     }
 
-    /// Writes what was asked for of one photo.
+    /// Writes the requested outputs of one photo.
     fn write_outputs(
         &self,
         job: &OutputJob,
         ready: ReadyPhoto,
-        seen: &BackboneOutput,
+        output: &BackboneOutput,
         query: &PatchQuery,
-        words: &Console,
+        recorder: &Console,
     ) -> Result<()> {
-        let tokens = layer_tokens(&seen.features, self.layer)?;
+        let tokens = layer_tokens(&output.features, self.layer)?;
         let geometry = ready.geometry()?;
         let ReadyPhoto {
             photo,
@@ -242,14 +247,14 @@ impl SimilarityRun<'_> {
             ..
         } = ready;
         let grid = geometry.grid();
-        let found = watch.time("compare", || cosines(&query.token, &tokens));
-        let Some((patch, cosine)) = best_match(&found, grid) else {
+        let similarity = watch.time("compare", || cosines(&query.token, &tokens));
+        let Some((patch, cosine)) = best_match(&similarity, grid) else {
             return Err(Error::file(job.source.path(), "has no patches"));
         };
         let is_asked = job.source == self.query_photo;
         let pixel = patch.nearest_pixel(&geometry);
         let range = match self.args.range {
-            CosineRange::Auto => ValueRange::of(&found),
+            CosineRange::Auto => ValueRange::of(&similarity),
             CosineRange::Fixed(range) => range,
         };
         let announce = !self.args.output.json;
@@ -269,28 +274,31 @@ impl SimilarityRun<'_> {
             let marked = if is_asked { self.args.at } else { pixel };
             let picture = watch.time("render", || {
                 self.maps
-                    .render(&found, &geometry, range, &photo, Some(marked))
+                    .render(&similarity, &geometry, range, &photo, Some(marked))
             })?;
             watch.time("write", || {
-                write_output(words, job.output(PICTURE_EXTENSION), announce, |writer| {
-                    write_picture(writer, job.format, &picture, &text)
-                })
+                write_output(
+                    recorder,
+                    job.output(PICTURE_EXTENSION),
+                    announce,
+                    |writer| write_picture(writer, job.format, &picture, &text),
+                )
             })?;
         }
         if self.args.raw {
             let shape = [grid.rows, grid.cols];
             watch.time("write", || {
-                write_output(words, job.output("npy"), announce, |writer| {
-                    write_npy(writer, &shape, &found)
+                write_output(recorder, job.output("npy"), announce, |writer| {
+                    write_npy(writer, &shape, &similarity)
                 })
             })?;
         }
         let name = job.source.name();
-        words.detail(format_args!(
+        recorder.detail(format_args!(
             "{name}: best match at {},{}, cosine {cosine:.3}; {watch}",
             pixel.0, pixel.1
         ));
-        words.record_fact("seconds", watch.seconds());
+        recorder.record_fact("seconds", watch.seconds());
         if !self.args.output.json {
             return Ok(());
         }
@@ -313,10 +321,12 @@ impl SimilarityRun<'_> {
             "seconds": watch,
         });
         put_all(&mut object, facts);
-        words.out(&Value::Object(object).to_string())
+        recorder.out(&Value::Object(object).to_string())
     }
 }
-/// The range of the colours as settings in manifests have named it since the first of them, whatever its types are called.
+
+/// The range of colours as text for digests in manifests. It must never change, whatever the types are called: else all
+/// earlier outputs would count as out of date.
 fn describe_range(range: CosineRange) -> String {
     match range {
         CosineRange::Auto => "Auto".into(),

@@ -1,4 +1,4 @@
-//! `--features`: stored features in the backbone's place.
+//! `--features`: a dataset of `dino features` in the backbone's place; heads run, and no backbone does.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -17,14 +17,17 @@ use dino::{Error, Result};
 use super::model::ModelReplicas;
 use crate::cli::{InputArgs, RunArgs};
 
-/// Opens a dataset; options about a backbone, of which none runs, are refused.
+/// Opens the dataset at `folder`.
+///
+/// # Errors
+/// If it cannot be read; [`Error::Usage`] for options about how a backbone runs.
 pub fn open(folder: &Path, args: &RunArgs) -> Result<StoredFeatures> {
-    let about_it = [
+    let backbone_options = [
         ("--device", args.device != DeviceChoice::Auto),
         ("--dtype", args.dtype != DtypeChoice::Auto),
         ("--batch-size", args.batch_size != BatchSize::Auto),
     ];
-    if let Some((option, _)) = about_it.iter().find(|(_, given)| *given) {
+    if let Some((option, _)) = backbone_options.iter().find(|(_, given)| *given) {
         return Err(Error::Usage(format!(
             "{option} is about the backbone, and with --features none runs; leave one of them out"
         )));
@@ -32,7 +35,10 @@ pub fn open(folder: &Path, args: &RunArgs) -> Result<StoredFeatures> {
     StoredFeatures::open(folder)
 }
 
-/// The backbone that they are of, which must be the one that is `named`.
+/// The backbone of the stored features.
+///
+/// # Errors
+/// [`Error::Usage`] if another one is `named`.
 pub fn resolve_model(stored: &StoredFeatures, named: Option<&str>) -> Result<NamedModel> {
     let model = stored.model();
     match named {
@@ -45,7 +51,7 @@ pub fn resolve_model(stored: &StoredFeatures, named: Option<&str>) -> Result<Nam
     }
 }
 
-/// The photos that there are features of; those in tars and at addresses are found where they were.
+/// All photos of the dataset as inputs; photos in tars and at addresses are looked up in these.
 pub fn collect(
     stored: &StoredFeatures,
     input: &InputArgs,
@@ -74,7 +80,7 @@ pub fn collect(
     })
 }
 
-/// The tar or the address of a photo that is no file of its own.
+/// The tar or address that a photo is in; none for a file of its own.
 fn container_of(source: &Source) -> Option<OsString> {
     let path = source.path();
     if path.to_str().is_some_and(is_address) {
@@ -87,7 +93,7 @@ fn container_of(source: &Source) -> Option<OsString> {
     tar.map(Into::into)
 }
 
-/// What stands in the backbone's place: its shape, and what it is called.
+/// A constant backbone with the shape, name and fingerprint of the one whose features are stored.
 pub fn load(stored: &StoredFeatures, console: &Console) -> Result<ModelReplicas> {
     let model = stored.model();
     console.note(format_args!(

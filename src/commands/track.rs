@@ -1,4 +1,4 @@
-//! `dino track`.
+//! `dino track`: the ids of a mask are propagated through a clip by similar patches; films of colours and of ids come out.
 
 use std::path::Path;
 
@@ -46,11 +46,11 @@ pub fn run(args: &TrackArgs, console: &Console) -> Result<u8> {
             .for_each(|id| *id = 0);
     }
     defaults::fetch_default_backbone(&args.run, console)?;
-    let found = model::resolve(&args.run, console)?;
-    let config = found.model.config;
+    let resolved = model::resolve(&args.run, console)?;
+    let config = resolved.model.config;
     let layer = LayerRequest {
         block: match args.layer {
-            Some(layer) => resolve_block(layer, config.depth, &found.model.name)?,
+            Some(layer) => resolve_block(layer, config.depth, &resolved.model.name)?,
             None => tracking_block(config.depth),
         },
         norm: true,
@@ -85,8 +85,8 @@ pub fn run(args: &TrackArgs, console: &Console) -> Result<u8> {
         json: args.json,
         decoder: args.photo.data_set_decoder(console),
         batch_size: args.run.batch_size,
-        fingerprint: found.model.fingerprint.clone(),
-        dtype: found.dtype.clone(),
+        fingerprint: resolved.model.fingerprint.clone(),
+        dtype: resolved.dtype.clone(),
         console,
     };
     let load = || {

@@ -1,4 +1,4 @@
-//! `--watch`: photos that come little by little, by tasks that are set up once.
+//! `--watch`: a folder is watched, and photos that arrive in it run through the tasks until Ctrl-C.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -17,13 +17,13 @@ use crate::cli::InputArgs;
 
 type TaskList = Vec<Box<dyn Task>>;
 
-/// A watch of a folder.
+/// A run over photos that arrive in a folder.
 pub struct FolderWatch<'w> {
-    /// What is run over the photos that have come.
+    /// The run that each batch of new photos goes through.
     pub run: TaskRun<'w>,
-    /// How they ended.
+    /// Counts of done and failed photos over all batches.
     pub total: &'w Mutex<RunReport>,
-    /// Sets the tasks up anew.
+    /// Builds the tasks for the next batch.
     pub set_up: &'w dyn Fn(&Console) -> Result<TaskList>,
 }
 
@@ -64,7 +64,7 @@ impl FolderWatch<'_> {
         let decoder = &self.run.context.decoder;
         let mut watcher = Watcher::new(watched, decoder, console)?;
         let ledger = self.run.ledger(&tasks)?;
-        // What cannot be done is said before anything comes.
+        // An empty batch checks the tasks before any photo arrives.
         let nothing = || Err(Error::Interrupted);
         self.run
             .run_loaded(&mut tasks, CollectedInputs::default(), &ledger, nothing)?;
@@ -74,15 +74,15 @@ impl FolderWatch<'_> {
             folder.display()
         ));
         let ended = loop {
-            let found = match watcher.wait_for_photos() {
-                Ok(found) => found,
+            let photos = match watcher.wait_for_photos() {
+                Ok(photos) => photos,
                 Err(ended) => break ended,
             };
-            // Set up anew, and what there is to say of that was said.
+            // Notes of building the tasks were printed the first time, so a recorder takes them.
             let ran = (self.set_up)(&console.recorder()).and_then(|mut tasks| {
                 let loaded = &mut loaded;
                 self.run
-                    .run_loaded(&mut tasks, found, &ledger, move || Ok(loaded))
+                    .run_loaded(&mut tasks, photos, &ledger, move || Ok(loaded))
             });
             if let Err(ended) = ran {
                 break ended;

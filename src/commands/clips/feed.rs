@@ -1,4 +1,4 @@
-//! The frames of a clip, for the engine.
+//! Decoded frames of a clip as a [`FrameFeed`] of the engine, which knows no times; those wait here until frames are written.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -8,10 +8,12 @@ use dino::engine::FrameFeed;
 use dino::io::video::{Clip, Frames, PlannedFrame};
 use image::RgbImage;
 
-/// The frames of a clip for the engine; their times wait here until they are written.
+/// The frames of a clip, and the times of those between decoding and writing.
 pub(super) struct ClipFeed {
     frames: Mutex<Frames>,
+    /// Width and height in pixels.
     size: (u32, u32),
+    /// Times of the frames in flight, and the number of written frames.
     times: Mutex<(VecDeque<PlannedFrame>, usize)>,
 }
 
@@ -24,7 +26,7 @@ impl ClipFeed {
         }
     }
 
-    /// When the next frame that is written appears.
+    /// Time and duration of the next frame to be written; frames leave the engine in the order in which they came.
     pub fn take_time(&self) -> PlannedFrame {
         let mut moments = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         moments.1 += 1;
@@ -35,7 +37,7 @@ impl ClipFeed {
         })
     }
 
-    /// Frames that were written.
+    /// Number of frames whose times were taken.
     pub fn written_frames(&self) -> usize {
         let moments = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         moments.1

@@ -1,4 +1,9 @@
-//! Clips in place of photos: films, and the exact numbers behind their frames.
+//! Clips in place of photos: each task makes a film of a clip, and lossless video or files of the numbers behind its frames.
+//!
+//! A clip passes five stages: [`Clip::probe`] reads its frames' times; `plan` names the outputs and skips what is up to
+//! date; `feed` decodes the selected frames for the engine; `render` runs backbone and tasks over them and hands each to
+//! its `ClipWriter`, which encodes parts of a film; when the last frame is there, the writer joins the parts, with the
+//! sound. See [`dino::io::video`] for decoding and encoding, [`dino::tasks::clip`] for writers and `--resume`.
 
 mod feed;
 mod plan;
@@ -22,36 +27,36 @@ use serde_json::json;
 
 use crate::cli::{InputArgs, VideoArgs};
 
-/// Frames a second of folders of frames, where nothing is said.
+/// Frames per second of folders of images, without `--fps`.
 const FOLDER_RATE: u64 = 25;
 
-/// The rate factor of VP9 where nothing is said; it looks as good as 14 does in H.264.
+/// The constant rate factor of VP9 without `--crf`; about as good as 14 in H.264.
 const WEBM_CRF: u8 = 20;
 
-/// What is made of clips, and how.
+/// A run of tasks over clips.
 pub struct ClipPipeline<'c> {
     /// The options of clips.
     pub video: &'c VideoArgs,
     /// Where results go.
     pub options: &'c OutputOptions,
-    /// Whether an object a clip is printed, in place of the written paths.
+    /// Whether one JSON object a clip and task is printed instead of the written paths.
     pub json: bool,
-    /// What holds for decoding.
+    /// Limits and background of decoding.
     pub decoder: PhotoDecoder,
-    /// Frames in the network at once.
+    /// Frames in one pass of the backbone.
     pub batch_size: BatchSize,
-    /// Of the backbone's weights, where they are installed.
+    /// Fingerprint of the backbone's weights; none before they are installed.
     pub fingerprint: Option<String>,
-    /// In what it computes.
+    /// Number type of the backbone.
     pub dtype: String,
-    /// Where words go.
+    /// Messages and progress.
     pub console: &'c Console,
 }
 
-/// The inputs that are clips, of all that are named; none where photos are meant.
+/// The inputs, if they are clips: videos by their extension, with `--video` anything. None where they are photos.
 ///
 /// # Errors
-/// [`Error::Usage`] for options of clips without any, and for clips among photos.
+/// [`Error::Usage`] for options of clips without a clip, for clips among photos, and for options of photos beside clips.
 pub fn select_clips(input: &InputArgs, video: &VideoArgs) -> Result<Vec<PathBuf>> {
     let is_clip = |name: &&OsString| {
         let path = Path::new(name);
@@ -98,11 +103,11 @@ pub fn select_clips(input: &InputArgs, video: &VideoArgs) -> Result<Vec<PathBuf>
 }
 
 impl ClipPipeline<'_> {
-    /// Runs over `clips`; tasks are set up anew for each by `set_up`, and the backbones loaded by `load` once there is anything
-    /// to do. Returns the exit code.
+    /// Runs over `clips`. `set_up` builds the tasks anew for each clip; `load` loads the backbones once, when a clip needs
+    /// them. Returns the exit code.
     ///
     /// # Errors
-    /// What concerns the whole run.
+    /// What ends the whole run; the failure of one clip is reported and does not stop the rest.
     pub fn run(
         &self,
         clips: &[PathBuf],
@@ -180,7 +185,7 @@ impl ClipPipeline<'_> {
         Ok(report.exit_code())
     }
 
-    /// Refuses what films are not made for.
+    /// Refuses tasks, codecs and outputs from which no film can be made.
     fn check_options(&self, tasks: &[Box<dyn Task>], clips: &[PathBuf]) -> Result<()> {
         if let Some(task) = tasks.iter().find(|task| task.as_clip_task().is_none()) {
             return Err(Error::Usage(format!(
@@ -214,6 +219,7 @@ impl ClipPipeline<'_> {
         }
     }
 
+    /// Probes a clip and warns of what is wrong with it.
     fn open(&self, path: &Path) -> Result<Clip> {
         let clip = match path.is_dir() {
             true => Clip::from_folder(path, self.frame_rate()?.unwrap_or(folder_rate()))?,
@@ -243,7 +249,7 @@ impl ClipPipeline<'_> {
         Ok(clip)
     }
 
-    /// The value of `--fps`.
+    /// The value of `--fps` in frames per second.
     fn frame_rate(&self) -> Result<Option<Ratio>> {
         let Some(text) = &self.video.fps else {
             return Ok(None);
@@ -253,8 +259,9 @@ impl ClipPipeline<'_> {
         rate.map(Some).map_err(why)
     }
 
+    /// Which frames of `clip` the options select.
     fn selection(&self, clip: &Clip) -> Result<FrameSelection> {
-        // Of a folder, it is the rate that its frames have.
+        // Of a folder, --fps is the rate of its frames, not a selection.
         let fps = match clip.path.is_dir() {
             true => None,
             false => self.frame_rate()?,
@@ -268,6 +275,7 @@ impl ClipPipeline<'_> {
         })
     }
 
+    /// Codec and sound of films of pictures.
     fn film_options(&self) -> FilmOptions {
         let crf = self.video.crf.map(|crf| crf as u8);
         let is_webm = matches!(&self.options.target, OutputTarget::Folder(path) if has_extension(path, "webm"));

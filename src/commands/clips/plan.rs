@@ -1,4 +1,5 @@
-//! Where the films and numbers of a clip go, and what of them is there already.
+//! The outputs of a clip: where films and numbers go, the digest of all settings that decide them, and whether they are
+//! there and up to date.
 
 use std::path::{Path, PathBuf};
 
@@ -15,16 +16,18 @@ use serde_json::json;
 
 use super::ClipPipeline;
 
-/// What a folder of frames or a film gets, for one task.
+/// The outputs of one task for one clip.
 pub(super) struct PlannedFilm {
+    /// Their paths.
     pub places: ClipPaths,
+    /// Digest of the settings, model and clip; written into the outputs.
     pub made_from: Digest,
-    /// Whether all of it is there already.
+    /// Whether all of them are there and up to date.
     pub is_complete: bool,
 }
 
 impl ClipPipeline<'_> {
-    /// The end of the names of films.
+    /// The extension of films, by `--codec`.
     fn film_extension(&self) -> &'static str {
         match self.video.codec.as_deref() {
             Some(name) if name.contains("vpx") || name.contains("vp8") || name.contains("vp9") => {
@@ -36,7 +39,7 @@ impl ClipPipeline<'_> {
         }
     }
 
-    /// Where all files go, task by task.
+    /// The paths of the films, task by task; they are distinct over all clips.
     pub(super) fn plan_outputs(
         &self,
         tasks: &[Box<dyn Task>],
@@ -48,7 +51,7 @@ impl ClipPipeline<'_> {
         };
         let options = OutputOptions {
             target: OutputTarget::Folder(folder),
-            // What is there is looked at when the clip is known.
+            // Existing files are checked once the clip is probed.
             force: true,
             ..self.options.clone()
         };
@@ -59,7 +62,7 @@ impl ClipPipeline<'_> {
         plans.collect()
     }
 
-    /// What each task makes of a clip, against what is there.
+    /// The outputs of each task for one clip, compared with what is there.
     pub(super) fn plan_clip(
         &self,
         tasks: &[Box<dyn Task>],
@@ -103,7 +106,7 @@ impl ClipPipeline<'_> {
             .collect()
     }
 
-    /// Digest of all that decides how the files of a task come out.
+    /// Digest of everything that decides the outputs of a task: settings, model, clip, times, codec and program version.
     pub(super) fn made_from(
         &self,
         task: &dyn Task,
@@ -115,8 +118,9 @@ impl ClipPipeline<'_> {
             let film = task.value_video().map(|film| film.extension);
             json!([task.value_extensions(), film])
         });
-        let met = std::fs::metadata(&clip.path).map_err(|error| Error::io(&clip.path, &error))?;
-        let changed = met.modified().ok();
+        let metadata =
+            std::fs::metadata(&clip.path).map_err(|error| Error::io(&clip.path, &error))?;
+        let changed = metadata.modified().ok();
         let changed = changed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         let video = self.video;
         let times = |time: Option<std::time::Duration>| time.map(|time| time.as_secs_f64());
@@ -125,7 +129,7 @@ impl ClipPipeline<'_> {
             "model": [fingerprint, Some(&self.dtype)],
             "photos": self.decoder.options.tag(),
             "numbers": numbers,
-            "clip": [met.len(), changed.map(|time| time.as_nanos().to_string()), clip.frames.len()],
+            "clip": [metadata.len(), changed.map(|time| time.as_nanos().to_string()), clip.frames.len()],
             "times": [times(video.start), times(video.end)],
             "every": [video.every, video.max_frames],
             "fps": video.fps,
@@ -136,17 +140,17 @@ impl ClipPipeline<'_> {
         Ok(Digest::of_json(&json))
     }
 
-    /// How much of the mean over time each frame leaves.
+    /// The smoothing over time of a task: `--smooth`, else the task's own.
     pub(super) fn smoothing_of(&self, task: &dyn Task) -> Smoothing {
         let usual = task.as_clip_task().map(ClipTask::default_smoothing);
         let usual = usual.unwrap_or(Smoothing::Constant(0.0));
         self.video.smooth.map_or(usual, Smoothing::Constant)
     }
 
-    /// Whether all of `places` is there and was made from the same; says what is made again.
+    /// Whether all of `places` are there, made from the same and `count` frames long; notes what is made again.
     ///
     /// # Errors
-    /// Names a file that this program did not make, unless it may be replaced.
+    /// Names a file that dino did not make, unless `--force` may replace it.
     fn is_complete(&self, places: &ClipPaths, made_from: &Digest, count: u64) -> Result<bool> {
         let mut all = true;
         for path in places.all() {
@@ -164,7 +168,7 @@ impl ClipPipeline<'_> {
                         true => count_folder_frames(path),
                         false => video::count_frames(path),
                     };
-                    // One that was ended early says the same of itself.
+                    // A film that was ended early has the same digest.
                     if has != Some(count) {
                         self.console.note(format_args!(
                             "{} has {} of {count} frames; it is made again",

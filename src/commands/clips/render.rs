@@ -1,4 +1,4 @@
-//! A clip through the backbone, into its films, and the lines about them.
+//! One clip through the backbone and the tasks into its films, and the JSON lines or paths about them.
 
 use dino::io::inputs::Source;
 use dino::io::output::{LineStatus, put_path};
@@ -17,7 +17,10 @@ use super::feed::ClipFeed;
 use super::plan::PlannedFilm;
 
 impl ClipPipeline<'_> {
-    /// Looks at the clip where tasks want to, and draws it.
+    /// Fits the tasks that need it to some frames of the clip, then renders all selected frames.
+    ///
+    /// # Errors
+    /// Names the clip or the film that failed; frames that are done are kept where `--resume` can go on with them.
     pub(super) fn render_clip(
         &self,
         source: &Source,
@@ -84,11 +87,11 @@ impl ClipPipeline<'_> {
             Err(error) => (Vec::new(), Err(error)),
         };
         let frames = done + feed.written_frames();
-        // A clip that breaks off gives no more another time; a run that was ended, or whose ffmpeg was, may.
+        // A truncated clip gives no more another time; an interrupted run or a killed ffmpeg may.
         let is_over = ended.is_ok() || clip.truncated.is_some();
         for ((task, planned, _), files) in wanted.iter().zip(files) {
             let (clipped, kept) = (files.clipped(), files.done_frames());
-            // What was done until the clip broke off, or the user ended it, can be played.
+            // Films of what was done until the clip broke off, or the user ended the run, are finished.
             let keeps = match &ended {
                 Ok(()) | Err(Error::Interrupted) => true,
                 Err(Error::File { path, .. }) => *path == clip.path,
@@ -138,7 +141,7 @@ impl ClipPipeline<'_> {
         ended
     }
 
-    /// Where the frames of `clip` go, with what is kept of them.
+    /// Opens the writers of `clip`, with the frames that an earlier run left for `--resume`.
     fn begin_files<'c>(
         &self,
         wanted: &[(&dyn Task, &PlannedFilm, &'c dyn ClipTask)],
@@ -178,6 +181,7 @@ impl ClipPipeline<'_> {
         files.collect()
     }
 
+    /// Prints the paths or the JSON line of a finished clip.
     fn report_done(
         &self,
         task: &dyn Task,
@@ -208,7 +212,7 @@ impl ClipPipeline<'_> {
         self.console.out(&Value::Object(object).to_string())
     }
 
-    /// A line about a clip of which nothing was made.
+    /// The JSON line of a clip that was skipped or failed.
     pub(super) fn report_status(
         &self,
         task: &dyn Task,
@@ -227,7 +231,7 @@ impl ClipPipeline<'_> {
     }
 }
 
-/// Has all tasks begin behind the same frame: how many there are up to it, and what they left.
+/// Makes all tasks resume after the same frame; returns the number of frames before it and the state that was saved.
 fn align_resume_points(files: &mut [ClipWriter<'_>]) -> Result<(usize, Option<ClipState>)> {
     let done = files
         .iter()

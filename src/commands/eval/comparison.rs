@@ -1,4 +1,4 @@
-//! A head's depths beside labels of depth, photo by photo, both at the label's pixels.
+//! Predicted depths beside depth labels, photo by photo, both at the label's pixels; for evaluation and calibration.
 
 use dino::engine::PhotoCrop;
 use dino::engine::run_report::RunReport;
@@ -6,7 +6,7 @@ use dino::learn::data::labels::{DepthLabel, DepthLabelReader};
 use dino::learn::data::{LabelKind, LabelledPair};
 use dino::learn::eval::{Crop, Evaluator, kitti_crop};
 use dino::learn::train::validation::label_geometry;
-use dino::model::head_zoo::{DepthCalibration, HeadStore, LocatedHead, official};
+use dino::model::head_zoo::{DepthCalibration, HeadStore, LocatedHead};
 use dino::model::weights::Store;
 use dino::tasks::depth::{DEFAULT_REFINE, not_finite_error, readout_of, refine_depth, spread_of};
 use dino::terminal::console::Console;
@@ -15,54 +15,58 @@ use dino::vision::postprocess::{DepthMap, MetricConversion};
 use dino::{Error, Result, tasks};
 use image::RgbImage;
 
-use super::{EvalData, PaperProtocol};
+use super::data::{self, EvalData};
+use super::paper_protocol::{PaperProtocol, find_paper_protocol};
+use super::predictions::{self, EvalSample};
 use crate::cli::{DepthLabelArgs, EvalInputArgs};
-use crate::commands::labels::{DepthCheckConfig, check_depth, depth_range, resolve_depth_scale};
+use crate::commands::labels::{
+    DepthCheckConfig, check_depth, depth_range, label_alignment, resolve_depth_scale,
+};
 
-/// A head, and which pixels of labels it is compared with.
+/// A depth head, and the label pixels that it is compared on.
 pub struct DepthEvaluation {
     /// The head.
     pub selected: LocatedHead,
-    /// As the paper did it, if that is asked for.
+    /// The paper's protocol, with `--protocol paper`.
     pub paper: Option<PaperProtocol>,
-    /// Which pixels count.
+    /// Crop and depth range (metres) of the pixels that count.
     pub evaluator: Evaluator,
     decoder: DepthDecoder,
 }
 
 /// The labelled photos of a comparison.
 pub struct LabelledPhotos {
-    /// What the set is called, and its pairs.
+    /// The data set.
     pub set: EvalData,
     reader: DepthLabelReader,
 }
 
-/// One photo: what the head gave, before anything is converted, and the label.
+/// One photo: the head's prediction before any conversion, and the label.
 pub struct DepthMapPair<'a> {
-    /// Its place among the pairs.
+    /// Index of the pair in the data set.
     pub index: usize,
-    /// The files.
+    /// Paths of photo and label.
     pub pair: &'a LabelledPair,
     /// The photo, upright.
     pub photo: &'a RgbImage,
-    /// How the backbone saw it, in words.
+    /// Size and inference mode of the backbone's input, in words.
     pub input: &'a str,
-    /// The head's numbers at the label's pixels.
+    /// The prediction at the label's pixels: metres, or relative inverse depth.
     pub map: DepthMap,
-    /// The label.
+    /// The label in metres, 0 where there is no reading.
     pub truth: DepthLabel,
 }
 
-/// What labels are for.
+/// What predictions are compared with labels for.
 #[derive(Debug, Clone, Copy)]
 pub enum EvaluationPurpose {
-    /// Judging what the head gives, after this conversion.
+    /// Metrics of the predictions after this conversion.
     Evaluate(Option<MetricConversion>),
-    /// Finding the conversion, whatever distances the head has without it.
+    /// Fitting a conversion; the head's own range of depths does not matter.
     Calibrate,
 }
 
-/// Why a photo cannot be compared.
+/// The error of a label without a reading that counts.
 pub fn no_valid_readings(pair: &LabelledPair) -> Error {
     Error::file(
         &pair.label,
@@ -71,10 +75,10 @@ pub fn no_valid_readings(pair: &LabelledPair) -> Error {
 }
 
 impl DepthEvaluation {
-    /// With the head and the pixels that were asked for.
+    /// The head and the pixels that the options select.
     ///
     /// # Errors
-    /// If there is no such head, or the wishes contradict each other.
+    /// If there is no such head, or options contradict each other.
     pub fn new(args: &EvalInputArgs, labels: &DepthLabelArgs) -> Result<Self> {
         if labels.min_depth >= labels.max_depth {
             return Err(Error::Usage(format!(
@@ -82,19 +86,19 @@ impl DepthEvaluation {
                 labels.min_depth, labels.max_depth
             )));
         }
-        let found = super::select_head(args, "depth")?;
-        let meta = &found.head.meta;
+        let selected = predictions::select_head(args, "depth")?;
+        let meta = &selected.head.meta;
         let spread = match meta.calibration {
             Some(_) => spread_of(meta),
             None => BinSpread::Omitted,
         };
         let decoder = DepthDecoder::new(readout_of(meta)?, spread);
-        let paper = super::find_paper_protocol(args, &found.head)?;
+        let paper = find_paper_protocol(args, &selected.head)?;
         let of_paper = paper.as_ref().map(|paper| match paper.is_kitti() {
             true => (Crop::Garg, 80.0),
             false => (Crop::Eigen, 10.0),
         });
-        let judge = match of_paper {
+        let evaluator = match of_paper {
             None => Evaluator {
                 crop: labels.crop.into(),
                 min: labels.min_depth as f32,
@@ -107,14 +111,14 @@ impl DepthEvaluation {
             },
         };
         Ok(DepthEvaluation {
-            selected: found,
+            selected,
             paper,
-            evaluator: judge,
+            evaluator,
             decoder,
         })
     }
 
-    /// What was fitted to the head, if anything was.
+    /// The calibration that `dino calibrate depth` fitted to the head, if any.
     ///
     /// # Errors
     /// If its file is damaged.
@@ -123,15 +127,15 @@ impl DepthEvaluation {
         heads.calibration(&self.selected, &mut |why| console.warn(why))
     }
 
-    /// Whether frames are cut as KITTI's benchmark has them.
+    /// Whether photos are cropped to KITTI's benchmark size.
     pub fn is_kitti(&self) -> bool {
         self.paper.as_ref().is_some_and(PaperProtocol::is_kitti)
     }
 
-    /// The photos that were asked for, whose labels were looked at.
+    /// Opens the data set and checks a sample of its labels.
     ///
     /// # Errors
-    /// If there are none, or the labels cannot be what they are taken for.
+    /// If there are no pairs, or the labels' values are implausible.
     pub fn load_photos(
         &self,
         args: &EvalInputArgs,
@@ -139,7 +143,7 @@ impl DepthEvaluation {
         purpose: EvaluationPurpose,
         console: &Console,
     ) -> Result<LabelledPhotos> {
-        let set = super::open_data(args, LabelKind::Depth, console)?;
+        let set = data::open_data(args, LabelKind::Depth, console)?;
         let of_paper = self.paper.as_ref().map(|paper| match paper.is_kitti() {
             true => 256.0,
             false => 1000.0,
@@ -171,7 +175,7 @@ impl DepthEvaluation {
         Ok(LabelledPhotos { set, reader })
     }
 
-    /// Calls `take` with what the head gave for each photo. Photos that fail are recorded and left out.
+    /// Calls `take` with the prediction for each photo. Photos that fail are recorded and left out.
     ///
     /// # Errors
     /// If the backbone cannot be loaded, or the run is interrupted.
@@ -189,16 +193,16 @@ impl DepthEvaluation {
         } else {
             None
         };
-        let fitting = super::fitting(args, console);
-        let compare = |judged: super::EvalSample<'_>| {
-            let label = &judged.pair.label;
+        let alignment = label_alignment(&args.shape, console);
+        let compare = |sample: EvalSample<'_>| {
+            let label = &sample.pair.label;
             let mut truth = photos.reader.read(label)?;
             if let Some(cut) = cut {
                 truth = truth.crop(cut);
             }
-            let shape = super::photo_shape(&judged, cut)?;
-            let truth = fitting.align_depth(truth, label, shape)?;
-            let scored = &judged.scored;
+            let shape = predictions::photo_shape(&sample, cut)?;
+            let truth = alignment.align_depth(truth, label, shape)?;
+            let scored = &sample.scored;
             let tasks::TaskOutput::Scores {
                 scores, mirrored, ..
             } = &scored.output
@@ -216,21 +220,14 @@ impl DepthEvaluation {
                 false => map.to_photo(&label_geometry(&scored.geometry, size)),
             };
             take(DepthMapPair {
-                index: judged.index,
-                pair: judged.pair,
+                index: sample.index,
+                pair: sample.pair,
                 photo: &scored.photo,
-                input: judged.input,
+                input: sample.input,
                 map,
                 truth,
             })
         };
-        super::for_each_photo(args, head, &photos.set.pairs, cut, report, console, compare)
-    }
-}
-
-impl PaperProtocol {
-    /// Whether the head is for KITTI, whose frames are cut.
-    fn is_kitti(&self) -> bool {
-        self.head.dataset == official::OfficialDataset::Kitti
+        predictions::for_each_photo(args, head, &photos.set.pairs, cut, report, console, compare)
     }
 }

@@ -1,4 +1,5 @@
-//! `dino eval depth`.
+//! `dino eval depth`: RMSE, AbsRel, log10, SILog and delta1 to delta3 of a depth head (Eigen et al. 2014), each the mean of
+//! the photos' own values.
 
 use dino::engine::run_report::RunReport;
 use dino::learn::data::LabelKind;
@@ -53,7 +54,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     )?;
     let read = data.set.input_paths(&common.input);
     check_outputs(common, LabelKind::Depth, read, console)?;
-    let judge = comparison.evaluator;
+    let evaluator = comparison.evaluator;
     let mut report = RunReport::default();
     let mut all: Vec<DepthErrors> = Vec::new();
     let mut coverage = IntervalCoverage::default();
@@ -82,12 +83,12 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
                 let inverse = |depth: &mut f32| *depth = 1.0 / depth.max(least);
                 map.depth.iter_mut().for_each(inverse);
             }
-            let to = judge
+            let to = evaluator
                 .scale_shift(&map.depth, &truth.metres, size)
                 .ok_or_else(|| no_valid_readings(pair))?;
             MetricConversion::Inverse(to).convert_map(&mut map);
         }
-        let errors = judge
+        let errors = evaluator
             .errors(&map.depth, &truth.metres, size)
             .ok_or_else(|| no_valid_readings(pair))?;
         worst.offer(-errors.delta1, &pair.photo, || {
@@ -100,7 +101,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             ])
         })?;
         if !map.deviation.is_empty() {
-            coverage.merge(IntervalCoverage::count(&judge, &map, &truth.metres));
+            coverage.merge(IntervalCoverage::count(&evaluator, &map, &truth.metres));
         }
         all.push(errors);
         files.push(PhotoMetrics {
@@ -111,7 +112,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     })?;
     let labels = &args.labels;
     let mean = DepthErrors::mean(&all);
-    // Scaled to the truth's median the errors are those of a good head, else as if all were far off.
+    // Errors that vanish once predictions are scaled to the label's median point at a wrong unit.
     if !by_scale_shift && mean.abs_rel > 0.6 && mean.abs_rel_aligned < mean.abs_rel / 3.0 {
         console.warn(format_args!(
             "{}: predictions are off by {:.0} % of the depth, but by {:.0} % once they are scaled to the labels' median; the \
@@ -175,21 +176,20 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
         };
         paper.add_to_report(how, &mut figures, &mut lines);
     }
-    let sheet = EvalReport {
+    let eval_report = EvalReport {
         metrics: figures,
         lines,
         files,
         worst,
-        captions: "photo, label, prediction",
     };
     if !all.is_empty() {
-        sheet.write(common, console)?;
+        eval_report.write(common, console)?;
     }
     report.print_summary(console);
     Ok(report.exit_code())
 }
 
-/// Figures by name; those of alignment by the median are left out of predictions that were aligned in another way.
+/// Metrics by name, without those of median alignment where predictions were aligned by scale and shift.
 fn named_metrics(errors: &DepthErrors, by_scale_shift: bool) -> Vec<(&'static str, f64)> {
     let mut all = errors.named_values().to_vec();
     all.retain(|(name, _)| !(by_scale_shift && name.ends_with("_aligned")));

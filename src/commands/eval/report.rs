@@ -1,4 +1,5 @@
-//! What an evaluation leaves behind: lines for the reader, JSON for programs, and a folder for who wants to know more.
+//! The report of an evaluation: lines on stdout, JSON, and a folder with the metrics of every photo (`files.csv`) and
+//! pictures of the worst ones.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,10 +20,13 @@ use serde_json::{Map, Value};
 
 use crate::cli::EvalArgs;
 
-/// Photos that are shown.
+/// How many photos are kept as pictures.
 const WORST_COUNT: usize = 5;
 
-/// One photo's figures.
+/// What their pictures show from left to right; the PNG's `Description`.
+const WORST_PARTS: &str = "photo, label, prediction";
+
+/// The metrics of one photo.
 pub struct PhotoMetrics {
     /// The photo.
     pub photo: PathBuf,
@@ -30,15 +34,15 @@ pub struct PhotoMetrics {
     pub metrics: Vec<(&'static str, f64)>,
 }
 
-/// The photos with the worst figures, as pictures.
+/// The photos with the worst metrics, as pictures.
 pub struct WorstPhotos {
     is_enabled: bool,
-    /// Badness, photo, parts from left to right; the worst first.
+    /// Badness, photo, and its picture; the worst first.
     ranked: Vec<(f64, PathBuf, RgbImage)>,
 }
 
 impl WorstPhotos {
-    /// Keeps some if they are `wanted`.
+    /// Keeps pictures only if there is a folder for them.
     pub fn new(is_enabled: bool) -> Self {
         WorstPhotos {
             is_enabled,
@@ -74,22 +78,20 @@ impl WorstPhotos {
     }
 }
 
-/// Everything about one evaluation.
+/// The results of one evaluation.
 pub struct EvalReport {
-    /// For programs.
+    /// Metrics for JSON.
     pub metrics: Map<String, Value>,
-    /// For readers.
+    /// Metrics as lines of text.
     pub lines: Vec<String>,
-    /// Photo by photo.
+    /// Metrics photo by photo.
     pub files: Vec<PhotoMetrics>,
     /// The worst photos.
     pub worst: WorstPhotos,
-    /// What is seen in their pictures.
-    pub captions: &'static str,
 }
 
 impl EvalReport {
-    /// Prints the lines, and writes what was asked for.
+    /// Prints the lines, and writes JSON and folder as the options say.
     pub fn write(&self, args: &EvalArgs, console: &Console) -> Result<()> {
         let mut text = serde_json::to_vec_pretty(&self.metrics)
             .map_err(|error| Error::Usage(format!("--json: {error}")))?;
@@ -121,7 +123,7 @@ impl EvalReport {
             .any(|one| path_bytes(&one.photo).is_some());
         let header = header.chain(has_bytes.then(|| "file_bytes".to_owned()));
         let rows = self.files.iter().map(|one| {
-            // What is not defined for a photo is left empty.
+            // Undefined metrics of a photo are left empty.
             let values = one
                 .metrics
                 .iter()
@@ -148,7 +150,7 @@ impl EvalReport {
             };
             name.push(ending);
             let path = folder.join(name);
-            let note = [("Description", self.captions.to_owned())];
+            let note = [("Description", WORST_PARTS.to_owned())];
             write_atomic(&path, |writer| {
                 write_picture(writer, PictureFormat::Png, picture, &note)
             })?;
@@ -158,7 +160,7 @@ impl EvalReport {
     }
 }
 
-/// Removes the worst photos of an earlier report, which would be taken for this one's.
+/// Removes the pictures of an earlier report.
 fn remove_worst(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder).map_err(|error| Error::io(folder, &error))? {
         let path = entry.map_err(|error| Error::io(folder, &error))?.path();
@@ -178,7 +180,7 @@ fn remove_worst(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Finds out before any work whether the outputs can be written, and that none of them is in `read`.
+/// Checks before any work that the outputs can be written, and that none of them is in `read`.
 pub fn check_outputs<'p>(
     args: &EvalArgs,
     kind: LabelKind,
@@ -206,7 +208,7 @@ pub fn check_outputs<'p>(
     Ok(())
 }
 
-/// Writes rows of cells.
+/// Writes a CSV file, whole or not at all.
 pub fn write_csv(
     path: &Path,
     header: Vec<String>,

@@ -1,4 +1,4 @@
-//! Room for the features that training keeps.
+//! The limit of the feature cache on disk (`--cache-limit`), and the hashes by which photos are found in it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -13,18 +13,18 @@ use dino::terminal::console::Console;
 
 use crate::cli::TrainArgs;
 
-/// Photos of a set, with what their features are found by.
+/// Photos of a set with the hashes by which the cache knows them.
 pub struct HashedPhotos {
-    /// With the fold whose training each is kept out of.
+    /// Pairs, each with the fold whose training it is kept out of.
     pub pairs: Vec<(LabelledPair, Option<usize>)>,
-    /// Their files.
+    /// The photos' files, in the same order.
     pub photos: Vec<PathBuf>,
-    /// Of those that can be read.
+    /// Hashes of the photos' bytes; none for photos that cannot be read.
     pub hashes: Vec<Option<String>>,
 }
 
 impl HashedPhotos {
-    /// Reads the photos.
+    /// Hashes the photos; those that cannot be read are recorded in `report`.
     pub fn new(pairs: Vec<(LabelledPair, Option<usize>)>, report: &mut RunReport) -> Result<Self> {
         let photos: Vec<PathBuf> = pairs.iter().map(|(pair, _)| pair.photo.clone()).collect();
         Ok(HashedPhotos {
@@ -42,48 +42,49 @@ impl HashedPhotos {
     }
 }
 
-/// How much room the features of this and earlier trainings may take.
+/// The bytes on disk that features of this and earlier trainings may take.
 pub struct CacheBudget {
     folder: CacheFolder,
+    /// Bytes; none for no limit.
     limit: Option<u64>,
-    /// Photos of this training.
+    /// Photos of this training, which are never removed.
     own: HashSet<PhotoKey>,
 }
 
 impl CacheBudget {
-    /// Notes what is in use, and makes room for what is to come.
+    /// Prunes features that were longest not in use, and notes the photos of this training as used.
     pub fn reserve(
         args: &TrainArgs,
         folder: CacheFolder,
         cache: &FeatureCache,
-        known: &[(String, HashedPhotos, HashedPhotos)],
+        sets: &[(String, HashedPhotos, HashedPhotos)],
         console: &Console,
     ) -> Result<Self> {
         let model = cache.model_folder();
         let names = |learnt: &HashedPhotos, judged: &HashedPhotos| -> BTreeSet<String> {
             learnt.names().chain(judged.names()).collect()
         };
-        let of_sets = known
+        let of_sets = sets
             .iter()
             .flat_map(|(_, learnt, judged)| names(learnt, judged));
-        let room = CacheBudget {
+        let budget = CacheBudget {
             limit: args.features.cache_limit.or_else(|| folder.default_limit()),
             folder,
             own: of_sets.map(|photo| (model.to_owned(), photo)).collect(),
         };
-        room.prune(console);
-        // Not before: of a set that has no features yet, nothing is kept.
-        for (set, learnt, judged) in known {
+        budget.prune(console);
+        // After pruning, which would drop a set without features.
+        for (set, learnt, judged) in sets {
             let photos = names(learnt, judged);
-            // A cache that others keep can be read, and is not ours to bound.
-            if let Err(error) = room.folder.note_use(model, set, photos) {
+            // A read-only cache is shared: it is used, and not pruned.
+            if let Err(error) = budget.folder.note_use(model, set, photos) {
                 console.detail(format_args!("{error}"));
             }
         }
-        Ok(room)
+        Ok(budget)
     }
 
-    /// Once everything is computed.
+    /// Prunes again once all features are computed; notes if this training alone is over the limit.
     pub fn enforce(&self, console: &Console) {
         self.prune(console);
         let bytes = self.folder.bytes().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! `dino train depth`.
+//! `dino train depth`: a head with depth bins in metres on photos and depth maps.
 
 use dino::Result;
 use dino::engine::run_report::RunReport;
@@ -17,8 +17,9 @@ use dino::terminal::console::Console;
 use crate::cli::TrainDepthArgs;
 use crate::commands::labels::{self, DepthCheckConfig};
 use crate::commands::model;
+use crate::commands::train::folds::{TrainingData, TrainingSetup};
 use crate::commands::train::initial_weights::InitialWeights;
-use crate::commands::train::{folds, prepare, write};
+use crate::commands::train::{prepare, set_options, write};
 
 /// Runs the command.
 pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
@@ -50,10 +51,10 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     }
     let names: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    prepare::check_photo_limits(common, &names)?;
+    set_options::check_photo_limits(common, &names)?;
     let usual: Vec<f64> = parts.iter().map(|part| part.train_count() as f64).collect();
-    let shares = prepare::sampling_shares(common, &names, &usual)?;
-    let data = prepare::credits(common, &parts);
+    let shares = set_options::sampling_shares(common, &names, &usual)?;
+    let credits = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
     let blocks = prepare::select_blocks(common, &model)?;
     let inputs = prepare::head_inputs(common, &model, &blocks, &[GlobalToken::Cls]);
@@ -73,17 +74,17 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     };
     let start = InitialWeights::load(common, &model, (&inputs, &blocks), &task)?;
     let mut report = RunReport::default();
-    let mut sets = prepare::compute_features(common, &model, &blocks, parts, &mut report, console)?;
-    let fitting = prepare::fitting(common, console);
+    let sets = prepare::compute_features(common, &model, &blocks, parts, &mut report, console)?;
+    let alignment = labels::label_alignment(&common.shape, console);
     let range = (labels.min_depth as f32, labels.max_depth as f32);
     let samples = TrainingSamples::depth(
         sets.iter().map(|set| set.train.as_slice()),
         &reader,
         range,
-        &fitting,
+        &alignment,
         &mut report,
     )?;
-    let how = ValidationTask::Depth {
+    let validation_task = ValidationTask::Depth {
         evaluator: Evaluator {
             crop: labels.crop.into(),
             min: range.0,
@@ -93,14 +94,8 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         centres: centres.clone(),
         upsample: UPSAMPLE,
     };
-    prepare::leave_out_failed(&mut sets, &how, &fitting, &mut report)?;
-    let learn = folds::TrainingData {
-        samples,
-        sets,
-        validation_task: how,
-        fitting,
-    };
-    let setup = folds::TrainingSetup {
+    let training_data = TrainingData::new(samples, sets, validation_task, alignment, &mut report)?;
+    let setup = TrainingSetup {
         blocks,
         start,
         task,
@@ -120,7 +115,15 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         bias: 1.0,
         best_by: "rmse",
         label_sets: Vec::new(),
-        data,
+        data: credits,
     };
-    write::train_and_write(common, &model, &inputs, learn, setup, &report, console)
+    write::train_and_write(
+        common,
+        &model,
+        &inputs,
+        training_data,
+        setup,
+        &report,
+        console,
+    )
 }

@@ -1,5 +1,5 @@
-//! One training or, in a cross-validation, one for each fold; what was kept out is judged, and where it is wanted a last
-//! training sees all photos.
+//! One training or, in a cross-validation, one for each fold. Each is validated on the photos that it kept out; with
+//! `--folds` or `--refit` a last training learns from all photos.
 
 use std::path::{Path, PathBuf};
 
@@ -21,49 +21,70 @@ use dino::{Error, Result};
 use crate::cli::TrainArgs;
 use crate::commands::model::ModelReplicas;
 use crate::commands::train::initial_weights::InitialWeights;
-use crate::commands::train::prepare::{TrainingSet, trains_on_all};
+use crate::commands::train::prepare::{TrainingSet, leave_out_failed, trains_on_all};
 
-/// Every third pixel of a mask is looked at after each round, every one at the end.
+/// Validation after an epoch reads every third pixel of a mask; the last one reads all.
 const STRIDE: usize = 3;
 
-/// What a task adds to the options that all have.
+/// What a task adds to the common options of a training.
 pub struct TrainingSetup {
     /// What the head predicts.
     pub task: HeadTask,
     /// Blocks whose tokens are read.
     pub blocks: Vec<usize>,
-    /// What is minimised.
+    /// The loss.
     pub objective: Objective,
     /// How patches are drawn.
     pub draw: SampleDraw,
-    /// The head that is started from, if one is.
+    /// The weights of `--from`; none starts at random.
     pub start: Option<InitialWeights>,
-    /// Deviation of the weights at the start.
+    /// Standard deviation of random initial weights.
     pub scale: f32,
-    /// Every score at the start.
+    /// Initial bias of every output.
     pub bias: f32,
-    /// The figure that tells the best round.
+    /// The metric by which the best epoch is chosen, unless `--best-by` names one.
     pub best_by: &'static str,
-    /// What the ids of several data sets mean, for the metadata.
+    /// Label sets of a joint training, for the head's metadata.
     pub label_sets: Vec<LabelSet>,
-    /// Data sets for the metadata.
+    /// Credits of the data sets, for the head's metadata.
     pub data: Vec<String>,
 }
 
-/// What is learnt from.
+/// What a training learns from and is validated on.
 pub struct TrainingData {
-    /// Of all photos that a training learns from.
-    pub samples: TrainingSamples,
-    /// The data sets.
-    pub sets: Vec<TrainingSet>,
-    /// How photos that were kept out are judged.
-    pub validation_task: ValidationTask,
+    /// Samples of all photos that any training learns from.
+    samples: TrainingSamples,
+    /// The data sets with their features.
+    sets: Vec<TrainingSet>,
+    /// How predictions for photos that were kept out are scored.
+    validation_task: ValidationTask,
     /// What is done about labels of another shape than their photo's.
-    pub fitting: LabelAlignment,
+    alignment: LabelAlignment,
 }
 
 impl TrainingData {
-    /// The photos that the training of `fold` keeps out.
+    /// The samples and sets of a training, without the photos whose labels cannot be validated: those are recorded in
+    /// `report`.
+    ///
+    /// # Errors
+    /// If the run is interrupted.
+    pub fn new(
+        samples: TrainingSamples,
+        mut sets: Vec<TrainingSet>,
+        validation_task: ValidationTask,
+        alignment: LabelAlignment,
+        report: &mut RunReport,
+    ) -> Result<Self> {
+        leave_out_failed(&mut sets, &validation_task, &alignment, report)?;
+        Ok(TrainingData {
+            samples,
+            sets,
+            validation_task,
+            alignment,
+        })
+    }
+
+    /// The validation on the photos that the training of `fold` keeps out.
     fn validation(&self, fold: usize) -> Validation {
         let kept_out = |set: &TrainingSet| {
             let frames = set.train.iter().chain(&set.val);
@@ -73,30 +94,30 @@ impl TrainingData {
         Validation {
             sets: self.sets.iter().map(kept_out).collect(),
             task: self.validation_task.clone(),
-            alignment: self.fitting.clone(),
+            alignment: self.alignment.clone(),
         }
     }
 }
 
-/// What came of it.
+/// A trained head and its metrics.
 pub struct TrainedHead {
-    /// The layers of the head: a hidden one, where there is one, and the last.
+    /// The hidden layer, if there is one, and the output layer.
     pub layers: (Option<Dense>, Dense),
-    /// Over all photos that were kept out.
+    /// Metrics over all photos that were kept out.
     pub figures: MetricValues,
-    /// Which photos those were.
+    /// Which photos those are, in words.
     pub validated_on: String,
-    /// How far off its depths are, where it gives depths and photos were kept out.
+    /// Calibration of the spread of its depth bins, if photos were kept out.
     pub calibration: Option<SpreadCalibration>,
-    /// Of each fold.
+    /// The history of each fold.
     pub histories: Vec<TrainHistory>,
-    /// The figure that tells the best round.
+    /// The metric by which the best epoch was chosen.
     pub best_by: String,
     checkpoints: Vec<PathBuf>,
 }
 
 impl TrainedHead {
-    /// Deletes what a stopped training would go on from, once the head is written.
+    /// Deletes the checkpoints once the head is written.
     pub fn delete_checkpoints(&self) -> Result<()> {
         self.checkpoints
             .iter()
@@ -104,7 +125,7 @@ impl TrainedHead {
     }
 }
 
-/// What a stopped training goes on from: of each fold, and of the training on all photos.
+/// Checkpoints from which a stopped training resumes: of each fold, then of the training on all photos.
 pub fn checkpoint_paths(args: &TrainArgs) -> Vec<PathBuf> {
     let folds = args.hyper.folds as usize;
     let beside = |ending: &str| args.output.with_extension(ending);
@@ -116,17 +137,20 @@ pub fn checkpoint_paths(args: &TrainArgs) -> Vec<PathBuf> {
     (0..folds).map(of_fold).chain([refit]).collect()
 }
 
-/// Trains.
+/// Trains all folds and, if asked for, once more on all photos.
+///
+/// # Errors
+/// If no label has a pixel that counts, a checkpoint cannot be written, or the run is interrupted.
 pub fn train_folds(
     args: &TrainArgs,
     model: &ModelReplicas,
     inputs: &InputLayout,
-    learn: &TrainingData,
+    training_data: &TrainingData,
     setup: &TrainingSetup,
     report: &RunReport,
     console: &Console,
 ) -> Result<TrainedHead> {
-    let (all, folds) = (&learn.samples, args.hyper.folds as usize);
+    let (all, folds) = (&training_data.samples, args.hyper.folds as usize);
     let checkpoints = checkpoint_paths(args);
     let of_fold = |fold: usize| checkpoints[fold].clone();
     let refit = checkpoints[folds].clone();
@@ -147,7 +171,7 @@ pub fn train_folds(
     for fold in 0..folds {
         let samples = all.without_fold(fold);
         if samples.is_empty() {
-            // The reasons come first.
+            // The failures that led to this come first.
             report.print_summary(console);
             return Err(Error::Model(
                 "no pixel of any label counts, so there is nothing to train on".into(),
@@ -162,7 +186,7 @@ pub fn train_folds(
             samples.len() * samples.patches(),
             samples.views.len()
         ));
-        let validation = learn.validation(fold);
+        let validation = training_data.validation(fold);
         let training = build_training(args, model, inputs, setup, &samples, of_fold(fold));
         let state = training.run(console, |network, state| match validation.is_empty() {
             true => Ok(MetricValues::new()),
@@ -171,7 +195,7 @@ pub fn train_folds(
                 quick,
             ),
         })?;
-        // The training on all photos ends with its last round, so it is the last round of these that tells how good it is.
+        // The training on all photos ends with its last epoch, so the last epoch of these is what estimates its metrics.
         let (best, round) = match &state.best {
             Some(best) if !trains_on_all => (best, state.history.best),
             _ => (state.latest(), state.history.epochs.len()),
@@ -179,10 +203,10 @@ pub fn train_folds(
         let folded = best.fold(&state.standardisation);
         if !validation.is_empty() {
             let head = CachedHead::new(inputs, folded.clone());
-            let seen = validation.accumulate(&head, Subsampling::FULL)?;
+            let accumulated = validation.accumulate(&head, Subsampling::FULL)?;
             let what = format!("epoch {round} on all validation photos");
-            report_metrics(&what, &seen.metrics(), console);
-            tally.merge(seen);
+            report_metrics(&what, &accumulated.metrics(), console);
+            tally.merge(accumulated);
             judged.push((head, validation));
         }
         histories.push(state.history);
@@ -220,7 +244,7 @@ pub fn train_folds(
     })
 }
 
-/// Which photos the figures are of.
+/// Which photos the metrics are of, for the head's metadata.
 fn describe_validation(photos: usize, folds: usize, trains_on_all: bool) -> String {
     match (folds, trains_on_all) {
         (1, false) => format!("{photos} photos kept out"),
@@ -231,13 +255,13 @@ fn describe_validation(photos: usize, folds: usize, trains_on_all: bool) -> Stri
     }
 }
 
-/// The figure that tells the best round.
+/// The metric that chooses the best epoch.
 fn best_by(args: &TrainArgs, setup: &TrainingSetup) -> String {
-    let asked = args.hyper.best_by.clone();
-    asked.unwrap_or_else(|| setup.best_by.to_owned())
+    let requested = args.hyper.best_by.clone();
+    requested.unwrap_or_else(|| setup.best_by.to_owned())
 }
 
-/// A training on `samples`, saved at `checkpoint`.
+/// A trainer on `samples` that saves its state at `checkpoint`.
 fn build_training<'a>(
     args: &TrainArgs,
     model: &ModelReplicas,
@@ -290,7 +314,8 @@ fn train_config(args: &TrainArgs, samples: &TrainingSamples, setup: &TrainingSet
     }
 }
 
-/// Of everything that the result depends on; where features lie does not count, what they are of does.
+/// Digest of everything that the result depends on, so that a checkpoint of other settings is not resumed. Paths do not
+/// count, contents do.
 fn training_digest(
     args: &TrainArgs,
     model: &ModelReplicas,

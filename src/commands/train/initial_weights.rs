@@ -1,4 +1,4 @@
-//! `--from`: a training that starts from the weights of a head rather than from nothing.
+//! `--from`: the initial weights of a training are those of another head that reads the same features.
 
 use dino::learn::train::feature_pool::InputLayout;
 use dino::model::head::linear::{Dense, LinearHead};
@@ -11,16 +11,16 @@ use dino::{Error, Result};
 use crate::cli::TrainArgs;
 use crate::commands::model::ModelReplicas;
 
-/// What a training starts from.
+/// Initial weights of a training.
 pub struct InitialWeights {
-    /// The layers, with an output for each class that is learnt.
+    /// The hidden layer, if any, and the output layer with one row per class that is learnt.
     pub layers: (Option<Dense>, Dense),
-    /// SHA-256 of the head.
+    /// SHA-256 of the head's file.
     pub digest: String,
 }
 
 impl InitialWeights {
-    /// The head that `--from` names, if it names one, for a training of `task` on such `inputs`.
+    /// The weights of the head that `--from` names, for a training of `task`; none without the option.
     ///
     /// # Errors
     /// If there is no such head, or it reads other features or predicts something else.
@@ -75,7 +75,7 @@ impl InitialWeights {
     }
 }
 
-/// What the head of `meta` reads that this training does not, if anything.
+/// The first difference between the features that the head of `meta` reads and those of this training, in words.
 fn find_feature_mismatch(
     meta: &HeadMeta,
     args: &TrainArgs,
@@ -90,11 +90,10 @@ fn find_feature_mismatch(
         .or_else(|| of("--context", &meta.context, &inputs.context))
         .or_else(|| of("--coarse", &meta.input.coarse, &args.coarse))
         .or_else(|| of("--globals", &meta.globals, &inputs.globals))
-        .or_else(|| of("--size", &meta.input.size, &args.size.to_string()))
+        .or_else(|| of("--size", &meta.input.size, &args.size.size.to_string()))
 }
 
-/// The last layer for `classes`, from that for the `known` ones. A class of another name than all of these starts as their
-/// mean.
+/// The output layer for `classes`, from that for the `known` ones by name; an unknown class starts as the mean of all.
 fn remap_classes(layer: &Dense, known: &[Class], classes: &[Class]) -> Dense {
     let width = layer.inputs;
     let rows: Vec<&[f32]> = layer.weight.chunks_exact(width).collect();

@@ -1,4 +1,7 @@
-//! `dino train`: data, features, training, validation, and the head's file.
+//! `dino train`: a head is learnt on cached features of labelled photos, and written with its metrics.
+//!
+//! `depth` and `segment` are the commands; both go through `prepare` (data sets, splits, features), `folds` (trainings and
+//! validation) and `write` (the head's file, log and curve).
 
 mod cache_budget;
 mod depth;
@@ -6,6 +9,7 @@ mod folds;
 mod initial_weights;
 mod prepare;
 mod segment;
+mod set_options;
 mod write;
 
 use dino::Result;

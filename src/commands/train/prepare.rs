@@ -1,4 +1,5 @@
-//! From data sets to cached features with their labels.
+//! From data sets to training sets: splits are made and checked, features computed or read from the cache, and labels
+//! attached.
 
 use std::collections::HashSet;
 
@@ -22,33 +23,34 @@ use rayon::prelude::*;
 use crate::cli::TrainArgs;
 use crate::commands::model::ModelReplicas;
 use crate::commands::train::cache_budget::{CacheBudget, HashedPhotos};
+use crate::commands::train::set_options;
 use crate::commands::{cache, labels};
 
-/// Fewer photos than this teach nothing.
+/// The least number of photos to train on.
 const MIN_PHOTOS: usize = 4;
 
-/// One data set, split.
+/// One data set, split into training and validation.
 pub struct SplitDataSet {
-    /// What it is called.
+    /// Name of the set.
     pub name: String,
-    /// Units of a depth map's metre, where the data's layout tells it.
+    /// Units per metre of its depth maps, if its layout says so.
     pub depth_scale: Option<f64>,
-    /// All of it, each with the fold whose training it is kept out of.
+    /// All pairs, each with the fold whose training it is kept out of.
     pub pairs: Vec<(LabelledPair, Option<usize>)>,
 }
 
 /// One data set with its features.
 pub struct TrainingSet {
-    /// What it is called.
+    /// Name of the set.
     pub name: String,
-    /// What at least one training learns from, in all views.
+    /// Photos that at least one training learns from, in all views.
     pub train: Vec<LabelledPhoto>,
-    /// What is only judged, in the plain view.
+    /// Photos that are only validated on, in the plain view.
     pub val: Vec<LabelledPhoto>,
 }
 
 impl SplitDataSet {
-    /// Photos that the training of the first fold learns from.
+    /// Number of photos that the training of the first fold learns from.
     pub fn train_count(&self) -> usize {
         let pairs = self.pairs.iter();
         pairs.filter(|(_, fold)| *fold != Some(0)).count()
@@ -58,20 +60,20 @@ impl SplitDataSet {
 /// Splits a data set as the options say.
 ///
 /// # Errors
-/// If folds are asked for, but no validation.
+/// [`Error::Usage`] for `--folds` with `--val-split none`, or a malformed `--photos`.
 pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<SplitDataSet> {
     labels::report_data_set(&set, console);
-    let set = match photo_limit(args, &set.name)? {
+    let set = match set_options::photo_limit(args, &set.name)? {
         Some(most) => set.at_most(most),
         None => set,
     };
-    let recipe = &args.hyper;
-    let split = SplitStrategy::from(recipe.val_split);
-    let how = match recipe.folds {
-        1 => ValidationSplit::Share(recipe.val_fraction),
+    let options = &args.hyper;
+    let split = SplitStrategy::from(options.val_split);
+    let validation = match options.folds {
+        1 => ValidationSplit::Share(options.val_fraction),
         folds => ValidationSplit::Folds(folds as usize),
     };
-    if recipe.folds > 1 && split == SplitStrategy::None {
+    if options.folds > 1 && split == SplitStrategy::None {
         return Err(Error::Usage(
             "--folds validates on every photo, --val-split none on none; leave one of them out"
                 .into(),
@@ -80,56 +82,19 @@ pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<SplitD
     Ok(SplitDataSet {
         name: set.name.clone(),
         depth_scale: set.depth_scale,
-        pairs: set.hold_out(split, how),
+        pairs: set.hold_out(split, validation),
     })
 }
 
-/// How many photos of the set `--photos` allows, if it says so: the last that it says of it.
-fn photo_limit(args: &TrainArgs, set: &str) -> Result<Option<usize>> {
-    let mut most = None;
-    for text in &args.hyper.photos {
-        let (name, number) = match text.split_once('=') {
-            Some((name, number)) => (Some(name), number),
-            None => (None, text.as_str()),
-        };
-        let number = number.trim().parse::<usize>().ok().filter(|&n| n > 0);
-        let number = number.ok_or_else(|| {
-            Error::Usage(format!(
-                "--photos {text}: expected a number of photos, such as 200, or NAME=NUMBER"
-            ))
-        })?;
-        if name.is_none_or(|name| name == set) {
-            most = Some(number);
-        }
-    }
-    Ok(most)
-}
-
-/// Refuses a set in `--photos` that there is not.
-pub fn check_photo_limits(args: &TrainArgs, names: &[&str]) -> Result<()> {
-    let named = args
-        .hyper
-        .photos
-        .iter()
-        .filter_map(|text| text.split_once('='));
-    match named
-        .map(|(name, _)| name)
-        .find(|name| !names.contains(name))
-    {
-        Some(name) => Err(Error::Usage(format!(
-            "--photos {name}: there is no such set; expected one of {}",
-            names.join(", ")
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// Whether the head that is written learns from all photos, those that were kept out before too.
+/// Whether a last training learns from all photos, also those kept out before.
 pub fn trains_on_all(args: &TrainArgs) -> bool {
     args.hyper.folds > 1 || args.hyper.refit
 }
 
-/// Refuses data that is too little, and says what there is.
+/// Notes the number of photos of each set.
+///
+/// # Errors
+/// If fewer than 4 photos are left to train on.
 pub fn report_splits(parts: &[SplitDataSet], folds: u32, console: &Console) -> Result<()> {
     let train: usize = parts.iter().map(SplitDataSet::train_count).sum();
     if train < MIN_PHOTOS {
@@ -154,7 +119,7 @@ pub fn report_splits(parts: &[SplitDataSet], folds: u32, console: &Console) -> R
     Ok(())
 }
 
-/// Refuses a figure of `--best-by` that no round will have, before any work is done; `figures` are those of the task.
+/// Refuses a metric of `--best-by` that no epoch will have; `figures` are the names of the task's metrics.
 pub fn check_best_by(args: &TrainArgs, figures: &[&str], parts: &[SplitDataSet]) -> Result<()> {
     let Some(wanted) = &args.hyper.best_by else {
         return Ok(());
@@ -186,7 +151,7 @@ pub fn check_best_by(args: &TrainArgs, figures: &[&str], parts: &[SplitDataSet])
     }
 }
 
-/// What the data is called in the head: as asked, else by its sets.
+/// Credits of the data for the head's metadata: `--credit`, else names and numbers of photos of the sets.
 pub fn credits(args: &TrainArgs, parts: &[SplitDataSet]) -> Vec<String> {
     if !args.credit.is_empty() {
         return args.credit.clone();
@@ -199,7 +164,10 @@ pub fn credits(args: &TrainArgs, parts: &[SplitDataSet]) -> Vec<String> {
     parts.iter().map(credit).collect()
 }
 
-/// The blocks that were asked for, or four evenly spread ones.
+/// The blocks of `--blocks`, else four evenly spread ones; rising.
+///
+/// # Errors
+/// If the backbone has no such block.
 pub fn select_blocks(args: &TrainArgs, model: &ModelReplicas) -> Result<Vec<usize>> {
     let depth = model.backbone().config().depth;
     let mut blocks = args.blocks.clone();
@@ -218,7 +186,7 @@ pub fn select_blocks(args: &TrainArgs, model: &ModelReplicas) -> Result<Vec<usiz
     }
 }
 
-/// How inputs are put together; `usual` global tokens are the task's own habit.
+/// The layout of a head's input vector; `usual` global tokens are the task's default.
 pub fn head_inputs(
     args: &TrainArgs,
     model: &ModelReplicas,
@@ -237,7 +205,7 @@ pub fn head_inputs(
     }
 }
 
-/// Computes what features are missing. Photos that fail are recorded and left out.
+/// Reads features from the cache and computes those that are missing. Photos that fail are recorded and left out.
 pub fn compute_features(
     args: &TrainArgs,
     model: &ModelReplicas,
@@ -259,13 +227,13 @@ pub fn compute_features(
             decoded: args.photo.data_set_decoder(console).options.tag(),
         },
     );
-    let how = FeatureExtractor {
+    let extractor = FeatureExtractor {
         backbone: model.backbone(),
         decoder: args.photo.data_set_decoder(console),
         batch_size: args.run.batch_size,
     };
     let plain = ViewSpec {
-        size: args.size,
+        size: args.size.size,
         mirrored: false,
     };
     let mut views = vec![plain];
@@ -292,12 +260,12 @@ pub fn compute_features(
         let judged = HashedPhotos::new(judged, report)?;
         known.push((part.name, learnt, judged));
     }
-    let room = CacheBudget::reserve(args, folder, &features, &known, console)?;
+    let budget = CacheBudget::reserve(args, folder, &features, &known, console)?;
     let mut all = Vec::new();
     for (name, learnt, judged) in known {
         let mut of = |known: HashedPhotos, views: &[ViewSpec]| -> Result<Vec<LabelledPhoto>> {
             let photos = (known.photos.as_slice(), known.hashes.as_slice());
-            let frames = features.load_or_compute(photos, views, &how, report, console)?;
+            let frames = features.load_or_compute(photos, views, &extractor, report, console)?;
             Ok(attach_labels(known.pairs, frames))
         };
         all.push(TrainingSet {
@@ -306,19 +274,11 @@ pub fn compute_features(
             name,
         });
     }
-    room.enforce(console);
+    budget.enforce(console);
     Ok(all)
 }
 
-/// What is done about labels of another shape than their photo's.
-pub fn fitting(args: &TrainArgs, console: &Console) -> LabelAlignment {
-    LabelAlignment {
-        stretch: args.stretch_labels,
-        warnings: console.warnings().clone(),
-    }
-}
-
-/// Pairs whose photos have features.
+/// Joins labels to the views of their photos; photos without features are left out.
 fn attach_labels(
     pairs: Vec<(LabelledPair, Option<usize>)>,
     frames: Vec<Vec<CachedView>>,
@@ -330,7 +290,7 @@ fn attach_labels(
             label: pair.label,
             shape: PhotoShape {
                 upright,
-                // It could be read when its features were computed.
+                // The photo was read when its features were computed.
                 orientation: orientation.unwrap_or(Orientation::NoTransforms),
             },
             views: frames,
@@ -341,8 +301,8 @@ fn attach_labels(
     all.into_par_iter().filter_map(with_label).collect()
 }
 
-/// Leaves out what cannot be judged because its label cannot be used: of what is learnt from, the failures are recorded
-/// already, of the rest they are recorded here.
+/// Leaves out photos whose label cannot be used: failures of training photos are in `report` already, those of validation
+/// photos are recorded here.
 pub fn leave_out_failed(
     sets: &mut [TrainingSet],
     how: &ValidationTask,
@@ -368,30 +328,4 @@ pub fn leave_out_failed(
         }
     }
     Ok(())
-}
-
-/// The part of every set in an epoch: as `--parts` says, else `usual`; they sum to 1.
-pub fn sampling_shares(args: &TrainArgs, names: &[&str], usual: &[f64]) -> Result<Vec<f64>> {
-    let mut parts = usual.to_vec();
-    for (at, text) in args.hyper.parts.iter().enumerate() {
-        let (index, value) = match text.split_once('=') {
-            Some((name, value)) => (names.iter().position(|own| *own == name), value),
-            None => (Some(at).filter(|&at| at < names.len()), text.as_str()),
-        };
-        let value = value.trim().parse::<f64>().ok();
-        match (index, value.filter(|v| v.is_finite() && *v >= 0.0)) {
-            (Some(index), Some(value)) => parts[index] = value,
-            _ => {
-                return Err(Error::Usage(format!(
-                    "--parts {text}: expected a number for each of {}, or NAME=NUMBER",
-                    names.join(", ")
-                )));
-            }
-        }
-    }
-    let sum: f64 = parts.iter().sum();
-    if sum <= 0.0 {
-        return Err(Error::Usage("--parts leaves nothing to train on".into()));
-    }
-    Ok(parts.into_iter().map(|part| part / sum).collect())
 }

@@ -1,4 +1,4 @@
-//! `dino train segment`.
+//! `dino train segment`: a head with one score per class on photos and masks, of one class list or a taxonomy of data sets.
 
 use std::path::Path;
 
@@ -14,24 +14,26 @@ use dino::model::head::meta::{Class, HeadTask};
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 
-use crate::cli::{IgnoreChoice, TrainSegmentArgs};
+use crate::cli::TrainSegmentArgs;
 use crate::commands::labels::{self, MaskInspection};
 use crate::commands::model;
+use crate::commands::train::folds::{TrainingData, TrainingSetup};
 use crate::commands::train::initial_weights::InitialWeights;
 use crate::commands::train::prepare::{self, SplitDataSet};
-use crate::commands::train::{folds, write};
+use crate::commands::train::set_options;
+use crate::commands::train::write;
 
-/// So many masks are looked at where some of them leave a doubt.
+/// How many masks are inspected if a first sample lacks a class.
 const MAX_SAMPLE: usize = 4096;
 
 /// Runs the command.
 pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let common = &args.common;
     write::check_output(common)?;
-    let (classes, meanings, parts) = open_data(args, console)?;
+    let (classes, label_sets, parts) = open_data(args, console)?;
     let joint = args.sets.is_some();
-    let names: Vec<&str> = meanings.iter().map(|set| set.name.as_str()).collect();
-    prepare::check_photo_limits(common, &names)?;
+    let names: Vec<&str> = label_sets.iter().map(|set| set.name.as_str()).collect();
+    set_options::check_photo_limits(common, &names)?;
     let usual: Vec<f64> = parts
         .iter()
         .map(|part| {
@@ -42,18 +44,18 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
             }
         })
         .collect();
-    let shares = prepare::sampling_shares(common, &names, &usual)?;
-    // Sets that have no part are not even looked at.
-    let mut kept: Vec<(SetLabels, SplitDataSet, f64)> = meanings
+    let shares = set_options::sampling_shares(common, &names, &usual)?;
+    // Sets with a share of 0 are left out altogether.
+    let mut kept: Vec<(SetLabels, SplitDataSet, f64)> = label_sets
         .into_iter()
         .zip(parts)
         .zip(shares)
-        .map(|((meaning, part), share)| (meaning, part, share))
+        .map(|((label_set, part), share)| (label_set, part, share))
         .collect();
     kept.retain(|(_, _, share)| *share > 0.0);
-    let (mut meanings, mut parts, mut shares) = (Vec::new(), Vec::new(), Vec::new());
-    for (meaning, part, share) in kept {
-        meanings.push(meaning);
+    let (mut label_sets, mut parts, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    for (label_set, part, share) in kept {
+        label_sets.push(label_set);
         parts.push(part);
         shares.push(share);
     }
@@ -61,8 +63,8 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     write::check_inputs(common, &parts, named)?;
     prepare::report_splits(&parts, common.hyper.folds, console)?;
     prepare::check_best_by(common, &SEGMENT_METRICS, &parts)?;
-    let ignored = IgnoreChoice::or_default(args.ignore);
-    check_masks(&parts, &mut meanings, &classes, ignored, console)?;
+    let ignored = args.ignore.ignored_id();
+    check_masks(&parts, &mut label_sets, &classes, ignored, console)?;
     let ignore = ignored.id;
     let credits = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
@@ -72,37 +74,31 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let task = HeadTask::Segment { classes };
     let start = InitialWeights::load(common, &model, (&inputs, &blocks), &task)?;
     let mut report = RunReport::default();
-    let mut sets = prepare::compute_features(common, &model, &blocks, parts, &mut report, console)?;
-    let fitting = prepare::fitting(common, console);
-    let labelled = sets.iter().zip(&meanings);
+    let sets = prepare::compute_features(common, &model, &blocks, parts, &mut report, console)?;
+    let alignment = labels::label_alignment(&common.shape, console);
+    let labelled = sets.iter().zip(&label_sets);
     let samples = TrainingSamples::segment(
-        labelled.map(|(set, meaning)| (set.train.as_slice(), meaning)),
+        labelled.map(|(set, label_set)| (set.train.as_slice(), label_set)),
         ignore,
         console.warnings(),
-        &fitting,
+        &alignment,
         &mut report,
     )?;
-    let how = ValidationTask::Segment {
-        set_labels: meanings.clone(),
+    let validation_task = ValidationTask::Segment {
+        set_labels: label_sets.clone(),
         classes: count,
         ignore,
         warnings: console.warnings().clone(),
     };
-    prepare::leave_out_failed(&mut sets, &how, &fitting, &mut report)?;
-    let learn = folds::TrainingData {
-        samples,
-        sets,
-        validation_task: how,
-        fitting,
-    };
-    let setup = folds::TrainingSetup {
+    let data = TrainingData::new(samples, sets, validation_task, alignment, &mut report)?;
+    let setup = TrainingSetup {
         start,
         blocks,
         objective: Objective::Segment(
             SegmentLoss {
                 smoothing: args.smoothing as f32,
             },
-            meanings.clone(),
+            label_sets.clone(),
             count,
         ),
         draw: SampleDraw {
@@ -114,48 +110,48 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         bias: 0.0,
         best_by: "miou",
         label_sets: match joint {
-            true => meanings.iter().map(SetLabels::to_head).collect(),
+            true => label_sets.iter().map(SetLabels::to_head).collect(),
             false => Vec::new(),
         },
         task,
         data: credits,
     };
-    write::train_and_write(common, &model, &inputs, learn, setup, &report, console)
+    write::train_and_write(common, &model, &inputs, data, setup, &report, console)
 }
 
-/// Looks at the masks, says what of them may not be as it was meant, and takes black and white ones as two classes.
+/// Inspects the masks, warns of what may be wrong with them, and takes black and white ones as two classes.
 fn check_masks(
     parts: &[SplitDataSet],
-    meanings: &mut [SetLabels],
+    label_sets: &mut [SetLabels],
     classes: &[Class],
     ignored: IgnoredId,
     console: &Console,
 ) -> Result<()> {
-    let look = |count: usize, meanings: &[SetLabels]| -> Vec<MaskInspection> {
-        let sets = parts.iter().zip(meanings);
-        let seen = sets.map(|(part, meaning)| {
+    let inspect = |count: usize, label_sets: &[SetLabels]| -> Vec<MaskInspection> {
+        let sets = parts.iter().zip(label_sets);
+        let seen = sets.map(|(part, label_set)| {
             let pairs = part.pairs.iter().map(|(pair, _)| pair);
-            MaskInspection::with_limit(&part.name, pairs, meaning, ignored, count)
+            MaskInspection::with_limit(&part.name, pairs, label_set, ignored, count)
         });
         seen.collect()
     };
-    let mut seen = look(MAX_LABELS, meanings);
-    for (seen, meaning) in seen.iter_mut().zip(&mut *meanings) {
-        seen.check(meaning, classes, ignored, console)?;
+    let mut inspected = inspect(MAX_LABELS, label_sets);
+    for (one, label_set) in inspected.iter_mut().zip(&mut *label_sets) {
+        one.check(label_set, classes, ignored, console)?;
     }
-    let mut absent = labels::absent_classes(&seen, meanings, classes, ignored);
-    // A class that a part of the masks has not may be in the rest.
-    if seen.iter().any(MaskInspection::is_partial)
+    let mut absent = labels::absent_classes(&inspected, label_sets, classes, ignored);
+    // A class that the sample lacks may be in the other masks.
+    if inspected.iter().any(MaskInspection::is_partial)
         && absent.as_ref().map_or(true, |absent| !absent.is_empty())
     {
-        seen = look(MAX_SAMPLE, meanings);
-        absent = labels::absent_classes(&seen, meanings, classes, ignored);
+        inspected = inspect(MAX_SAMPLE, label_sets);
+        absent = labels::absent_classes(&inspected, label_sets, classes, ignored);
     }
     let absent = absent?;
     if !absent.is_empty() {
         console.warn(format_args!(
             "{} {} of the {} classes have no pixel, and cannot be learnt: {}",
-            labels::inspected_scope(&seen),
+            labels::inspected_scope(&inspected),
             absent.len(),
             classes.len(),
             join_some(&absent)
@@ -164,7 +160,7 @@ fn check_masks(
     Ok(())
 }
 
-/// The classes, what the ids of each set mean, and the sets, split.
+/// The classes, the label set and the split of each data set.
 fn open_data(
     args: &TrainSegmentArgs,
     console: &Console,
@@ -191,13 +187,13 @@ fn open_data(
         Some(file) => file.clone(),
         None => find_class_list(&common.data[0])?,
     })?;
-    let (mut meanings, mut parts) = (Vec::new(), Vec::new());
+    let (mut label_sets, mut parts) = (Vec::new(), Vec::new());
     for path in &common.data {
         let part = prepare::split(common, DataSet::open(path, LabelKind::Masks)?, console)?;
-        meanings.push(SetLabels::identity(&part.name, &classes));
+        label_sets.push(SetLabels::identity(&part.name, &classes));
         parts.push(part);
     }
-    Ok((classes, meanings, parts))
+    Ok((classes, label_sets, parts))
 }
 
 /// `classes.json` in the folder of a data set or above it.

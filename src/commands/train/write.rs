@@ -1,4 +1,4 @@
-//! The common end of a training: the head's file with what there is to know about it, and the curves beside it.
+//! The common end of a training: the head's file with its metadata, the log (`.log.json`) and the curve (`.curve.png`).
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::commands::model::ModelReplicas;
 use crate::commands::train::folds::{TrainingData, TrainingSetup, checkpoint_paths, train_folds};
 use crate::commands::train::prepare::SplitDataSet;
 
-/// Refuses to replace a head unasked.
+/// Refuses an output that is no `.safetensors` file, or that is there without `--force`.
 pub fn check_output(args: &TrainArgs) -> Result<()> {
     if args.output.extension().is_none_or(|e| e != "safetensors") {
         let name = args.output.display();
@@ -43,7 +43,7 @@ pub fn check_output(args: &TrainArgs) -> Result<()> {
     check_files(args, [])
 }
 
-/// Refuses to replace what is learnt from.
+/// Refuses outputs that are among the inputs: photos, labels, lists and the `named` files.
 pub fn check_inputs<'p>(
     args: &TrainArgs,
     parts: &[SplitDataSet],
@@ -64,7 +64,7 @@ pub fn check_inputs<'p>(
     check_files(args, read)
 }
 
-/// Whether the head and what lies beside it can be written, and is none of what is `read`.
+/// Checks that the head and the files beside it can be written, and that none of them is in `read`.
 fn check_files<'p>(args: &TrainArgs, read: impl IntoIterator<Item = &'p Path>) -> Result<()> {
     let mut outputs = OutputRegistry::new(read);
     outputs.add(&args.output, OutputKind::File, true)?;
@@ -78,21 +78,21 @@ fn check_files<'p>(args: &TrainArgs, read: impl IntoIterator<Item = &'p Path>) -
         .try_for_each(|path| outputs.add(path, OutputKind::File, true).map(|_| ()))
 }
 
-/// The endings of what is written beside a head.
+/// Extensions of the files beside a head.
 const LOG: &str = "log.json";
 const CURVE: &str = "curve.png";
 
-/// Trains and writes. Returns the exit code.
+/// Trains, and writes the head with its log and curve. Returns the exit code.
 pub fn train_and_write(
     args: &TrainArgs,
     model: &ModelReplicas,
     inputs: &InputLayout,
-    learn: TrainingData,
+    training_data: TrainingData,
     setup: TrainingSetup,
     report: &RunReport,
     console: &Console,
 ) -> Result<u8> {
-    let fitted = train_folds(args, model, inputs, &learn, &setup, report, console)?;
+    let fitted = train_folds(args, model, inputs, &training_data, &setup, report, console)?;
     let (hidden, output) = fitted.layers.clone();
     let TrainingSetup {
         task,
@@ -114,7 +114,7 @@ pub fn train_and_write(
             context: inputs.context.clone(),
             globals: inputs.globals.clone(),
             input: HeadInput {
-                size: args.size.to_string(),
+                size: args.size.size.to_string(),
                 padding: "center".into(),
                 coarse: args.coarse,
                 crop: None,
@@ -154,6 +154,7 @@ pub fn train_and_write(
     Ok(report.exit_code())
 }
 
+/// The head's name: `--name`, else that of its file.
 fn head_name(args: &TrainArgs) -> String {
     args.name.clone().unwrap_or_else(|| {
         args.output.file_stem().map_or_else(
@@ -163,7 +164,7 @@ fn head_name(args: &TrainArgs) -> String {
     })
 }
 
-/// Loss and the figure that tells the best epoch, as a picture; of several trainings their means.
+/// Draws the training loss and the metric that chooses the best epoch; of several trainings their means.
 fn draw_history(histories: &[TrainHistory], figure: &str, path: &Path) -> Result<()> {
     let epochs = histories.iter().map(|one| one.epochs.len()).max();
     let over = |get: &dyn Fn(&Epoch) -> Option<f64>| -> Vec<f64> {
@@ -196,12 +197,12 @@ fn draw_history(histories: &[TrainHistory], figure: &str, path: &Path) -> Result
     })
 }
 
-/// Options that say nothing about the result; the second ones take a value.
+/// Options without effect on the result; those of the second list take a value.
 const IGNORED_FLAGS: [&str; 6] = ["-q", "--quiet", "-v", "--verbose", "--force", "--offline"];
 const IGNORED_OPTIONS: [&str; 4] = ["-o", "--output", "--cache", "--threads"];
 
-/// The command that makes the head again: the words that were typed, quoted where a shell needs it, without what
-/// changes only where things lie and what is shown.
+/// The command that reproduces the head: the words of the command line, quoted for a shell, without options of paths and
+/// messages.
 fn command_line(words: impl Iterator<Item = OsString>, name: &str) -> String {
     let mut command = "dino".to_owned();
     let mut words = words.peekable();
@@ -226,7 +227,7 @@ fn command_line(words: impl Iterator<Item = OsString>, name: &str) -> String {
     )
 }
 
-/// A word as a shell takes it: as it is, in quotes, or (where it is no text, or would not be shown as one) as escapes.
+/// A word as a shell takes it: plain, in quotes, or escaped where it is no printable text.
 fn shell_quote(word: &OsStr) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:+@%".contains(c);
     match word.to_str() {

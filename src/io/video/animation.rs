@@ -1,7 +1,7 @@
-//! GIF, APNG and animated WebP as clips, without another program.
+//! GIF, APNG and animated WebP as clips: probed by their headers and decoded in a thread, without ffmpeg.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -10,7 +10,7 @@ use image::codecs::gif::GifDecoder;
 use image::codecs::png::PngDecoder;
 use image::{AnimationDecoder, RgbImage};
 
-use super::animation_header::{gif_header, png_chunks, png_header, webp_header};
+use super::animation_header::{AnimationFormat, gif_header, png_header, webp_header};
 use super::clip::{Clip, ClipReader};
 use super::colour::ColorTags;
 use super::ratio::{Ratio, gcd};
@@ -18,63 +18,14 @@ use super::times::{FrameTime, PlannedFrame};
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::{Background, PhotoDecoder};
 
-/// A format of pictures that move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AnimationFormat {
-    Gif,
-    Png,
-    WebP,
-}
-
-impl AnimationFormat {
-    /// The format of a file, from its first bytes; none of stills (but GIFs may be either) and of all else.
-    ///
-    /// # Errors
-    /// If the file cannot be opened.
-    pub fn of_file(path: &Path) -> Result<Option<Self>> {
-        let failed = |error: io::Error| Error::io(path, &error);
-        let mut head = Vec::new();
-        let mut file = File::open(path).map_err(failed)?;
-        if file.metadata().is_ok_and(|met| !met.is_file()) {
-            return Ok(None);
-        }
-        (&mut file)
-            .take(32)
-            .read_to_end(&mut head)
-            .map_err(failed)?;
-        if head.starts_with(b"GIF8") {
-            return Ok(Some(AnimationFormat::Gif));
-        }
-        if head.starts_with(b"RIFF") && head.get(8..16) == Some(b"WEBPVP8X") {
-            return Ok(head
-                .get(20)
-                .is_some_and(|flags| flags & 2 != 0)
-                .then_some(AnimationFormat::WebP));
-        }
-        if head.starts_with(b"\x89PNG\r\n\x1a\n") {
-            let mut is_animated = false;
-            let read = png_chunks(&mut BufReader::new(file), |kind, _| {
-                is_animated |= kind == b"acTL";
-                kind != b"IDAT"
-            });
-            return Ok((read.is_ok() && is_animated).then_some(AnimationFormat::Png));
-        }
-        Ok(None)
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            AnimationFormat::Gif => "gif",
-            AnimationFormat::Png => "apng",
-            AnimationFormat::WebP => "webp",
-        }
-    }
-}
-
 /// Delays of no more than this many milliseconds are what old programs wrote for "as fast as you can"; every browser
 /// and ffmpeg show such frames for 100 ms.
 const MIN_DELAY_MS: u64 = 10;
 
+/// Describes the animation at `path`.
+///
+/// # Errors
+/// Names the file, if it cannot be read, is damaged before its first frame, or has none.
 pub(super) fn probe(path: &Path, animation: AnimationFormat) -> Result<Clip> {
     let file = File::open(path).map_err(|error| Error::io(path, &error))?;
     let reader = BufReader::new(file);
@@ -180,7 +131,7 @@ impl AnimationPlayer {
             .spawn(move || {
                 let mut wanted = wanted.into_iter().peekable();
                 let mut index = 0;
-                // Whether another frame is wanted; who has enough does not listen any more.
+                // Whether another frame is wanted. Sending fails once the player was dropped.
                 let mut take = |pixels: &[u8], size: (u32, u32)| {
                     if wanted.next_if_eq(&index).is_some() {
                         let flat = flatten(pixels, size, background);
@@ -199,13 +150,17 @@ impl AnimationPlayer {
         Ok(AnimationPlayer { frames })
     }
 
-    /// The next frame; none after the last.
+    /// The next frame of the plan; none after the last.
+    ///
+    /// # Errors
+    /// Why the decoder failed; nothing comes after that.
     pub fn next(&mut self) -> Option<Result<RgbImage, String>> {
         self.frames.recv().ok()
     }
 }
 
-/// Hands the canvas after each frame to `take`, until it has enough: 3 or 4 bytes a pixel.
+/// Calls `take` with the canvas after each frame (3 or 4 bytes per pixel, row by row) and its width and height, until it
+/// returns `false`.
 fn decode_canvases(
     reader: BufReader<File>,
     animation: AnimationFormat,
@@ -251,7 +206,10 @@ fn decode_webp_canvases(
     Ok(())
 }
 
-/// Puts the background behind what is not opaque.
+/// Blends RGBA pixels over `background`; RGB pixels pass unchanged. `pixels` are `[height, width, channels]`.
+///
+/// # Errors
+/// If there are fewer pixels than the size needs.
 pub(super) fn flatten(
     pixels: &[u8],
     (width, height): (u32, u32),

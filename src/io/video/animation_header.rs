@@ -1,15 +1,77 @@
-//! What GIFs, animated PNGs and animated WebPs say of their frames before these are decoded.
+//! Headers of GIF, APNG and animated WebP: the format, the canvas and the delay of each frame, without decoding pixels.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
 
-/// What a file says of its frames: their size and how long each stays, in seconds as a fraction.
+use crate::error::{Error, Result};
+
+/// A format of animated pictures that is decoded without ffmpeg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AnimationFormat {
+    Gif,
+    Png,
+    WebP,
+}
+
+impl AnimationFormat {
+    /// The format of a file by its first bytes; none for stills (a GIF may be one) and other files.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn of_file(path: &Path) -> Result<Option<Self>> {
+        let failed = |error: io::Error| Error::io(path, &error);
+        let mut head = Vec::new();
+        let mut file = File::open(path).map_err(failed)?;
+        if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Ok(None);
+        }
+        (&mut file)
+            .take(32)
+            .read_to_end(&mut head)
+            .map_err(failed)?;
+        if head.starts_with(b"GIF8") {
+            return Ok(Some(AnimationFormat::Gif));
+        }
+        if head.starts_with(b"RIFF") && head.get(8..16) == Some(b"WEBPVP8X") {
+            return Ok(head
+                .get(20)
+                .is_some_and(|flags| flags & 2 != 0)
+                .then_some(AnimationFormat::WebP));
+        }
+        if head.starts_with(b"\x89PNG\r\n\x1a\n") {
+            let mut is_animated = false;
+            let read = png_chunks(&mut BufReader::new(file), |kind, _| {
+                is_animated |= kind == b"acTL";
+                kind != b"IDAT"
+            });
+            return Ok((read.is_ok() && is_animated).then_some(AnimationFormat::Png));
+        }
+        Ok(None)
+    }
+
+    /// ffmpeg's name of the format, for [`Clip::codec`](super::clip::Clip::codec).
+    pub fn name(self) -> &'static str {
+        match self {
+            AnimationFormat::Gif => "gif",
+            AnimationFormat::Png => "apng",
+            AnimationFormat::WebP => "webp",
+        }
+    }
+}
+
+/// The canvas and the delays of an animation.
 #[derive(Debug, Default)]
 pub(super) struct AnimationHeader {
+    /// Width and height of the canvas in pixels.
     pub size: (u32, u32),
+    /// How long each frame stays: seconds as numerator and denominator.
     pub delays: Vec<(u64, u64)>,
+    /// Whether the file ends before its last frame.
     pub is_truncated: bool,
 }
 
+/// Reads the frames' delays of a GIF, which are hundredths of a second.
 pub(super) fn gif_header(reader: impl Read) -> Result<AnimationHeader, String> {
     let mut options = gif::DecodeOptions::new();
     options.skip_frame_decoding(true);
@@ -33,6 +95,7 @@ pub(super) fn gif_header(reader: impl Read) -> Result<AnimationHeader, String> {
     }
 }
 
+/// Reads the `fcTL` chunks of an APNG (PNG specification, third edition).
 pub(super) fn png_header(mut reader: impl Read + Seek) -> Result<AnimationHeader, String> {
     let mut header = AnimationHeader::default();
     let (mut promised, mut is_whole) = (0, false);
@@ -64,6 +127,7 @@ pub(super) fn png_header(mut reader: impl Read + Seek) -> Result<AnimationHeader
     Ok(header)
 }
 
+/// Reads the `ANMF` chunks of a WebP, whose delays are milliseconds.
 pub(super) fn webp_header(mut reader: impl Read + Seek) -> Result<AnimationHeader, String> {
     let mut header = AnimationHeader::default();
     seek_to(&mut reader, 4)?;
@@ -114,7 +178,7 @@ fn seek_to(reader: &mut impl Seek, to: u64) -> Result<(), String> {
     moved.map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// Calls `each` with the chunks of a PNG and their first bytes, until it has enough; the reader is behind the signature.
+/// Calls `each` with the type and the first 32 bytes of each chunk of a PNG, until it returns `false`.
 pub(super) fn png_chunks(
     reader: &mut (impl Read + Seek),
     mut each: impl FnMut(&[u8], &[u8]) -> bool,

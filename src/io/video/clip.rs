@@ -1,16 +1,13 @@
-//! A clip: what is known of it before its frames are decoded.
+//! A clip: what is known of it before its frames are decoded, and who decodes it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::animation::{self, AnimationFormat};
+use super::animation_header::AnimationFormat;
 use super::colour::ColorTags;
-use super::image_sequence;
-use super::probe::{self, VideoStream};
 use super::ratio::Ratio;
 use super::times::FrameTime;
-use crate::error::Result;
 
-/// A clip.
+/// A video file, an animated picture or a folder of images, as its header describes it.
 #[derive(Debug, Clone)]
 pub struct Clip {
     /// The file or folder, as the user named it.
@@ -23,86 +20,69 @@ pub struct Clip {
     pub rotation: u32,
     /// Width to height of a pixel; not 1:1 in anamorphic clips, whose pixels are taken as they are.
     pub pixel_aspect: (u32, u32),
-    /// Every frame, in the order in which they are shown. There is at least one.
+    /// The times of all frames, rising. There is at least one.
     pub frames: Vec<FrameTime>,
     /// Seconds of a tick.
     pub time_base: Ratio,
     /// The tick that players show as 0.
     pub origin: i64,
-    /// Frames a second, on average.
+    /// Frames per second, on average.
     pub rate: Ratio,
-    /// In ffmpeg's word: `h264`, `vp9`, `gif`.
+    /// ffmpeg's name of the codec: `h264`, `vp9`, `gif`; of a folder the extension of its first image.
     pub codec: String,
-    /// In ffmpeg's word: `yuv420p`, `yuv420p10le`.
+    /// ffmpeg's name of the pixel format: `yuv420p`, `yuv420p10le`.
     pub pixel_format: String,
-    /// Bits of a sample.
+    /// Bits of a sample, 8 to 16.
     pub bits: u32,
-    /// What the samples mean.
+    /// What the samples mean as colours.
     pub colour: ColorTags,
-    /// The track of sound that players take, if there is one.
+    /// The audio stream that players take, if there is one.
     pub audio: Option<AudioStream>,
-    /// What there would be more of if the file were whole, as a sentence about it.
+    /// For a truncated file, a sentence that says how much is missing; its subject is the file.
     pub truncated: Option<String>,
-    /// Sentences about the file that its user may want to know.
+    /// Warnings for the user, as sentences whose subject is the file.
     pub notes: Vec<String>,
     pub(super) reader: ClipReader,
 }
 
-/// A track of sound.
+/// An audio stream of a clip.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioStream {
-    /// In ffmpeg's word: `aac`, `opus`.
+    /// ffmpeg's name of the codec: `aac`, `opus`.
     pub codec: String,
-    /// Its number in the file.
+    /// Index of the stream in the file.
     pub(super) stream: u32,
 }
 
-/// Who decodes a clip.
+/// Which decoder reads the frames of a clip.
 #[derive(Debug, Clone)]
 pub(super) enum ClipReader {
-    /// A child ffmpeg.
+    /// A child process `ffmpeg`.
     Ffmpeg(VideoStream),
-    /// A decoder of this program.
+    /// The decoders of the `image` crates.
     Animation(AnimationFormat),
-    /// The decoders of photos.
+    /// The decoders of photos; one file per frame, in order.
     Images(Vec<PathBuf>),
 }
 
+/// The video stream of a file that ffmpeg decodes.
+#[derive(Debug, Clone)]
+pub(super) struct VideoStream {
+    /// Index of the stream in the file.
+    pub index: u32,
+    /// Times of the key frames in ticks, rising: decoding can begin at these.
+    pub keyframes: Vec<i64>,
+    /// Whether ffmpeg may turn the frames upright; not for angles other than multiples of 90°.
+    pub autorotates: bool,
+}
+
 impl Clip {
-    /// Looks at the file at `path`: through ffprobe, or at GIF, APNG and animated WebP without it.
-    ///
-    /// # Errors
-    /// Names the file: if ffmpeg is missing, it holds no pictures that move, no frames, or cannot be understood.
-    pub fn probe(path: &Path) -> Result<Self> {
-        match AnimationFormat::of_file(path)? {
-            Some(animation) => animation::probe(path, animation),
-            None => probe::probe(path),
-        }
-    }
-
-    /// Takes the pictures of a folder as frames at `rate`, in the order of the numbers in their names.
-    ///
-    /// # Errors
-    /// Names the folder, if there are no pictures in it.
-    pub fn from_folder(folder: &Path, rate: Ratio) -> Result<Self> {
-        let images = image_sequence::list_images(folder)?;
-        Clip::from_images(folder, images, rate)
-    }
-
-    /// Takes `images` as frames at `rate`; `path` is what they are called together.
-    ///
-    /// # Errors
-    /// If there are none, or the first cannot be read.
-    pub fn from_images(path: &Path, images: Vec<PathBuf>, rate: Ratio) -> Result<Self> {
-        image_sequence::probe(path, images, rate)
-    }
-
-    /// Width and height, upright.
+    /// Width and height in pixels, upright.
     pub fn size(&self) -> (u32, u32) {
         (self.width, self.height)
     }
 
-    /// Whether its frames have transparent parts, by the pixel format.
+    /// Whether the pixel format has an alpha channel; never of HDR clips, whose filters drop it.
     pub fn has_alpha(&self) -> bool {
         let name = self.pixel_format.as_str();
         let with = [
@@ -124,7 +104,7 @@ impl Clip {
         (last.time + last.duration - first.time) as f64 * self.time_base.value()
     }
 
-    /// Whether all frames stay equally long, but for what rounding to ticks makes of it.
+    /// Whether all frames but the last have the same duration, give or take one tick of rounding.
     pub fn has_constant_rate(&self) -> bool {
         let all = self.frames.split_last().map_or(&[][..], |(_, rest)| rest);
         let shortest = all.iter().map(|frame| frame.duration).min();

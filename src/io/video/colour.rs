@@ -1,33 +1,33 @@
-//! What a clip's numbers mean as colours, and the filters that make sRGB of them.
+//! Colour tags of a clip, and the ffmpeg filters that convert its samples to sRGB; HDR (PQ, HLG) is tone-mapped.
 
-/// The tags of a clip, in ffmpeg's words; none where the file does not say.
+/// The colour tags of a clip, as ffmpeg names them; none where the file has no such tag.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ColorTags {
-    /// Such as `bt709` or `bt2020`.
+    /// The primaries, such as `bt709` or `bt2020`.
     pub primaries: Option<String>,
     /// The transfer function, such as `bt709`, `smpte2084` (PQ) or `arib-std-b67` (HLG).
     pub transfer: Option<String>,
-    /// From luma and chroma to RGB, such as `bt709` or `smpte170m`.
+    /// The matrix from luma and chroma to RGB, such as `bt709` or `smpte170m`.
     pub matrix: Option<String>,
-    /// `tv` for limited, `pc` for full.
+    /// The range of samples: `tv` for limited, `pc` for full.
     pub range: Option<String>,
 }
 
-/// Filters from decoded frames to RGB, and what is to be said of them.
+/// Filters from decoded frames to RGB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RgbFilters {
     /// A chain for `-vf`.
     pub filters: String,
-    /// A sentence, where colours are not what they could be.
+    /// A warning where colours are not exact, as a sentence whose subject is the clip.
     pub note: Option<&'static str>,
 }
 
-/// What an ffmpeg can do.
+/// What this ffmpeg can do for colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FfmpegFeatures {
-    /// Whether it has the filters that bring high dynamic range to that of photos.
+    /// Whether it has the filters `zscale` and `tonemap`.
     pub has_tone_mapping: bool,
-    /// Whether its scaler takes threads.
+    /// Whether its scaler takes a number of threads.
     pub has_scaler_threads: bool,
 }
 
@@ -45,7 +45,7 @@ impl ColorTags {
         }
     }
 
-    /// The filters for frames of this size.
+    /// The filters that give RGB frames of this width and height.
     pub(super) fn rgb_filters(
         &self,
         (width, height): (u32, u32),
@@ -90,6 +90,7 @@ impl ColorTags {
         }
     }
 
+    /// From HDR to sRGB in linear light, by Hable's curve.
     fn tone_map_filters(&self, (width, height): (u32, u32)) -> String {
         // zscale takes no halves of pixels.
         let whole = match width % 2 == 1 || height % 2 == 1 {

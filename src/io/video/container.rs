@@ -1,21 +1,21 @@
-//! The kinds of files that clips are written to.
+//! The containers that films are written to, by the extension of the file.
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// A kind of file that frames are written to.
+/// A container format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum VideoContainer {
     Mp4,
     Mov,
     Matroska,
     WebM,
-    /// ffmpeg's own, for parts of films of kinds that round times.
+    /// ffmpeg's own, for parts of films whose own container rounds times to milliseconds.
     Nut,
 }
 
-/// The ending of files with parts of films whose own ending is `ending`: times are exact in them.
+/// The extension of a part of a film whose own extension is `ending`: its container keeps times exact.
 pub fn part_extension(ending: &str) -> &str {
     match ending {
         "mkv" | "webm" => "nut",
@@ -24,10 +24,10 @@ pub fn part_extension(ending: &str) -> &str {
 }
 
 impl VideoContainer {
-    /// By a file's ending.
+    /// The container for a file's extension.
     ///
     /// # Errors
-    /// Names the file and the endings that there are.
+    /// Names the file and the known extensions, if the file has another one.
     pub fn of(path: &Path) -> Result<Self> {
         let ending = path.extension().unwrap_or_default().to_string_lossy();
         match ending.to_ascii_lowercase().as_str() {
@@ -43,7 +43,7 @@ impl VideoContainer {
         }
     }
 
-    /// In ffmpeg's word.
+    /// ffmpeg's name of the muxer.
     pub fn ffmpeg_format(self) -> &'static str {
         match self {
             VideoContainer::Mp4 => "mp4",
@@ -54,11 +54,12 @@ impl VideoContainer {
         }
     }
 
+    /// Whether it is MP4 or its ancestor, QuickTime.
     pub fn is_mp4(self) -> bool {
         matches!(self, VideoContainer::Mp4 | VideoContainer::Mov)
     }
 
-    /// Whether it can hold sound of this codec as it is.
+    /// Whether audio of this codec (ffmpeg's name) can be copied into it.
     pub fn can_hold_audio(self, codec: &str) -> bool {
         match self {
             VideoContainer::Matroska | VideoContainer::Nut => true,

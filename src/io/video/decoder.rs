@@ -1,4 +1,4 @@
-//! Frames of a file through a child ffmpeg: raw RGB from a pipe, and the time of each from its log.
+//! Decoding by a child ffmpeg: raw RGB comes from a pipe, and the time of each frame from the log of its filter `showinfo`.
 
 use std::io::{ErrorKind, Read};
 use std::process::{ChildStdout, Stdio};
@@ -6,19 +6,17 @@ use std::process::{ChildStdout, Stdio};
 use image::RgbImage;
 
 use super::animation::flatten;
-use super::clip::Clip;
+use super::clip::{Clip, VideoStream};
 use super::colour::{FfmpegFeatures, RgbFilters};
 use super::ffmpeg::{FfmpegPrograms, file_argument, spawn};
 use super::ffmpeg_log::{FfmpegLog, LoggedFrame};
-use super::probe::VideoStream;
 use super::times::{FrameSelection, PlannedFrame};
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::Background;
 use crate::system::child_process::ChildProcess;
 use crate::system::interrupt;
 
-/// Selections that begin this many seconds after the first frame are sought; before, decoding what lies between costs
-/// little.
+/// A selection is sought if it begins this many seconds after the first frame; before, decoding up to it costs little.
 const MIN_SEEK_SECONDS: f64 = 8.0;
 
 /// A child ffmpeg that decodes.
@@ -33,11 +31,11 @@ pub(super) struct FfmpegDecoder {
     log: FfmpegLog,
     decoded: u64,
     has_sought: bool,
-    /// What is seen where frames are transparent.
+    /// The colour behind transparent pixels.
     background: Background,
-    /// The size of the first frame, before it was scaled.
+    /// Width and height of the first frame before scaling.
     size: Option<(u32, u32)>,
-    /// Frames that were of another size.
+    /// How many frames had another size.
     resized: u64,
 }
 
@@ -51,7 +49,7 @@ pub(super) struct DecoderExit {
 }
 
 impl FfmpegDecoder {
-    /// Starts to decode what `plan` lists, which `selection` selects of `clip`.
+    /// Starts ffmpeg on the frames that `selection` selects of `clip`, from the first to the last of `span`.
     ///
     /// # Errors
     /// Names the clip, if ffmpeg is missing or cannot be started.
@@ -137,7 +135,7 @@ impl FfmpegDecoder {
         })
     }
 
-    /// The next frame and its time, which some files do not tell; none after the last.
+    /// The next frame and its time in ticks, where the file has one; none after the last.
     ///
     /// # Errors
     /// Names the clip, if frames have other times or another size than it says.
@@ -147,7 +145,7 @@ impl FfmpegDecoder {
         };
         if self.decoded == 0 {
             if self.has_sought && shown.time != Some(self.span.0.time) {
-                // The file's index leads elsewhere.
+                // The file's index is wrong: decode from the beginning.
                 let clip = self.clip.clone();
                 let how = (None, self.background);
                 *self = FfmpegDecoder::launch(&clip, stream, &self.selection, self.span, how)?;
@@ -195,7 +193,7 @@ impl FfmpegDecoder {
                 Err(error) => return Err(Error::io(&self.clip.path, &error)),
             }
         }
-        // It was shown before it was written.
+        // The filter logs a frame before it is written.
         let shown = self.log.next_frame();
         if channels == 3 {
             return Ok(shown.zip(RgbImage::from_raw(width, height, pixels)));
@@ -211,7 +209,7 @@ impl FfmpegDecoder {
         self.resized
     }
 
-    /// Ends it; `is_over` if it has nothing more to give, else it is stopped.
+    /// Ends ffmpeg: waits for it if `is_over`, else kills it.
     pub fn stop(mut self, is_over: bool) -> DecoderExit {
         let mut failure = None;
         if is_over {
@@ -237,7 +235,7 @@ impl FfmpegDecoder {
     }
 }
 
-/// How frames of `clip` become RGB.
+/// The filters that convert the frames of `clip` to RGB, or RGBA where it has alpha.
 pub(super) fn clip_rgb_filters(clip: &Clip, programs: &FfmpegPrograms) -> RgbFilters {
     let can = FfmpegFeatures {
         has_tone_mapping: programs.has_filter("zscale") && programs.has_filter("tonemap"),
@@ -250,7 +248,7 @@ pub(super) fn clip_rgb_filters(clip: &Clip, programs: &FfmpegPrograms) -> RgbFil
     colours
 }
 
-/// Where to begin so that `first` can be decoded, in the file's own seconds; none where it is near the beginning.
+/// The seconds to seek to so that the frame at tick `first` can be decoded; none near the beginning of the clip.
 fn seek_time(clip: &Clip, stream: &VideoStream, first: i64) -> Option<f64> {
     let base = clip.time_base.value();
     let beginning = clip.frames.first()?.time;

@@ -1,137 +1,62 @@
-//! Frames to a clip, each with the very time that it is given.
+//! Encoding a film by a child ffmpeg: raw frames with exact times go in as Matroska ([`super::matroska`]), a film comes out.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
 
-use super::clip::Clip;
 use super::container::VideoContainer;
-use super::encoders::{EncoderArguments, RawPixelFormat, VideoCodec};
+use super::encoder_config::EncoderConfig;
+use super::encoders::{EncoderArguments, VideoCodec};
 use super::ffmpeg::{FfmpegPrograms, file_argument, spawn};
 use super::ffmpeg_log::FfmpegLog;
 use super::matroska;
-use super::ratio::Ratio;
-use super::remux::{fast_start_arguments, time_scale_arguments};
-use super::times::FrameSelection;
+use super::mux_arguments::{
+    EXACT_DURATION_RELEASE, fast_start_arguments, tag_arguments, time_scale_arguments,
+};
+use super::remux::{Remux, RemuxInput};
 use crate::error::{Error, FileFault, Result};
 use crate::system::child_process::ChildProcess;
 use crate::system::files::{ExternalFile, FileStamp};
 
-/// What is to be written.
-#[derive(Debug, Clone)]
-pub struct EncoderConfig {
-    /// Width of the frames in pixels. Where the codec halves colours, an odd last column is cut off what is written.
-    pub width: u32,
-    /// Height of the frames in pixels, likewise.
-    pub height: u32,
-    /// What a frame's bytes are.
-    pub pixel_format: RawPixelFormat,
-    /// How they are encoded.
-    pub codec: VideoCodec,
-    /// Seconds of a tick, in which times are given.
-    pub time_base: Ratio,
-    /// The tick that becomes 0.
-    pub origin: i64,
-    /// Frames a second, on average: two seconds of them lie between key frames.
-    pub rate: Ratio,
-    /// Whether frames stay for different times: then none is coded by those behind it, for only so does ffmpeg write the
-    /// exact end of the last.
-    pub is_variable: bool,
-    /// Width to height of a pixel.
-    pub pixel_aspect: (u32, u32),
-    /// Names and values that the file carries; Matroska writes names in capitals.
-    pub tags: Vec<(String, String)>,
-    /// The sound that goes with it.
-    pub audio: Option<AudioTrack>,
-}
-
-impl EncoderConfig {
-    /// Pictures in H.264 of the frames that `selection` selects of `clip`, with their times.
-    pub fn from_clip(clip: &Clip, selection: &FrameSelection) -> Self {
-        let plan = selection.plan(&clip.frames, clip.time_base, clip.origin);
-        let durations = || plan.iter().map(|planned| planned.duration);
-        let span = durations().min().zip(durations().max());
-        EncoderConfig {
-            width: clip.width,
-            height: clip.height,
-            pixel_format: RawPixelFormat::Rgb24,
-            codec: VideoCodec::default(),
-            time_base: clip.time_base,
-            // The clip's beginning, or the first frame where a later one than the clip's first was selected.
-            origin: match plan.first() {
-                Some(first) if first.index > 0 => first.time,
-                _ => clip.origin,
-            },
-            rate: selection.rate(clip.rate),
-            // But for what rounding to ticks makes of it.
-            is_variable: span.is_some_and(|(shortest, longest)| longest - shortest > 1),
-            pixel_aspect: clip.pixel_aspect,
-            tags: Vec::new(),
-            audio: None,
-        }
-    }
-}
-
-/// A track of sound, to be copied from where the clip begins to where its last frame ends.
-#[derive(Debug, Clone)]
-pub struct AudioTrack {
-    pub(super) path: PathBuf,
-    pub(super) stream: u32,
-    pub(super) codec: String,
-    /// When the clip begins that it is from, in ticks.
-    pub(super) origin: i64,
-}
-
-impl AudioTrack {
-    /// That of `clip`; none if it has none.
-    pub fn of(clip: &Clip) -> Option<Self> {
-        clip.audio.as_ref().map(|audio| AudioTrack {
-            path: clip.path.clone(),
-            stream: audio.stream,
-            codec: audio.codec.clone(),
-            origin: clip.origin,
-        })
-    }
-}
-
-/// Writes a clip through a child ffmpeg. It appears, whole, when it is [finished](VideoEncoder::finish), however few frames it
-/// has by then; what is dropped before leaves nothing behind.
+/// Encodes one film. The file appears, whole, when it is [finished](VideoEncoder::finish); an encoder that is dropped before
+/// leaves no file.
 #[derive(Debug)]
 pub struct VideoEncoder {
-    pub(super) path: PathBuf,
-    pub(super) spec: EncoderConfig,
-    pub(super) container: VideoContainer,
-    pub(super) programs: &'static FfmpegPrograms,
-    pub(super) file: ExternalFile,
-    /// None once its input is closed.
+    path: PathBuf,
+    spec: EncoderConfig,
+    container: VideoContainer,
+    programs: &'static FfmpegPrograms,
+    file: ExternalFile,
+    /// ffmpeg's input; none once it is closed.
     stdin: Option<ChildStdin>,
     running: ChildProcess,
     log: FfmpegLog,
+    /// Width and height of what is written.
     size: (u32, u32),
     has_header: bool,
     frames: u64,
-    /// The time and the duration of the last frame.
-    pub(super) last: Option<(i64, i64)>,
+    /// Time and duration of the last frame, in ticks.
+    last: Option<(i64, i64)>,
 }
 
-/// A clip that was written.
+/// A film that was written.
 #[derive(Debug, Clone)]
 pub struct EncodedClip {
     /// Frames in it.
     pub frames: u64,
-    /// Width and height of what was written.
+    /// Width and height in pixels; even where the codec halves colours.
     pub size: (u32, u32),
-    /// Of the file; none where it was written into something that could not be replaced.
+    /// Stamp of the file; none for an output that cannot be replaced, such as a device.
     pub stamp: Option<FileStamp>,
-    /// Sentences about what its user may want to know.
+    /// Notes for the user, as sentences whose subject is the film.
     pub notes: Vec<String>,
 }
 
 impl VideoEncoder {
-    /// Begins the clip `path`, whose ending tells what kind of file it is.
+    /// Begins the film at `path`, whose extension chooses the container.
     ///
     /// # Errors
-    /// Names the file or the codec: if ffmpeg or the encoder is missing, the ending is unknown, or no file can be made
+    /// Names the file or the codec: if ffmpeg or the encoder is missing, the extension is unknown, or no file can be made
     /// there.
     pub fn new(path: &Path, spec: EncoderConfig) -> Result<Self> {
         let programs = FfmpegPrograms::find(path)?;
@@ -199,7 +124,8 @@ impl VideoEncoder {
         })
     }
 
-    /// Adds a frame that appears at `time` and stays for `duration`, in ticks of the time base.
+    /// Adds a frame that appears at `time` and stays for `duration`, in ticks of the time base. `frame` is
+    /// `[height, width]` pixels of [`EncoderConfig::pixel_format`].
     ///
     /// # Errors
     /// Names the file, if ffmpeg gave up, with its words; if the frame does not fill its size, or does not come behind the
@@ -251,12 +177,12 @@ impl VideoEncoder {
         Ok(())
     }
 
-    /// Frames that were written so far.
+    /// Number of frames written so far.
     pub fn frames(&self) -> u64 {
         self.frames
     }
 
-    /// Why ffmpeg ended, or did not do what it should.
+    /// The error of an ffmpeg that ended early: its last complaint, else `otherwise`.
     fn ffmpeg_error(&mut self, otherwise: &str) -> Error {
         self.stdin = None;
         let _ = self.running.wait();
@@ -272,7 +198,7 @@ impl VideoEncoder {
         Error::file_with_fault(&self.path, why, FileFault::Program)
     }
 
-    /// Ends the clip with the frames that it has, and puts it in its place.
+    /// Ends the film with the frames that it has, remuxes it where sound or an exact end is wanted, and moves it to its path.
     ///
     /// # Errors
     /// Names the file: if it has no frames, ffmpeg failed, or it cannot be put there.
@@ -309,6 +235,31 @@ impl VideoEncoder {
     }
 }
 
+impl VideoEncoder {
+    /// Whether only a second pass gives the last frame its duration: MP4's muxer takes it for a frame of average length.
+    fn has_inexact_end(&self) -> bool {
+        let (_, stays) = self.last.unwrap_or_default();
+        let usual = self.spec.rate.inverse().value() / self.spec.time_base.value();
+        self.container.is_mp4()
+            && self.programs.is_at_least(EXACT_DURATION_RELEASE)
+            && (stays as f64 - usual).abs() > 0.5
+    }
+
+    /// Remuxes the draft with its sound; returns a sentence if the sound had to be encoded anew.
+    fn remux(&self) -> Result<Option<String>> {
+        let completion = Remux {
+            path: &self.path,
+            spec: &self.spec,
+            container: self.container,
+            programs: self.programs,
+            last: self.last.unwrap_or_default(),
+        };
+        let draft = RemuxInput::Draft(&self.file.draft_path());
+        completion.run(draft, &self.file.unfinished_path())
+    }
+}
+
+/// The arguments between input and output: filters, encoder, time base and tags.
 fn encode_arguments(
     spec: &EncoderConfig,
     settings: &EncoderArguments,
@@ -335,11 +286,4 @@ fn encode_arguments(
     }
     all.extend(tag_arguments(&spec.tags));
     all
-}
-
-/// How ffmpeg is told of names and values that a file carries.
-pub(super) fn tag_arguments(tags: &[(String, String)]) -> Vec<String> {
-    let named = tags.iter();
-    let named = named.flat_map(|(name, value)| ["-metadata".into(), format!("{name}={value}")]);
-    named.collect()
 }

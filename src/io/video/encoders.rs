@@ -1,4 +1,4 @@
-//! The encoders of ffmpeg, and what each is to be told.
+//! The encoders of ffmpeg: the codec of a film, and the arguments and filters for it.
 
 use std::io::ErrorKind;
 use std::sync::{Mutex, PoisonError};
@@ -14,9 +14,9 @@ use crate::error::{Error, Result};
 pub enum RawPixelFormat {
     /// Red, green, blue, a byte each, in sRGB.
     Rgb24,
-    /// One byte.
+    /// One byte of grey or of a class id.
     Gray8,
-    /// Two bytes, the lower one first.
+    /// Two bytes, little-endian.
     Gray16,
 }
 
@@ -40,12 +40,12 @@ impl RawPixelFormat {
     }
 }
 
-/// How frames are encoded.
+/// The codec of a film.
 #[derive(Debug, Clone, PartialEq)]
 pub enum VideoCodec {
     /// H.264, profile High, 4:2:0, by libx264.
     H264 {
-        /// The constant rate factor, 0 to 51; 14 shows no steps in depths.
+        /// The constant rate factor, 0 (best) to 51; 14 shows no steps in depths.
         crf: u8,
         /// libx264's balance of time and size, such as `medium`.
         preset: String,
@@ -54,9 +54,9 @@ pub enum VideoCodec {
     Ffv1,
     /// An encoder by ffmpeg's name, such as `libx265`.
     Named {
-        /// Its name.
+        /// ffmpeg's name of the encoder.
         encoder: String,
-        /// Its constant rate factor.
+        /// Its constant rate factor; none for the encoder's default.
         crf: Option<u8>,
     },
 }
@@ -70,7 +70,7 @@ impl Default for VideoCodec {
     }
 }
 
-/// Encoders that are told of where one is missing, the better ones first. Those that need a surface of a GPU are not.
+/// Encoders to suggest where one is missing, the better ones first; none that needs frames in a GPU's memory.
 const SUGGESTED_ENCODERS: [&str; 11] = [
     "libx264",
     "libopenh264",
@@ -97,17 +97,19 @@ const PIXEL_FORMATS: [&str; 8] = [
     "rgb24",
 ];
 
-/// What ffmpeg is told about the encoding.
+/// Arguments of ffmpeg for one encoder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EncoderArguments {
+    /// A chain for `-vf`.
     pub filters: String,
+    /// Arguments of the encoder.
     pub arguments: Vec<String>,
     /// Width and height of what is written.
     pub size: (u32, u32),
 }
 
 impl VideoCodec {
-    /// Its encoder's name.
+    /// ffmpeg's name of the encoder.
     pub fn encoder(&self) -> &str {
         match self {
             VideoCodec::H264 { .. } => "libx264",
@@ -116,10 +118,10 @@ impl VideoCodec {
         }
     }
 
-    /// What ffmpeg is to be told so that it encodes frames of this `size`.
+    /// The arguments that encode frames of this width and height at `rate` frames per second.
     ///
     /// # Errors
-    /// If this ffmpeg lacks the encoder, or it cannot take the frames or a rate factor.
+    /// [`Error::Usage`] if this ffmpeg lacks the encoder, or it takes no frames of that kind or no rate factor.
     pub(super) fn encoder_arguments(
         &self,
         programs: &FfmpegPrograms,
@@ -178,7 +180,7 @@ impl VideoCodec {
         }
         if container.is_mp4() && (self.encoder().contains("265") || self.encoder().contains("hevc"))
         {
-            // Without it, players of Apple show nothing.
+            // Without this tag Apple's players show nothing.
             push(&["-tag:v", "hvc1"]);
         }
         let two_seconds = (2.0 * rate.value()).round().clamp(1.0, 600.0);
@@ -211,7 +213,7 @@ impl VideoCodec {
         }
         push(&["-color_primaries", "bt709", "-color_trc", "bt709"]);
         filters.push(format!("format={format}"));
-        // Newer releases go by what is said of the frames, older ones by what is said to the encoder.
+        // Newer releases take the tags of the frames (setparams), older ones the options of the encoder.
         filters.push("setparams=color_primaries=bt709:color_trc=bt709".into());
         if !is_rgb {
             filters.push("setparams=colorspace=bt709:range=tv".into());
@@ -224,40 +226,41 @@ impl VideoCodec {
     }
 }
 
-/// An encoder that this ffmpeg has, as it describes it.
+/// An encoder of this ffmpeg with the text of `-h encoder=NAME`.
 #[derive(Debug, Clone)]
 struct EncoderInfo {
     name: String,
     description: String,
 }
 
-/// Those that were asked for, for films in many parts have as many encoders of one kind.
+/// Encoders that were queried: a film in many parts has one encoder for each.
 static ENCODER_CACHE: Mutex<Vec<EncoderInfo>> = Mutex::new(Vec::new());
 
 impl EncoderInfo {
     fn query(programs: &FfmpegPrograms, name: &str) -> Result<Self> {
         let known = || ENCODER_CACHE.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = known().iter().find(|known| known.name == name) {
-            return Ok(found.clone());
+        if let Some(info) = known().iter().find(|known| known.name == name) {
+            return Ok(info.clone());
         }
         let failed = |error: std::io::Error| match error.kind() {
             ErrorKind::Interrupted => Error::Interrupted,
             _ => Error::Usage(format!("ffmpeg cannot be asked for its encoders: {error}")),
         };
         let question = format!("encoder={name}");
-        let told =
+        let output =
             capture(programs.ffmpeg().args(["-v", "error", "-h", &question])).map_err(failed)?;
-        let description = told.text();
+        let description = output.text();
         if description.contains(&format!("Encoder {name} ")) {
-            let found = EncoderInfo {
+            let info = EncoderInfo {
                 name: name.to_owned(),
                 description,
             };
-            known().push(found.clone());
-            return Ok(found);
+            known().push(info.clone());
+            return Ok(info);
         }
-        let told = capture(programs.ffmpeg().args(["-v", "error", "-encoders"])).map_err(failed)?;
-        let listed = told.text();
+        let output =
+            capture(programs.ffmpeg().args(["-v", "error", "-encoders"])).map_err(failed)?;
+        let listed = output.text();
         let has = |name: &str| {
             listed
                 .lines()
@@ -279,7 +282,7 @@ impl EncoderInfo {
         lines.any(|line| line.split_whitespace().next() == Some(option))
     }
 
-    /// The pixel format that is best played of those it takes.
+    /// Of the pixel formats that it takes, the most widely played.
     fn pixel_format(&self) -> Result<&'static str> {
         let list = self
             .description

@@ -13,28 +13,28 @@ use crate::system::child_process::ChildProcess;
 use crate::system::environment::EnvVariables;
 use crate::system::interrupt;
 
-/// Names another `ffmpeg`: the program, or the folder that it and `ffprobe` are in.
+/// Environment variable with the path of `ffmpeg`, or of the folder that it and `ffprobe` are in.
 pub const FFMPEG_VARIABLE: &str = "DINO_FFMPEG";
 
-/// How it is installed.
+/// How ffmpeg is installed, for error messages.
 const INSTALL_HINT: &str = "install it (Debian, Ubuntu: apt install ffmpeg; Fedora: dnf install ffmpeg-free; macOS: brew install \
                     ffmpeg; Windows: winget install ffmpeg), or name its place in DINO_FFMPEG";
 
-/// The two programs.
+/// The programs `ffmpeg` and `ffprobe` of one release.
 #[derive(Debug, Clone)]
 pub struct FfmpegPrograms {
     ffmpeg: PathBuf,
     ffprobe: PathBuf,
-    /// None for builds that have no number of a release, which are newer than all that matters here.
+    /// Major and minor version; none for builds from a working copy, which are taken as newer than any release.
     version: Option<(u32, u32)>,
     filters: OnceLock<Vec<String>>,
 }
 
 impl FfmpegPrograms {
-    /// Those of this machine; looked for once.
+    /// The programs of this machine; they are searched for once.
     ///
     /// # Errors
-    /// Names `path`, for which they are wanted, and says how they are installed.
+    /// Names `path`, the file they are needed for, and says how they are installed, if they are missing or do not run.
     pub fn find(path: &Path) -> Result<&'static FfmpegPrograms> {
         static FOUND: OnceLock<Result<FfmpegPrograms, String>> = OnceLock::new();
         let found = FOUND.get_or_init(|| {
@@ -48,7 +48,7 @@ impl FfmpegPrograms {
             .map_err(|why| Error::file_with_fault(path, why.as_str(), FileFault::Program))
     }
 
-    /// Those at `setting`, or on the search path.
+    /// The programs at `setting`, else on the search path.
     pub(super) fn at(setting: Option<&Path>) -> Result<FfmpegPrograms, String> {
         let (ffmpeg, ffprobe) = match setting {
             None => ("ffmpeg".into(), "ffprobe".into()),
@@ -65,8 +65,8 @@ impl FfmpegPrograms {
         };
         let mut version = None;
         for program in [&ffprobe, &ffmpeg] {
-            let told = capture(Command::new(program).arg("-version"));
-            let told = told.map_err(|error| {
+            let output = capture(Command::new(program).arg("-version"));
+            let output = output.map_err(|error| {
                 let name = program.display();
                 match (error.kind(), setting) {
                     (io::ErrorKind::NotFound, None) => {
@@ -78,14 +78,14 @@ impl FfmpegPrograms {
                     _ => format!("is read and written through ffmpeg, and {name} cannot be started: {error}"),
                 }
             })?;
-            if !told.status.success() {
+            if !output.status.success() {
                 let name = program.display();
                 return Err(format!(
                     "is read and written through ffmpeg, and {name} does not work: {}",
-                    told.last_complaint()
+                    output.last_complaint()
                 ));
             }
-            version = parse_version(&told.stdout);
+            version = parse_version(&output.stdout);
         }
         Ok(FfmpegPrograms {
             ffmpeg,
@@ -95,10 +95,10 @@ impl FfmpegPrograms {
         })
     }
 
-    /// `ffmpeg` with what holds for every call of it.
+    /// A command of `ffmpeg` with the arguments of every call.
     pub(super) fn ffmpeg(&self) -> Command {
         let mut command = Command::new(&self.ffmpeg);
-        // Its log is read.
+        // These would change the log, which is parsed.
         command
             .env_remove("AV_LOG_FORCE_COLOR")
             .env_remove("FFREPORT");
@@ -106,7 +106,7 @@ impl FfmpegPrograms {
         command
     }
 
-    /// `ffprobe`, likewise.
+    /// A command of `ffprobe`, likewise.
     pub(super) fn ffprobe(&self) -> Command {
         let mut command = Command::new(&self.ffprobe);
         command
@@ -116,12 +116,12 @@ impl FfmpegPrograms {
         command
     }
 
-    /// Whether this is a release of at least this version.
+    /// Whether the version is this one or newer.
     pub(super) fn is_at_least(&self, version: (u32, u32)) -> bool {
         self.version.is_none_or(|own| own >= version)
     }
 
-    /// The arguments with which frames keep their times, none is doubled and none dropped.
+    /// Arguments with which frames keep their times and none is doubled or dropped.
     pub(super) fn passthrough(&self) -> [&'static str; 2] {
         match self.is_at_least((5, 1)) {
             true => ["-fps_mode", "passthrough"],
@@ -129,11 +129,11 @@ impl FfmpegPrograms {
         }
     }
 
-    /// Whether it has a filter.
+    /// Whether `ffmpeg` has a filter of this name.
     pub(super) fn has_filter(&self, name: &str) -> bool {
         let filters = self.filters.get_or_init(|| {
-            let told = capture(self.ffmpeg().args(["-v", "error", "-filters"]));
-            let lines = told.map(|told| told.text()).unwrap_or_default();
+            let output = capture(self.ffmpeg().args(["-v", "error", "-filters"]));
+            let lines = output.map(|output| output.text()).unwrap_or_default();
             let names = lines
                 .lines()
                 .filter_map(|line| line.split_whitespace().nth(1));
@@ -142,7 +142,7 @@ impl FfmpegPrograms {
         filters.iter().any(|filter| filter == name)
     }
 
-    /// The version, for people.
+    /// Name and version, for messages.
     pub fn version(&self) -> String {
         match self.version {
             Some((major, minor)) => format!("ffmpeg {major}.{minor}"),
@@ -152,16 +152,16 @@ impl FfmpegPrograms {
 }
 
 /// `ffmpeg version 5.1.9-0+deb12u1 …`; builds from a working copy are called `N-12345-g…`.
-fn parse_version(told: &[u8]) -> Option<(u32, u32)> {
-    let told = String::from_utf8_lossy(told);
-    let word = told.split_whitespace().nth(2)?.trim_start_matches('n');
+fn parse_version(output: &[u8]) -> Option<(u32, u32)> {
+    let output = String::from_utf8_lossy(output);
+    let word = output.split_whitespace().nth(2)?.trim_start_matches('n');
     let mut numbers = word.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     let major = numbers.next()?.ok()?;
     let minor = numbers.next().and_then(Result::ok).unwrap_or(0);
     Some((major, minor))
 }
 
-/// A file as an argument: neither a leading dash nor a colon in its name means anything then.
+/// A file as an argument with the `file:` protocol, so that a leading dash or a colon in its name has no meaning.
 pub(super) fn file_argument(path: &Path) -> OsString {
     let mut argument = OsString::from("file:");
     argument.push(path);
@@ -171,18 +171,21 @@ pub(super) fn file_argument(path: &Path) -> OsString {
 /// What a program wrote until it ended.
 #[derive(Debug)]
 pub(super) struct ProgramOutput {
+    /// How it ended.
     pub status: ExitStatus,
+    /// Its standard output.
     pub stdout: Vec<u8>,
+    /// Its standard error.
     pub stderr: Vec<u8>,
 }
 
 impl ProgramOutput {
-    /// What it wrote, as text.
+    /// Standard output as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// What it complained of, line by line, without who says it and of what weight.
+    /// Lines of standard error without their component and level.
     pub fn complaints(&self) -> Vec<String> {
         let said = String::from_utf8_lossy(&self.stderr);
         let plain = |line: &str| {
@@ -195,14 +198,14 @@ impl ProgramOutput {
             .collect()
     }
 
-    /// The last of these.
+    /// The last complaint, else the exit status in words.
     pub fn last_complaint(&self) -> String {
         let last = self.complaints().pop();
         last.unwrap_or_else(|| format!("it ended with {}", self.status))
     }
 }
 
-/// Runs a program until it ends, without input.
+/// Runs a program without input until it ends, and captures its output.
 ///
 /// # Errors
 /// The system's reason; [`io::ErrorKind::Interrupted`] after Ctrl-C.

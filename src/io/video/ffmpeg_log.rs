@@ -1,4 +1,4 @@
-//! What a child `ffmpeg` says on its standard error: complaints, and the times of the frames that it gives.
+//! The log of a child `ffmpeg` on its standard error: complaints, and the times of frames from the filter `showinfo`.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
@@ -12,13 +12,13 @@ const MAX_COMPLAINTS: usize = 12;
 /// A frame that passed the filter `showinfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LoggedFrame {
-    /// In ticks of the filter's time base; none where the frame has no time.
+    /// When it appears, in ticks of the filter's time base; none where the frame has no time.
     pub time: Option<i64>,
-    /// Width and height.
+    /// Width and height in pixels.
     pub size: (u32, u32),
 }
 
-/// The complaints of a program, read by a thread so that it never waits for a reader.
+/// The log of a running program, drained by a thread so that the program never blocks on a full pipe.
 #[derive(Debug)]
 pub(super) struct FfmpegLog {
     state: Arc<Mutex<LogState>>,
@@ -39,25 +39,25 @@ impl FfmpegLog {
     /// # Errors
     /// If no thread can be started.
     pub fn read(stderr: impl Read + Send + 'static) -> std::io::Result<Self> {
-        let said = Arc::new(Mutex::new(LogState::default()));
+        let state = Arc::new(Mutex::new(LogState::default()));
         let (sender, shown) = channel();
-        let of_thread = Arc::clone(&said);
+        let thread_state = Arc::clone(&state);
         let thread = thread::Builder::new()
             .name("ffmpeg log".into())
-            .spawn(move || drain(stderr, &of_thread, &sender))?;
+            .spawn(move || drain(stderr, &thread_state, &sender))?;
         Ok(FfmpegLog {
-            state: said,
+            state,
             frames: shown,
             thread: Some(thread),
         })
     }
 
-    /// The next frame that was shown; none once the program has closed its standard error.
+    /// The next logged frame; waits for it. None once the program has closed its standard error.
     pub fn next_frame(&self) -> Option<LoggedFrame> {
         self.frames.recv().ok()
     }
 
-    /// The time base of the frames that were shown.
+    /// The time base of the logged frames in seconds, as numerator and denominator.
     pub fn time_base(&self) -> Option<(u64, u64)> {
         lock(&self.state).time_base
     }
@@ -67,10 +67,10 @@ impl FfmpegLog {
         lock(&self.state).count
     }
 
-    /// The last complaint that says most.
+    /// The last complaint that names a cause, else the last.
     pub fn last_complaint(&self) -> Option<String> {
-        let said = lock(&self.state);
-        // What follows from another failure says nothing new.
+        let state = lock(&self.state);
+        // These lines only echo an earlier failure.
         let is_telling = |line: &&String| {
             ![
                 "Conversion failed",
@@ -84,11 +84,11 @@ impl FfmpegLog {
             .iter()
             .any(|echo| line.contains(echo))
         };
-        let mut lines = said.complaints.iter().rev();
-        lines.find(is_telling).or(said.complaints.back()).cloned()
+        let mut lines = state.complaints.iter().rev();
+        lines.find(is_telling).or(state.complaints.back()).cloned()
     }
 
-    /// Waits for the end of what is said; the program must have ended.
+    /// Waits for the end of the log; the program must have ended.
     pub fn finish(&mut self) {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -96,11 +96,11 @@ impl FfmpegLog {
     }
 }
 
-fn lock(said: &Mutex<LogState>) -> MutexGuard<'_, LogState> {
-    said.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<LogState>) -> MutexGuard<'_, LogState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn drain(stderr: impl Read, said: &Mutex<LogState>, sender: &Sender<LoggedFrame>) {
+fn drain(stderr: impl Read, state: &Mutex<LogState>, sender: &Sender<LoggedFrame>) {
     let mut reader = BufReader::new(stderr);
     let mut line = Vec::new();
     loop {
@@ -116,20 +116,20 @@ fn drain(stderr: impl Read, said: &Mutex<LogState>, sender: &Sender<LoggedFrame>
                 // Whoever has enough frames does not listen any more.
                 let _ = sender.send(shown);
             } else if let Some(base) = parse_time_base(line) {
-                lock(said).time_base = Some(base);
+                lock(state).time_base = Some(base);
             }
         } else if let Some(complaint) = parse_complaint(line) {
-            let mut said = lock(said);
-            said.count += 1;
-            if said.complaints.len() == MAX_COMPLAINTS {
-                said.complaints.pop_front();
+            let mut state = lock(state);
+            state.count += 1;
+            if state.complaints.len() == MAX_COMPLAINTS {
+                state.complaints.pop_front();
             }
-            said.complaints.push_back(complaint);
+            state.complaints.push_back(complaint);
         }
     }
 }
 
-/// The text behind `[error]`, without who says it.
+/// The text after the level `[error]`, `[fatal]` or `[panic]`.
 fn parse_complaint(line: &str) -> Option<String> {
     let found = ["[error] ", "[fatal] ", "[panic] "]
         .iter()

@@ -1,15 +1,14 @@
-//! The frames of a clip, one at a time.
+//! Decoding a clip: the selected frames one at a time, upright and in sRGB, with their exact times.
 
 use std::time::Duration;
 
 use image::RgbImage;
 
 use super::animation::AnimationPlayer;
-use super::clip::{Clip, ClipReader};
+use super::clip::{Clip, ClipReader, VideoStream};
 use super::decoder::{DecoderExit, FfmpegDecoder, clip_rgb_filters};
 use super::ffmpeg::FfmpegPrograms;
 use super::image_sequence;
-use super::probe::VideoStream;
 use super::times::{FrameSelection, PlannedFrame};
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::PhotoDecoder;
@@ -23,7 +22,7 @@ pub struct Frame {
     pub time: i64,
     /// How long it stays, in ticks.
     pub duration: i64,
-    /// The pixels, row by row.
+    /// The pixels, sRGB, of the clip's size.
     pub rgb: RgbImage,
 }
 
@@ -34,8 +33,9 @@ pub struct Frame {
 pub struct Frames {
     clip: Clip,
     plan: Vec<PlannedFrame>,
-    /// How many of the plan are behind.
+    /// How many frames of the plan were passed.
     done: usize,
+    /// How many frames were decoded.
     decoded: u64,
     last_time: Option<i64>,
     /// Frames whose times had to be moved behind the one before them.
@@ -54,7 +54,7 @@ enum FrameDecoder {
 
 impl Frames {
     /// Begins to decode what `selection` selects of `clip`. What `photos` says of backgrounds and limits holds for frames
-    /// too, and its warnings get what is found out about the clip on the way.
+    /// too, and its warnings receive what is wrong with the clip.
     ///
     /// # Errors
     /// Names the clip: if nothing is selected, its frames are larger than allowed, or it cannot be opened.
@@ -62,8 +62,8 @@ impl Frames {
         Frames::open_after(None, clip, selection, photos)
     }
 
-    /// Begins to decode what `selection` selects of `clip` behind the frame of this number, which may be nothing; the times are
-    /// as if the frames before had been read.
+    /// Begins to decode what `selection` selects of `clip` after the frame with the index `behind`; no frame may be left. The
+    /// times are as if the frames before had been read.
     ///
     /// # Errors
     /// As [`Frames::open`].
@@ -81,7 +81,7 @@ impl Frames {
         // Which frames a rate selects depends on the first of them all, so that those are read and passed by.
         if passed > 0 && !is_over && selection.fps.is_none() {
             plan.drain(..passed);
-            // So that ffmpeg is told where to begin, which is where the plan does.
+            // A start makes ffmpeg select from the first frame of the plan on.
             selection.start.get_or_insert(Duration::ZERO);
             passed = 0;
         }
@@ -101,7 +101,7 @@ impl Frames {
             );
             return Err(Error::file_with_fault(&clip.path, why, FileFault::TooLarge));
         }
-        let reading = match &clip.reader {
+        let decoder = match &clip.reader {
             _ if is_over => None,
             ClipReader::Ffmpeg(stream) => {
                 if let Some(note) = clip_rgb_filters(clip, FfmpegPrograms::find(&clip.path)?).note {
@@ -133,13 +133,13 @@ impl Frames {
             last_time: None,
             retimed: 0,
             photos: photos.clone(),
-            decoder: reading,
+            decoder,
         };
         while !is_over && frames.done < passed && frames.read()?.is_some() {}
         Ok(frames)
     }
 
-    /// The frames that are to come, as the file lists them, those behind too.
+    /// All selected frames, as the file lists them, also those that were read.
     pub fn plan(&self) -> &[PlannedFrame] {
         &self.plan
     }
@@ -169,7 +169,7 @@ impl Frames {
         Ok(Some(self.assign_time(time, rgb)))
     }
 
-    /// Gives a frame its number and its time.
+    /// Gives a decoded frame its index and its time; times that do not rise are moved.
     fn assign_time(&mut self, time: Option<i64>, rgb: RgbImage) -> Frame {
         let expected = self.plan[self.done];
         let mut time = time.unwrap_or(expected.time);
@@ -210,14 +210,14 @@ impl Frames {
         }
     }
 
-    /// Ends the reading; `is_over` if there was nothing more to read.
+    /// Ends the decoder and warns of what it found; `is_over` if the decoder came to its end by itself.
     fn finish(&mut self, is_over: bool) -> Result<()> {
-        let Some(reading) = self.decoder.take() else {
+        let Some(decoder) = self.decoder.take() else {
             return Ok(());
         };
         let name = self.clip.path.display().to_string();
         let warn = |kind, sentence: String| self.photos.warnings.add(kind, &name, sentence);
-        if let FrameDecoder::Ffmpeg(decoder, _) = reading {
+        if let FrameDecoder::Ffmpeg(decoder, _) = decoder {
             let others = decoder.resized_frames();
             if others > 0 {
                 let sentence =
@@ -273,7 +273,7 @@ impl Frames {
         Ok(())
     }
 
-    /// Whether the clip's last frame was asked for.
+    /// Whether the clip's last frame is selected.
     fn reaches_end(&self) -> bool {
         let last = self.plan.last().map(|last| last.index + 1);
         last == Some(self.clip.frames.len() as u64)

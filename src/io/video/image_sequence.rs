@@ -1,4 +1,4 @@
-//! Folders of pictures as clips: each picture is a frame.
+//! Folders of numbered images as clips (FFmpeg's `image2`): each image is a frame, decoded as a photo.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,16 @@ use super::times::FrameTime;
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::{PhotoDecoder, Source, natural};
 
-/// Endings of pictures that are taken as frames.
+/// Extensions of images that are taken as frames.
 const IMAGE_EXTENSIONS: [&str; 17] = [
     "png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "ppm", "pgm", "pnm", "qoi", "ff", "jxl",
     "jp2", "avif", "heic", "gif",
 ];
 
-/// The pictures in a folder, `frame2` before `frame10`; hidden files are none.
+/// The images in a folder in natural order, `frame2` before `frame10`, without hidden files.
+///
+/// # Errors
+/// Names the folder, if it cannot be listed.
 pub(super) fn list_images(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error: std::io::Error| Error::io(folder, &error);
     let mut images = Vec::new();
@@ -40,7 +43,10 @@ pub(super) fn list_images(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(images)
 }
 
-/// Takes `images` as frames at `rate`.
+/// Describes `images` as a clip whose frames are one tick of 1/`rate` second each.
+///
+/// # Errors
+/// If there are no images, or the first cannot be read.
 pub(super) fn probe(path: &Path, images: Vec<PathBuf>, rate: Ratio) -> Result<Clip> {
     let Some(first) = images.first() else {
         return Err(Error::file_with_fault(
@@ -74,7 +80,7 @@ pub(super) fn probe(path: &Path, images: Vec<PathBuf>, rate: Ratio) -> Result<Cl
     })
 }
 
-/// The last number in a picture's name.
+/// The last number in an image's name.
 fn frame_number(image: &Path) -> Option<u64> {
     let stem = image.file_stem()?.to_str()?;
     let digits = stem.trim_end_matches(|letter: char| !letter.is_ascii_digit());
@@ -82,7 +88,7 @@ fn frame_number(image: &Path) -> Option<u64> {
     digits[before.len()..].parse().ok()
 }
 
-/// A sentence about the first numbers that are missing between those of `images`, if there are.
+/// A sentence about the first gap in the numbers of `images`, if there is one.
 fn find_gap(images: &[PathBuf]) -> Option<String> {
     let numbers: Option<Vec<u64>> = images.iter().map(|image| frame_number(image)).collect();
     let numbers = numbers?;
@@ -105,10 +111,10 @@ fn find_gap(images: &[PathBuf]) -> Option<String> {
     })
 }
 
-/// Decodes one of them.
+/// Decodes the frame with this index.
 ///
 /// # Errors
-/// Names the picture: if it cannot be read, or is of another size than the first.
+/// Names the image: if it cannot be read, or is of another size than the first.
 pub(super) fn decode_image(clip: &Clip, index: u64, photos: &PhotoDecoder) -> Result<RgbImage> {
     let ClipReader::Images(images) = &clip.reader else {
         return Err(Error::file(&clip.path, "is no folder of pictures"));

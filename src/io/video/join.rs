@@ -1,9 +1,10 @@
-//! Films in parts, each written by an [`VideoEncoder`](super::VideoEncoder) from its own beginning, as one film.
+//! Joining: the parts of a film, each written by a [`VideoEncoder`](super::VideoEncoder) of its own, become one film by
+//! ffmpeg's concat demuxer, without encoding anew.
 
 use std::path::{Path, PathBuf};
 
 use super::container::VideoContainer;
-use super::encode::EncoderConfig;
+use super::encoder_config::EncoderConfig;
 use super::ffmpeg::FfmpegPrograms;
 use super::remux::{Remux, RemuxInput};
 use crate::error::{Error, Result};
@@ -16,14 +17,14 @@ pub struct FilmPart {
     pub file: PathBuf,
     /// When its first frame appears, in ticks.
     pub begin: i64,
-    /// When its last frame appears.
+    /// When its last frame appears, in ticks.
     pub last: i64,
-    /// When its last frame ends.
+    /// When its last frame ends, in ticks.
     pub end: i64,
 }
 
-/// Puts `parts`, which lie under `folder`, into the film at `path`, without encoding anything anew: what `spec` says of
-/// times, tags and sound holds for the whole. Returns sentences about what its user may want to know.
+/// Puts `parts`, which lie under `folder`, into the film at `path`, without encoding anything anew. The time base,
+/// origin, tags and sound of `spec` are those of the whole film. Returns notes for the user.
 ///
 /// # Errors
 /// Names the file, if ffmpeg fails, there are no parts, or it cannot be put there.
@@ -80,15 +81,15 @@ pub fn join_parts(
         &file.unfinished_path(),
     )?;
     file.finish()?;
-    // It is of no use to anybody.
+    // The list has served its purpose.
     let _ = std::fs::remove_file(&list);
     Ok(note.into_iter().collect())
 }
 
-/// The list of parts, which goes with them; a hidden name, as all that is not finished has.
+/// Name of the concat list in the folder of parts; hidden, as all unfinished files.
 const CONCAT_LIST: &str = ".dino-parts.txt";
 
-/// A path as ffmpeg's lists have it.
+/// A path quoted for a concat list.
 fn quote_path(path: &Path) -> String {
     format!(
         "'{}'",

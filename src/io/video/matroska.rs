@@ -6,10 +6,10 @@ use std::io::{self, Write};
 
 use super::encoders::RawPixelFormat;
 
-/// A size that nobody knows yet, in 8 bytes.
+/// EBML's "unknown size" in 8 bytes, for a live stream.
 const UNKNOWN_SIZE: [u8; 8] = [0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
 
-/// The beginning of the stream: one track of uncompressed video, whose frames stay for `usual` nanoseconds, mostly.
+/// The header of the stream: one track of uncompressed video whose default frame duration is `usual` nanoseconds.
 pub(super) fn encode_header(
     (width, height): (u32, u32),
     pixel: RawPixelFormat,
@@ -63,7 +63,7 @@ pub(super) fn encode_header(
     all
 }
 
-/// Writes a frame as a cluster of its own; times are in nanoseconds.
+/// Writes a frame as a cluster of its own; `time` and `duration` are nanoseconds.
 pub(super) fn write_frame(
     to: &mut impl Write,
     frame: &[u8],
@@ -90,11 +90,12 @@ pub(super) fn write_frame(
     to.write_all(&duration)
 }
 
+/// An EBML element: id, size and content.
 fn encode_element(id: &[u8], content: &[u8]) -> Vec<u8> {
     [id, &encode_size(content.len() as u64), content].concat()
 }
 
-/// A size in 8 bytes, of which the first bit says so.
+/// An EBML size in 8 bytes, which the marker bit of the first byte announces.
 fn encode_size(bytes: u64) -> [u8; 8] {
     (bytes | 1 << 56).to_be_bytes()
 }

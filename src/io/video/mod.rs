@@ -1,10 +1,19 @@
-//! Video: clips as frames with their exact times, and frames as clips.
+//! Video: clips as frames with their exact times, and frames as films.
 //!
-//! [`Clip::probe`] tells what is in a file without decoding it, [`Frames`] gives its frames one at a time, and an
-//! [`VideoEncoder`] writes pictures or numbers with the very times that their frames had. Files are read and written by a child
-//! `ffmpeg`; GIF, APNG, animated WebP and folders of numbered pictures are read without it.
+//! A clip is a video file, an animated picture or a folder of numbered images that is read; a film is a video file that is
+//! written. The way of a clip:
 //!
-//! A time is a whole number of ticks of the clip's [`Clip::time_base`], as the file has it.
+//! 1. probe: [`Clip::probe`] reads size, colour tags and the times of all frames without decoding any (`open`, `probe`,
+//!    `packets`; `animation_header` and `image_sequence` for what needs no ffmpeg).
+//! 2. select: [`FrameSelection::plan`] picks the frames that `--start`, `--end`, `--every` and `--fps` ask for (`times`).
+//! 3. decode: [`Frames`] gives them upright, in sRGB and one at a time (`frames`; `decoder` for ffmpeg, `animation`,
+//!    `image_sequence`).
+//! 4. task: [`crate::tasks::clip`] makes a picture, and numbers, of each frame.
+//! 5. encode: [`VideoEncoder`] writes them with the very times of their frames (`encode`, `encoders`, `matroska`).
+//! 6. join: [`join_parts`] puts the parts of a film together without encoding anew, and adds the sound (`join`, `remux`).
+//!
+//! ffmpeg and ffprobe run as child processes (`ffmpeg`, `ffmpeg_log`); no library of theirs is linked. A time is a whole
+//! number of ticks of [`Clip::time_base`], as the file has it (FFmpeg's PTS), and never a rounded number of seconds.
 
 mod animation;
 mod animation_header;
@@ -13,6 +22,7 @@ mod colour;
 mod container;
 mod decoder;
 mod encode;
+mod encoder_config;
 mod encoders;
 mod ffmpeg;
 mod ffmpeg_log;
@@ -20,8 +30,11 @@ mod frames;
 mod image_sequence;
 mod join;
 mod matroska;
+mod mux_arguments;
+mod open;
 mod packets;
 mod probe;
+mod probe_output;
 mod ratio;
 mod remux;
 mod tags;
@@ -33,7 +46,8 @@ mod tests;
 pub use clip::{AudioStream, Clip};
 pub use colour::ColorTags;
 pub use container::part_extension;
-pub use encode::{AudioTrack, EncodedClip, EncoderConfig, VideoEncoder};
+pub use encode::{EncodedClip, VideoEncoder};
+pub use encoder_config::{AudioTrack, EncoderConfig};
 pub use encoders::{RawPixelFormat, VideoCodec};
 pub use ffmpeg::{FFMPEG_VARIABLE, FfmpegPrograms};
 pub use frames::{Frame, Frames};

@@ -1,4 +1,4 @@
-//! The packets of a clip, which tell the times of its frames without decoding them.
+//! The packets of a video stream as ffprobe lists them: times, durations and key frames without decoding.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,21 +6,25 @@ use std::process::Command;
 use super::ffmpeg::{FfmpegPrograms, ProgramOutput, capture, file_argument};
 use crate::error::{Error, FileFault, Result};
 
-/// What a file says of its frames without their being decoded.
+/// The packets of one stream; times and durations are in ticks of the stream's time base.
 #[derive(Debug, Default)]
 pub(super) struct Packets {
+    /// When frames appear (PTS), in the order of decoding.
     pub times: Vec<i64>,
+    /// Those of key frames.
     pub keys: Vec<i64>,
-    /// All that there are, those among them that no player shows.
+    /// Packets in all, those included that no player shows.
     pub count: u64,
+    /// Durations that the file states, above 0.
     pub durations: Vec<i64>,
-    /// Whether a decoder found the times, which begin anywhere then.
+    /// Whether a decoder estimated the times, for the container has none; the first may then be any tick.
     pub are_guessed: bool,
+    /// What ffprobe complained of.
     pub complaints: Vec<String>,
 }
 
 impl Packets {
-    /// Asks ffprobe for those of a stream.
+    /// Asks ffprobe for the packets of the stream with this index.
     ///
     /// # Errors
     /// Names the file, if ffprobe cannot be run.
@@ -52,13 +56,13 @@ impl Packets {
             "-show_entries",
         ]);
         command.args(entries).arg(file_argument(path));
-        let told = run_ffprobe(path, &mut command)?;
+        let output = run_ffprobe(path, &mut command)?;
         let mut packets = Packets {
-            complaints: told.complaints(),
+            complaints: output.complaints(),
             ..Packets::default()
         };
         let mut are_complete = true;
-        for line in told.text().lines() {
+        for line in output.text().lines() {
             are_complete &= packets.parse_line(line);
         }
         if !are_complete && entries[0].starts_with("packet") {
@@ -108,10 +112,10 @@ impl Packets {
     }
 }
 
-/// Runs ffprobe.
+/// Runs ffprobe and captures its output.
 ///
 /// # Errors
-/// Names `path`, which it is asked about.
+/// Names `path`, which it is asked about, if ffprobe cannot be started; [`Error::Interrupted`] after Ctrl-C.
 pub(super) fn run_ffprobe(path: &Path, command: &mut Command) -> Result<ProgramOutput> {
     capture(command).map_err(|error| match error.kind() {
         std::io::ErrorKind::Interrupted => Error::Interrupted,

@@ -1,96 +1,45 @@
-//! Clips through ffprobe.
+//! Probing a video file: ffprobe's streams and packets become a [`Clip`]; no frame is decoded.
 
-use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
-use serde::Deserialize;
-
-use super::clip::{AudioStream, Clip, ClipReader};
-use super::colour::ColorTags;
+use super::clip::{AudioStream, Clip, ClipReader, VideoStream};
 use super::ffmpeg::{FfmpegPrograms, ProgramOutput, file_argument};
 use super::packets::{Packets, run_ffprobe};
+use super::probe_output::{
+    ProbeOutput, ProbeStream, color_tags, origin_tick, parse_ratio, rotation, sample_bits,
+    select_video_stream,
+};
 use super::ratio::Ratio;
 use super::times;
 use crate::error::{Error, FileFault, Result};
 
-/// Where a clip's frames are in its file.
-#[derive(Debug, Clone)]
-pub(super) struct VideoStream {
-    /// The stream's number in the file.
-    pub index: u32,
-    /// The times of frames that can be decoded by themselves, in order.
-    pub keyframes: Vec<i64>,
-    /// Whether ffmpeg turns the frames upright.
-    pub autorotates: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct ProbeOutput {
-    #[serde(default)]
-    streams: Vec<ProbeStream>,
-    #[serde(default)]
-    format: ProbeFormat,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct ProbeFormat {
-    #[serde(default)]
-    format_name: String,
-    start_time: Option<String>,
-    duration: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ProbeStream {
-    index: u32,
-    codec_type: Option<String>,
-    codec_name: Option<String>,
-    width: Option<u32>,
-    height: Option<u32>,
-    pix_fmt: Option<String>,
-    bits_per_raw_sample: Option<String>,
-    sample_aspect_ratio: Option<String>,
-    field_order: Option<String>,
-    color_range: Option<String>,
-    color_space: Option<String>,
-    color_transfer: Option<String>,
-    color_primaries: Option<String>,
-    r_frame_rate: Option<String>,
-    avg_frame_rate: Option<String>,
-    time_base: Option<String>,
-    start_pts: Option<i64>,
-    duration_ts: Option<i64>,
-    nb_frames: Option<String>,
-    #[serde(default)]
-    disposition: HashMap<String, i32>,
-    #[serde(default)]
-    tags: HashMap<String, String>,
-    #[serde(default)]
-    side_data_list: Vec<serde_json::Value>,
-}
-
+/// Describes the video file at `path`.
+///
+/// # Errors
+/// Names the file: if it is missing, empty or a folder, ffprobe is missing or cannot read it, or it has no video stream or
+/// frames that this ffmpeg can decode.
 pub(super) fn probe(path: &Path) -> Result<Clip> {
     // ffprobe's own words for what is no file are poor.
-    let met = std::fs::metadata(path).map_err(|error| Error::io(path, &error))?;
-    if met.is_dir() {
+    let metadata = std::fs::metadata(path).map_err(|error| Error::io(path, &error))?;
+    if metadata.is_dir() {
         return Err(Error::file(path, "is a folder, where a clip is meant"));
     }
-    if met.is_file() && met.len() == 0 {
+    if metadata.is_file() && metadata.len() == 0 {
         return Err(Error::file_with_fault(path, "is empty", FileFault::Damaged));
     }
     let programs = FfmpegPrograms::find(path)?;
     let mut command = programs.ffprobe();
     command.args(["-show_streams", "-show_format", "-of", "json"]);
-    let told = run_ffprobe(path, command.arg(file_argument(path)))?;
-    if !told.status.success() {
+    let output = run_ffprobe(path, command.arg(file_argument(path)))?;
+    if !output.status.success() {
         return Err(Error::file_with_fault(
             path,
-            explain_failure(path, &told),
+            explain_failure(path, &output),
             FileFault::Damaged,
         ));
     }
-    let all: ProbeOutput = serde_json::from_slice(&told.stdout).map_err(|error| {
+    let all: ProbeOutput = serde_json::from_slice(&output.stdout).map_err(|error| {
         Error::file_with_fault(
             path,
             format!("ffprobe's answer cannot be read: {error}"),
@@ -103,9 +52,9 @@ pub(super) fn probe(path: &Path) -> Result<Clip> {
     build_clip(path, &all, stream, packets)
 }
 
-/// Why ffprobe could not open a file.
-fn explain_failure(path: &Path, told: &ProgramOutput) -> String {
-    let complaints = told.complaints();
+/// Why ffprobe could not open a file, in words that say what to do.
+fn explain_failure(path: &Path, output: &ProgramOutput) -> String {
+    let complaints = output.complaints();
     let has = |part: &str| complaints.iter().any(|line| line.contains(part));
     // ffprobe goes by a name's ending where the content says nothing.
     if has("moov atom not found") && begins_like_mp4(path) {
@@ -119,45 +68,15 @@ fn explain_failure(path: &Path, told: &ProgramOutput) -> String {
     if has("Invalid data found") || has("moov atom not found") {
         return "is no clip that ffmpeg can read, or its beginning is damaged".into();
     }
-    format!("cannot be read by ffmpeg: {}", told.last_complaint())
+    format!("cannot be read by ffmpeg: {}", output.last_complaint())
 }
 
-/// Whether the first part of a file is one of MP4 and QuickTime.
+/// Whether the first box of a file is one of MP4 or QuickTime (ISO/IEC 14496-12).
 fn begins_like_mp4(path: &Path) -> bool {
     let mut head = [0; 8];
     let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
     let parts: [&[u8]; 6] = [b"ftyp", b"mdat", b"free", b"skip", b"wide", b"moov"];
     read.is_ok() && parts.contains(&&head[4..])
-}
-
-/// The stream that players show.
-fn select_video_stream(streams: &[ProbeStream]) -> Result<&ProbeStream, String> {
-    let is = |stream: &ProbeStream, kind: &str| stream.codec_type.as_deref() == Some(kind);
-    let flag = |stream: &ProbeStream, name: &str| stream.disposition.get(name) == Some(&1);
-    let is_still = |stream: &ProbeStream| {
-        ["attached_pic", "timed_thumbnails", "still_image"]
-            .iter()
-            .any(|name| flag(stream, name))
-    };
-    let videos = || streams.iter().filter(|&stream| is(stream, "video"));
-    let moving = || videos().filter(|&stream| !is_still(stream));
-    let found = moving()
-        .find(|&stream| flag(stream, "default"))
-        .or_else(|| moving().next());
-    match found {
-        Some(stream) => Ok(stream),
-        None if videos().next().is_some() => {
-            Err("holds sound with a cover picture, and no video".into())
-        }
-        None if streams.iter().any(|stream| is(stream, "audio")) => {
-            Err("holds sound alone, and no video".into())
-        }
-        None if streams.is_empty() => Err(
-            "holds no tracks, so there are no frames in it; was the recording stopped at once?"
-                .into(),
-        ),
-        None => Err("holds no video".into()),
-    }
 }
 
 fn build_clip(
@@ -276,12 +195,6 @@ fn build_clip(
     })
 }
 
-/// `30000/1001`; none for `0/0`.
-fn parse_ratio(text: &str) -> Option<Ratio> {
-    let (num, den) = text.split_once('/')?;
-    Ratio::new(num.parse().ok()?, den.parse().ok()?)
-}
-
 /// The tick at which the last frame ends, where the file says so.
 fn end_tick(
     all: &ProbeOutput,
@@ -306,7 +219,7 @@ fn end_tick(
         .or_else(|| of_file.map(|(start, duration)| base.ticks(start + duration)))
 }
 
-/// How long a frame stays, mostly.
+/// The usual duration of a frame in ticks: the median of the packets', else by the frame rate; 1 at least.
 fn usual_duration(packets: &Packets, rate: Option<Ratio>, base: Ratio) -> i64 {
     let mut durations = packets.durations.clone();
     durations.sort_unstable();
@@ -317,36 +230,7 @@ fn usual_duration(packets: &Packets, rate: Option<Ratio>, base: Ratio) -> i64 {
         .max(1)
 }
 
-/// The tick at which players begin to count. Broadcasts have any number there, files begin at 0 whatever is shown then.
-fn origin_tick(format: &ProbeFormat, base: Ratio) -> i64 {
-    let counts_from_zero = ["mov", "matroska", "avi", "flv", "ogg"]
-        .iter()
-        .any(|name| format.format_name.split(',').any(|part| part == *name));
-    let start = format
-        .start_time
-        .as_deref()
-        .and_then(|start| start.parse::<f64>().ok());
-    match start {
-        Some(start) if !counts_from_zero => base.ticks(start),
-        _ => 0,
-    }
-}
-
-/// By how many degrees frames are to be turned clockwise.
-fn rotation(stream: &ProbeStream) -> i64 {
-    let matrix = stream.side_data_list.iter().find_map(|data| {
-        let degrees = data.get("rotation")?;
-        let degrees = degrees
-            .as_f64()
-            .or_else(|| degrees.as_str()?.parse().ok())?;
-        // The matrix counts the other way round.
-        Some(-degrees.round() as i64)
-    });
-    let tag = || stream.tags.get("rotate").and_then(|text| text.parse().ok());
-    matrix.or_else(tag).unwrap_or(0)
-}
-
-/// Whether a file ends before it should, and what it says of that.
+/// A sentence about how much is missing, if the file ends before it should.
 fn describe_truncation(
     all: &ProbeOutput,
     stream: &ProbeStream,
@@ -384,30 +268,4 @@ fn describe_truncation(
         }
         None => format!("is truncated: it ends after {has} frames, at {seconds:.2} s"),
     })
-}
-
-/// Bits of a sample, from the name of a pixel format.
-fn sample_bits(pixel_format: &str, raw: Option<&str>) -> u32 {
-    let told = raw
-        .and_then(|bits| bits.parse().ok())
-        .filter(|&bits| bits > 0);
-    let of_name = || {
-        let name = pixel_format.trim_end_matches("le").trim_end_matches("be");
-        let digits = name.rsplit(|c: char| !c.is_ascii_digit()).next()?;
-        digits.parse().ok().filter(|bits| (9..=16).contains(bits))
-    };
-    told.or_else(of_name).unwrap_or(8)
-}
-
-fn color_tags(stream: &ProbeStream) -> ColorTags {
-    let said = |tag: &Option<String>| {
-        let tag = tag.clone();
-        tag.filter(|tag| !matches!(tag.as_str(), "unknown" | "unspecified" | "reserved"))
-    };
-    ColorTags {
-        primaries: said(&stream.color_primaries),
-        transfer: said(&stream.color_transfer),
-        matrix: said(&stream.color_space),
-        range: said(&stream.color_range),
-    }
 }

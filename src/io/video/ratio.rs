@@ -20,7 +20,7 @@ impl Ratio {
         })
     }
 
-    /// One part of `den`; a thousandth for 0.
+    /// 1 / `den`; 1/1000 for a `den` of 0.
     pub(super) fn one_over(den: u64) -> Self {
         Ratio::new(1, den).unwrap_or(Ratio { num: 1, den: 1000 })
     }
@@ -35,7 +35,7 @@ impl Ratio {
         self.den
     }
 
-    /// One over it.
+    /// The reciprocal.
     pub fn inverse(self) -> Self {
         Ratio {
             num: self.den,
@@ -43,7 +43,7 @@ impl Ratio {
         }
     }
 
-    /// As a number.
+    /// The quotient.
     pub fn value(self) -> f64 {
         self.num as f64 / self.den as f64
     }
@@ -54,12 +54,12 @@ impl Ratio {
         divide_rounded(product, i128::from(self.den))
     }
 
-    /// How many ticks of this length `seconds` are, rounded.
+    /// `seconds` in ticks of this length, rounded.
     pub(super) fn ticks(self, seconds: f64) -> i64 {
         (seconds / self.value()).round() as i64
     }
 
-    /// The last whole number of `self` long ticks at `nanoseconds` or before.
+    /// `nanoseconds` in ticks of this length, rounded down.
     pub(super) fn ticks_before(self, nanoseconds: i128) -> i64 {
         let product = nanoseconds * i128::from(self.den);
         let found = product.div_euclid(1_000_000_000 * i128::from(self.num));
@@ -72,6 +72,7 @@ fn divide_rounded(a: i128, b: i128) -> i128 {
     (2 * a + b).div_euclid(2 * b)
 }
 
+/// The greatest common divisor; `a` for a `b` of 0.
 pub(super) fn gcd(a: u64, b: u64) -> u64 {
     match b {
         0 => a,
@@ -88,7 +89,7 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// The rates of television that people write in decimals.
+/// Rates of television as they are written in decimals, and their exact values.
 const BROADCAST_RATES: [(&str, u64, u64); 6] = [
     ("23.976", 24000, 1001),
     ("23.98", 24000, 1001),

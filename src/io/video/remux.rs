@@ -1,62 +1,43 @@
-//! The second pass over a clip that was written: its parts are joined, sound is added to it, and the end of its last frame is
-//! made exact.
+//! Remuxing, the second pass over encoded packets: parts are joined, sound is copied, and the duration of the last frame
+//! is made exact. Nothing is encoded anew but sound that the container cannot hold.
 
 use std::path::Path;
 use std::process::Stdio;
 
 use super::container::VideoContainer;
-use super::encode::{EncoderConfig, VideoEncoder, tag_arguments};
+use super::encoder_config::EncoderConfig;
 use super::ffmpeg::{FfmpegPrograms, file_argument, spawn};
 use super::ffmpeg_log::FfmpegLog;
-use super::ratio::Ratio;
+use super::mux_arguments::{
+    EXACT_DURATION_RELEASE, fast_start_arguments, tag_arguments, time_scale, time_scale_arguments,
+};
 use crate::error::{Error, FileFault, Result};
 
-impl VideoEncoder {
-    /// Whether the last frame stays as long as it should only after a second pass: encoders take it for a frame of the
-    /// average length.
-    pub(super) fn has_inexact_end(&self) -> bool {
-        let (_, stays) = self.last.unwrap_or_default();
-        let usual = self.spec.rate.inverse().value() / self.spec.time_base.value();
-        self.container.is_mp4()
-            && self.programs.is_at_least(EXACT_DURATION_RELEASE)
-            && (stays as f64 - usual).abs() > 0.5
-    }
-
-    /// Makes the whole clip of the pictures, and of the sound that belongs to them; a sentence, if that could not be copied.
-    pub(super) fn remux(&self) -> Result<Option<String>> {
-        let completion = Remux {
-            path: &self.path,
-            spec: &self.spec,
-            container: self.container,
-            programs: self.programs,
-            last: self.last.unwrap_or_default(),
-        };
-        let draft = RemuxInput::Draft(&self.file.draft_path());
-        completion.run(draft, &self.file.unfinished_path())
-    }
-}
-
-/// Where the encoded pictures lie.
+/// The encoded video that is read.
 pub(super) enum RemuxInput<'p> {
-    /// In one file of the same kind.
+    /// One file in the same container.
     Draft(&'p Path),
-    /// In several, which ffmpeg's list of this path names; the first appears at this tick.
+    /// Several files, named by the concat list at this path; the first begins at this tick.
     Parts(&'p Path, i64),
 }
 
-/// What is made whole.
+/// A film to remux.
 pub(super) struct Remux<'c> {
-    /// Where it is to appear, for errors.
+    /// The path of the film, for errors.
     pub path: &'c Path,
+    /// Times, tags and sound.
     pub spec: &'c EncoderConfig,
     pub container: VideoContainer,
     pub programs: &'static FfmpegPrograms,
-    /// The time and the duration of the last frame.
+    /// Time and duration of the last frame, in ticks.
     pub last: (i64, i64),
 }
 
 impl Remux<'_> {
-    /// Writes `target`; a sentence, if the sound could not be copied.
+    /// Writes `target`; returns a sentence if the sound had to be encoded anew.
+    ///
+    /// # Errors
+    /// Names the film, if ffmpeg fails, with its last complaint.
     pub fn run(&self, pictures: RemuxInput<'_>, target: &Path) -> Result<Option<String>> {
         let base = self.spec.time_base;
         let (last, stays) = self.last;
@@ -166,42 +147,5 @@ impl Remux<'_> {
                     .unwrap_or_else(|| format!("it ended with {ended}")),
             )),
         }
-    }
-}
-
-/// Releases from this one on count the length of a clip and of its last frame as finely as all times.
-const EXACT_DURATION_RELEASE: (u32, u32) = (5, 0);
-
-/// The units of time of MP4.
-pub(super) fn time_scale_arguments(
-    base: Ratio,
-    container: VideoContainer,
-    programs: &FfmpegPrograms,
-) -> Vec<String> {
-    if !container.is_mp4() {
-        return Vec::new();
-    }
-    let scale = time_scale(base).to_string();
-    let mut all = vec!["-video_track_timescale".to_owned(), scale.clone()];
-    if programs.is_at_least(EXACT_DURATION_RELEASE) {
-        all.extend(["-movie_timescale".to_owned(), scale]);
-    }
-    all
-}
-
-/// Ticks a second of a track, so that every tick of `base` is a whole number of them.
-fn time_scale(base: Ratio) -> u64 {
-    let mut scale = base.den();
-    // Some players do not count in fewer.
-    while scale < 1000 {
-        scale *= 2;
-    }
-    scale
-}
-
-pub(super) fn fast_start_arguments(container: VideoContainer) -> Vec<&'static str> {
-    match container.is_mp4() {
-        true => vec!["-movflags", "+faststart+use_metadata_tags"],
-        false => Vec::new(),
     }
 }

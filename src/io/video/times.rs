@@ -1,4 +1,4 @@
-//! The times of frames, and which of them are wanted.
+//! The times of frames in ticks, and the selection of frames by time, step, rate and count.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct FrameTime {
     pub duration: i64,
 }
 
-/// One frame that is to come.
+/// A selected frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlannedFrame {
     /// Its number in the clip, counted from 0.
@@ -24,23 +24,23 @@ pub struct PlannedFrame {
     pub duration: i64,
 }
 
-/// Which frames of a clip are wanted. Times are counted from the clip's beginning, as players show them.
+/// Which frames of a clip are taken; the rules apply one after the other. Times are counted from the clip's beginning, as players show them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FrameSelection {
-    /// No frame before it.
+    /// No frame before this time.
     pub start: Option<Duration>,
-    /// No frame at it or after.
+    /// No frame at this time or after it.
     pub end: Option<Duration>,
-    /// Of these, the first and each that is this many behind the last one taken.
+    /// Of these, every n-th, beginning with the first.
     pub every: Option<u64>,
-    /// Of these, at most so many a second: the first one of each such span.
+    /// Of these, at most this many per second: the first one in each slot of 1/fps second.
     pub fps: Option<Ratio>,
-    /// Of these, the first.
+    /// Of these, at most this many.
     pub max_frames: Option<u64>,
 }
 
 impl FrameSelection {
-    /// The frames that are wanted of `times`, whose zero is at `zero`.
+    /// The frames that are taken of `times` (ticks of `base`, rising), where players count from the tick `zero`.
     pub fn plan(&self, times: &[FrameTime], base: Ratio, zero: i64) -> Vec<PlannedFrame> {
         let after_zero = |time: i64| base.nanoseconds(time - zero);
         let nanoseconds = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
@@ -92,7 +92,7 @@ impl FrameSelection {
             .collect()
     }
 
-    /// Frames a second, on average, of a clip with this rate: as many, or fewer where some are left out.
+    /// Frames per second, on average, after the selection from a clip with this rate.
     pub(super) fn rate(&self, rate: Ratio) -> Ratio {
         let every = self.every.unwrap_or(1).max(1);
         let thinned = Ratio::new(rate.num(), rate.den() * every).unwrap_or(rate);
@@ -102,7 +102,7 @@ impl FrameSelection {
         }
     }
 
-    /// The filters with which ffmpeg passes the frames from `first` to `last` that are wanted, and no others.
+    /// ffmpeg's `select` filters that pass the selected frames from tick `first` to tick `last`, and no others.
     pub(super) fn filters(&self, first: i64, last: i64, base: Ratio) -> Vec<String> {
         let mut filters = Vec::new();
         if self.start.is_some() || self.end.is_some() {
@@ -124,7 +124,7 @@ impl FrameSelection {
     }
 }
 
-/// Spans of equal length, of which each takes its first frame.
+/// Slots of 1/fps second, of which each takes its first frame; without fps all frames are taken.
 struct RateSlots {
     num: i128,
     den: i128,
@@ -158,8 +158,8 @@ impl RateSlots {
     }
 }
 
-/// The times of frames from when they appear, in any order: each stays until the next, the last until `end` or, where
-/// that says nothing, for as long as `usual`.
+/// Times and durations of frames from their presentation times in any order: each stays until the next, the last until
+/// `end`, or for `usual` ticks where `end` is unknown or implausible (over 100 times as long).
 pub(super) fn frame_times(mut times: Vec<i64>, end: Option<i64>, usual: i64) -> Vec<FrameTime> {
     times.sort_unstable();
     times.dedup();

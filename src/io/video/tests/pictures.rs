@@ -115,7 +115,7 @@ fn animated_pngs_have_the_fractions_of_their_delays() {
     let still = clips.at("b.png");
     RgbImage::new(2, 2).save(&still).unwrap();
     assert!(
-        animation::AnimationFormat::of_file(&still)
+        animation_header::AnimationFormat::of_file(&still)
             .unwrap()
             .is_none()
     );

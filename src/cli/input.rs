@@ -1,40 +1,23 @@
-//! The options that commands share, and the plain values they stand for.
+//! Options of inputs: which photos are read, and how they are decoded.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use dino::Result;
-use dino::engine::BatchSize;
 use dino::io::inputs::{
     self, Background, CollectedInputs, ContrastStretch, DecodeOptions, Fetcher, InputRequest,
     PhotoDecoder, Separator, Shard, ShardRequest,
 };
-use dino::io::output::{LineSubject, OutputOptions, OutputPlan, OutputTarget, print_input_errors};
-use dino::model::device::{DeviceChoice, DtypeChoice};
+use dino::io::output::{LineSubject, print_input_errors};
 use dino::system::environment::EnvVariables;
 use dino::system::http::NetworkAccess;
 use dino::system::memory;
-use dino::terminal::console::{BINARY_TO_TERMINAL, Console};
+use dino::terminal::console::Console;
 
-/// What holds for every command.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Global options")]
-pub struct GlobalArgs {
-    /// No progress and no notes, only warnings and errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    pub quiet: bool,
-    /// Tell more, such as the time of each stage
-    #[arg(short, long, global = true)]
-    pub verbose: bool,
-    /// Threads to compute with [default: one per processor]
-    #[arg(long, global = true, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
-}
+use super::values::memory_size;
 
 /// The photos to work on.
 #[derive(Debug, Args)]
@@ -124,7 +107,7 @@ pub struct PhotoArgs {
 }
 
 impl PhotoArgs {
-    /// Decodes as these options say; `max_pixels` and `page` as the command has them.
+    /// The decoder with these options; `max_pixels` per photo, and one `page` of files that have several.
     pub fn decoder(&self, max_pixels: u64, page: Option<u32>, console: &Console) -> PhotoDecoder {
         PhotoDecoder {
             options: DecodeOptions {
@@ -143,24 +126,24 @@ impl PhotoArgs {
         }
     }
 
-    /// Bytes that photos may take together.
+    /// Bytes that photos in memory may take together.
     pub fn max_memory(&self) -> u64 {
         self.max_memory.unwrap_or_else(memory::usual_limit)
     }
 
-    /// As [`PhotoArgs::decoder`], for the photos of data sets.
+    /// As [`PhotoArgs::decoder`], for the photos of labelled data sets.
     pub fn data_set_decoder(&self, console: &Console) -> PhotoDecoder {
         self.decoder(DecodeOptions::default().max_pixels, None, console)
     }
 }
 
 impl InputArgs {
-    /// Finds the photos; with `offline`, those at addresses fail.
+    /// Finds the photos of the inputs; with `offline`, photos at addresses fail.
     pub fn collect(&self, offline: bool) -> Result<CollectedInputs> {
         self.collect_inputs(&self.inputs, offline)
     }
 
-    /// As [`InputArgs::collect`], but what these `inputs` stand for.
+    /// As [`InputArgs::collect`], for these `inputs` instead.
     pub fn collect_inputs(&self, inputs: &[OsString], offline: bool) -> Result<CollectedInputs> {
         if self.watch.is_some() {
             return Err(dino::Error::Usage(
@@ -183,7 +166,7 @@ impl InputArgs {
         })
     }
 
-    /// As [`InputArgs::collect`]; with `json`, inputs that lead to no photo at all have their lines too.
+    /// As [`InputArgs::collect`], reduced to the shard; with `json`, inputs without any photo are printed as JSON lines too.
     pub fn collect_shard(
         &self,
         subjects: &[LineSubject],
@@ -194,7 +177,7 @@ impl InputArgs {
         self.keep_shard(collected, |_| false, console)
     }
 
-    /// As [`InputArgs::collect_shard`], the photos of all shards.
+    /// As [`InputArgs::collect_shard`], with the photos of all shards.
     pub fn collect_all_shards(
         &self,
         subjects: &[LineSubject],
@@ -210,7 +193,7 @@ impl InputArgs {
         collected
     }
 
-    /// Leaves the photos of the shard that is asked for, and those of `always`, by their numbers.
+    /// Reduces the photos to those of `--shard`, and those whose index is in `always`.
     pub fn keep_shard(
         &self,
         mut collected: CollectedInputs,
@@ -230,160 +213,19 @@ impl InputArgs {
         Ok(collected)
     }
 
-    /// The shard that is asked for.
+    /// The shard of `--shard`, resolved by the environment where it says `auto`.
+    ///
+    /// # Errors
+    /// If the variables of a scheduler are missing or malformed.
     pub fn shard(&self) -> Result<Option<Shard>> {
         let resolve = |request: ShardRequest| request.resolve(&EnvVariables::from_process());
         Ok(self.shard.map(resolve).transpose()?.map(|(shard, _)| shard))
     }
 
-    /// Decodes as the options say.
+    /// The decoder with the options of inputs and photos.
     pub fn decoder(&self, console: &Console) -> PhotoDecoder {
         let max_pixels = (self.max_megapixels * 1e6) as u64;
         self.photo.decoder(max_pixels, self.page, console)
-    }
-}
-
-/// What becomes of a fit to all photos when there are more of them.
-#[derive(Debug, Clone, Copy, Args)]
-#[command(next_help_heading = "Output")]
-pub struct RefitArgs {
-    /// Give photos that are new in a folder the fit of those that were there, instead of fitting all of them again
-    ///
-    /// PCA, --clusters K and --range global draw all photos of a run by one fit to them. When photos came or went since,
-    /// all are fitted and drawn again; with this, the new ones alone are drawn, by the old fit.
-    #[arg(long, conflicts_with = "force")]
-    pub keep_fit: bool,
-}
-
-/// Where results go.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct OutputArgs {
-    /// A folder, a picture file (.png, .jpg, .webp; for one photo), or - for stdout [default: dino-out]
-    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    pub output: Option<OsString>,
-    /// Replace outputs that are there already instead of skipping their photos
-    #[arg(long)]
-    pub force: bool,
-    /// Print one JSON object a photo instead of the written paths
-    #[arg(long)]
-    pub json: bool,
-    /// Try photos again that failed before, though neither they nor what decides whether they can be read has changed
-    ///
-    /// Damaged files, files that are no images and photos with too many pixels are noted, and reported again without being
-    /// read. Failures that may have passed, such as a full disk, are tried again in any case.
-    #[arg(long)]
-    pub retry_failed: bool,
-    /// Keep no record (manifest.jsonl) in the output folder, and read none
-    ///
-    /// Then nothing tells what the files that are there were made of: any of them ends the run unless --force replaces
-    /// it. Later runs with a record take what is made now for files that dino did not make.
-    #[arg(long, conflicts_with = "retry_failed")]
-    pub no_manifest: bool,
-    /// Put what is made of the photos of a tar into a tar with the same keys: data-000.tar gives data-000.depth.tar
-    ///
-    /// Files lie beside each other until all photos of their tar are done, so that a run that was stopped is taken up.
-    /// Where a photo failed, the tar has the others, and their files stay for the next run.
-    #[arg(long)]
-    pub tar: bool,
-}
-
-impl OutputArgs {
-    /// Where results of photos of a `shard` go, checked.
-    pub fn options(&self, shard: Option<Shard>) -> Result<OutputOptions> {
-        let target = self
-            .output
-            .as_deref()
-            .map(OutputTarget::parse)
-            .transpose()?
-            .unwrap_or_default();
-        if target == OutputTarget::Stdout && self.json {
-            let why = "-o - and --json both want stdout; send the picture to a file";
-            return Err(dino::Error::Usage(why.into()));
-        }
-        if target == OutputTarget::Stdout && io::stdout().is_terminal() {
-            return Err(dino::Error::Usage(BINARY_TO_TERMINAL.into()));
-        }
-        Ok(OutputOptions {
-            target,
-            force: self.force,
-            no_manifest: self.no_manifest,
-            retry_failed: self.retry_failed,
-            shard,
-            full_names: false,
-        })
-    }
-
-    /// Keeps stdout for the one output that goes there, and says which names were cut.
-    pub fn reserve_stdout(&self, plan: &mut OutputPlan, console: &Console) -> Result<()> {
-        if self.json {
-            console.claim_stdout("--json")?;
-        }
-        plan.finalise(console)
-    }
-}
-
-/// How text in pictures looks.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Picture")]
-pub struct TextArgs {
-    /// A font (TTF, OTF, TTC) for text in the picture; what it lacks is drawn in the built-in font, else in the
-    /// system's
-    ///
-    /// Latin, Greek and Cyrillic letters are built in. For all others the system's fonts are searched, or in their
-    /// place those in the folder that $DINO_FONTS names. Names that no font can draw give way to the ids of their
-    /// classes, with a warning.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub font: Option<PathBuf>,
-}
-
-/// How the backbone runs.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Model")]
-pub struct RunArgs {
-    /// The backbone; `dino models list` names them [default: $DINO_MODEL, else what `dino config` set, else the first
-    /// of Meta's that is installed, else vits14 if it can be fetched, else vits14-focus]
-    #[arg(short, long, value_name = "NAME")]
-    pub model: Option<String>,
-    /// Where to compute: auto, cpu, cuda, cuda:N, cuda:N,M or metal
-    ///
-    /// auto is the first NVIDIA GPU that works, else the Apple GPU, else the processor; a build that could use a GPU
-    /// says why it does not, and `dino info` why the others do not. cuda is cuda:0; cuda:N,M names several GPUs, for
-    /// commands that share their photos among them.
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: DeviceChoice,
-    /// Number type of the backbone; auto is f16 on NVIDIA GPUs from Ampere on (compute capability 8.0), f32 elsewhere
-    ///
-    /// Where a model's numbers overflow f16, its photos are computed in bf16, which is as fast and less exact, and it
-    /// is said.
-    #[arg(long, value_name = "TYPE", default_value = "auto", value_parser = dtype_parser())]
-    pub dtype: DtypeChoice,
-    /// Photos of one size to run at once; auto is 1 on a CPU, and what its memory allows on an NVIDIA GPU
-    ///
-    /// Where the memory of a GPU does not suffice for as many, half as many run from then on, and it is said.
-    #[arg(long, value_name = "N|auto", default_value = "auto")]
-    pub batch_size: BatchSize,
-    /// Never download anything (as HF_HUB_OFFLINE=1)
-    #[arg(long)]
-    pub offline: bool,
-}
-
-pub(super) fn memory_size(text: &str) -> Result<u64, String> {
-    let expected = || "expected a size such as 4G, 800M or 0.5G".to_owned();
-    let text = text.trim();
-    let unit = text
-        .find(|c: char| c.is_ascii_alphabetic())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit);
-    let scale = match unit.to_ascii_uppercase().as_str() {
-        "M" | "MB" | "MIB" => 1u64 << 20,
-        "G" | "GB" | "GIB" => 1 << 30,
-        "T" | "TB" | "TIB" => 1 << 40,
-        _ => return Err(expected()),
-    };
-    match number.trim().parse::<f64>() {
-        Ok(number) if number > 0.0 && number < 1e6 => Ok((number * scale as f64) as u64),
-        _ => Err(expected()),
     }
 }
 
@@ -399,15 +241,4 @@ fn megapixels(text: &str) -> Result<f64, String> {
         Ok(value) if value > 0.0 && value <= 1e6 => Ok(value),
         _ => Err("expected a number of megapixels above 0, such as 200".into()),
     }
-}
-
-/// The names of [`DtypeChoice`], which clap lists in the help and in errors.
-pub(super) fn dtype_parser() -> impl clap::builder::TypedValueParser<Value = DtypeChoice> {
-    use clap::builder::{PossibleValuesParser, TypedValueParser};
-    PossibleValuesParser::new(["auto", "f32", "bf16", "f16"]).map(|name| match name.as_str() {
-        "f32" => DtypeChoice::F32,
-        "bf16" => DtypeChoice::Bf16,
-        "f16" => DtypeChoice::F16,
-        _ => DtypeChoice::Auto,
-    })
 }
