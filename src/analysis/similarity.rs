@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use crate::model::input::{Geometry, Grid};
+use crate::model::input::{Geometry, PatchGrid};
 
 /// A patch by its row and column in the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct PatchPosition {
 impl PatchPosition {
     /// The patch that the pixel (column, row) of a photo lies in; `None` outside of the photo.
     pub fn at_pixel((x, y): (u32, u32), geometry: &Geometry) -> Option<Self> {
-        let Grid { rows, cols } = geometry.grid();
+        let PatchGrid { rows, cols } = geometry.grid();
         let cell = |positions: Vec<f32>, pixel: u32, cells: usize| {
             let position = *positions.get(pixel as usize)?;
             Some((position as usize).min(cells.checked_sub(1)?))
@@ -45,12 +45,12 @@ impl PatchPosition {
     }
 
     /// Its index in a row-major map over `grid`.
-    pub fn index(self, grid: Grid) -> usize {
+    pub fn index(self, grid: PatchGrid) -> usize {
         self.row * grid.cols + self.column
     }
 
     /// The patch at `index` of a row-major map over `grid`.
-    pub fn from_index(index: usize, grid: Grid) -> Self {
+    pub fn from_index(index: usize, grid: PatchGrid) -> Self {
         Self {
             row: index / grid.cols.max(1),
             column: index % grid.cols.max(1),
@@ -80,7 +80,7 @@ pub fn cosines(query: &[f32], tokens: &[f32]) -> Vec<f32> {
 
 /// The patch with the highest of `cosines` `[rows * cols]`, and that cosine; the first of equals, `None` without
 /// patches.
-pub fn best_match(cosines: &[f32], grid: Grid) -> Option<(PatchPosition, f32)> {
+pub fn best_match(cosines: &[f32], grid: PatchGrid) -> Option<(PatchPosition, f32)> {
     let (index, &cosine) = cosines
         .iter()
         .enumerate()
@@ -99,7 +99,7 @@ mod tests {
         let tokens = [3.0, 0.0, 0.0, -2.0, 5.0, 5.0, -1.0, 0.0, 0.0, 0.0];
         let found = cosines(&[2.0, 0.0], &tokens);
         assert_eq!(found, [1.0, 0.0, 0.5f32.sqrt(), -1.0, 0.0]);
-        let grid = Grid { rows: 1, cols: 5 };
+        let grid = PatchGrid { rows: 1, cols: 5 };
         assert_eq!(best_match(&found[1..], grid).unwrap().0.column, 1);
         assert_eq!(best_match(&[], grid), None);
     }

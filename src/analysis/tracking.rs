@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use rayon::prelude::*;
 
 use crate::maths::matrix::{Matrix, matmul};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// Parameters of the propagation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,7 +54,7 @@ struct ContextFrame {
 /// Propagates labels from frame to frame of a clip.
 pub struct Tracker {
     config: TrackerConfig,
-    grid: Grid,
+    grid: PatchGrid,
     dim: usize,
     /// Number of labels, the background among them.
     k: usize,
@@ -68,7 +68,7 @@ impl Tracker {
     /// each patch `[N, k]`.
     pub fn new(
         config: TrackerConfig,
-        grid: Grid,
+        grid: PatchGrid,
         mut tokens: Vec<f32>,
         (labels, k): (Vec<f32>, usize),
     ) -> Self {
@@ -86,7 +86,7 @@ impl Tracker {
 
     /// The context frames as named vectors, from which [`Tracker::from_state`] resumes.
     pub fn state(&self) -> Vec<(String, Vec<f32>)> {
-        let Grid { rows, cols } = self.grid;
+        let PatchGrid { rows, cols } = self.grid;
         let sizes = vec![rows as f32, cols as f32, self.k as f32];
         let mut all = vec![("sizes".to_owned(), sizes)];
         for (number, known) in std::iter::once(&self.first).chain(&self.recent).enumerate() {
@@ -106,7 +106,7 @@ impl Tracker {
             return None;
         };
         let (grid, k) = (
-            Grid {
+            PatchGrid {
                 rows: rows as usize,
                 cols: cols as usize,
             },
@@ -168,7 +168,7 @@ impl Tracker {
         similarities: &[Vec<f32>],
         best: &mut Vec<(f32, usize, usize)>,
     ) {
-        let Grid { rows, cols } = self.grid;
+        let PatchGrid { rows, cols } = self.grid;
         let (row, col) = (patch / cols, patch % cols);
         let reach = self.config.radius.max(0.0);
         let whole = reach as usize;
@@ -248,7 +248,7 @@ fn normalise_rows(tokens: &mut [f32], dim: usize) {
 mod tests {
     use super::*;
 
-    const GRID: Grid = Grid { rows: 4, cols: 6 };
+    const GRID: PatchGrid = PatchGrid { rows: 4, cols: 6 };
 
     /// Every patch has a direction of its own, moved to the right by `by`.
     fn tokens(by: usize) -> Vec<f32> {

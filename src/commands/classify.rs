@@ -1,7 +1,7 @@
 //! `dino classify`: a classification head over photos; the best classes with their probabilities are printed.
 
 use dino::engine::run_report::RunReport;
-use dino::engine::stopwatch::Stopwatch;
+use dino::engine::stage_timings::StageTimings;
 use dino::engine::{
     BackboneOutput, BackbonePass, DecodeStage, Engine, FeaturePass, FlipViews, InputScales,
     ReadyPhoto, note_overflow,
@@ -57,7 +57,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
     let decoding = DecodeStage::new(args.input.decoder(console));
     let engine = Engine::new(&model.backbones, decoding, args.run.batch_size, console)?;
     let describe = |index: usize| (sources[index], None);
-    let tell = |source: &Source, (scores, watch): (Vec<f32>, Stopwatch)| {
+    let tell = |source: &Source, (scores, watch): (Vec<f32>, StageTimings)| {
         let best = top_classes(&scores, args.top.get());
         console.detail(format_args!("{}: {watch}", source.name()));
         let words = match args.json {

@@ -11,7 +11,7 @@ use super::failed_stamps::FailedStamps;
 use super::feed::FrameFeed;
 use super::pass_runner::PassRunner;
 use super::ready_photo::ReadyPhoto;
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::{OpenedPhoto, PhotoDecoder, PhotoHeader, Source};
 use crate::model::weights::digest;
@@ -58,7 +58,7 @@ pub(super) struct AdmittedPhoto<'s> {
     content: PixelSource<'s>,
     stamp: Option<FileStamp>,
     metadata: Option<Metadata>,
-    watch: Stopwatch,
+    watch: StageTimings,
     permit: MemoryPermit,
 }
 
@@ -123,7 +123,7 @@ impl DecodeStage {
         runner: &impl PassRunner,
         on_memory_wait: impl FnOnce(),
     ) -> Result<AdmittedPhoto<'s>> {
-        let mut watch = Stopwatch::default();
+        let mut watch = StageTimings::default();
         let opened = watch.time("decode", || self.decoder.open(source))?;
         let of_bytes =
             |metadata: &Option<Metadata>| source.stamp(opened.bytes(), metadata.as_ref());
@@ -165,7 +165,7 @@ impl DecodeStage {
         on_memory_wait: impl FnOnce(),
     ) -> Result<AdmittedPhoto<'s>> {
         let StoredPhoto { size, digest, .. } = stored;
-        let mut watch = Stopwatch::default();
+        let mut watch = StageTimings::default();
         let metadata = source.metadata();
         let mut stamp = FileStamp::of_digest(digest);
         if metadata.is_some() {
@@ -202,7 +202,7 @@ impl DecodeStage {
             .gate
             .acquire(self.planned_bytes(runner, index, size), on_memory_wait);
         let permit = entered.map_err(|error| name_source_in_error(clip, error))?;
-        let mut watch = Stopwatch::default();
+        let mut watch = StageTimings::default();
         let Some(frame) = watch.time("decode", || frames.next_frame())? else {
             return Ok(None);
         };

@@ -59,7 +59,7 @@ mod ready_photo;
 mod reorder_buffer;
 mod run;
 pub mod run_report;
-pub mod stopwatch;
+pub mod stage_timings;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

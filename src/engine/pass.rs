@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::model::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
-use crate::model::input::{CoarseScale, Geometry, Grid};
+use crate::model::input::{CoarseScale, Geometry, PatchGrid};
 use crate::vision::preprocess::{PreparedImage, Preprocessor, resize, shrink_input};
 
 /// How photos go through the backbone: what is computed of each photo.
@@ -141,7 +141,7 @@ impl BackbonePass {
         let pixels = 3 * 4 * area(geometry.padded);
         let (whole, layers) = (geometry.grid(), self.requests.len());
         let computed = match window {
-            Some(cols) if cols < whole.len() => Grid { rows: 1, cols },
+            Some(cols) if cols < whole.len() => PatchGrid { rows: 1, cols },
             _ => whole,
         };
         let patch = 3 * 4 * self.preprocessor.patch_size.pow(2) as u64;
@@ -167,7 +167,7 @@ impl BackbonePass {
     }
 
     /// As [`BackbonePass::device_memory`], for a photo or a window of this many patches.
-    pub fn grid_device_memory(&self, backbone: &Backbone, grid: Grid) -> u64 {
+    pub fn grid_device_memory(&self, backbone: &Backbone, grid: PatchGrid) -> u64 {
         let layers = self.requests.len();
         // No scale is larger than the prepared one.
         let others = backbone.feature_memory(grid, layers) * (self.forward_count() as u64 - 1);

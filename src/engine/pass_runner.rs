@@ -52,7 +52,7 @@ pub trait PassRunner: Sync {
     }
 
     /// Computes the output of each of `photos`, which have one padded size and batch key, in their order. The time is added
-    /// to their stopwatches.
+    /// to their stage timings.
     ///
     /// # Errors
     /// If the device fails. The engine tries a batch of several photos again: in smaller parts if memory ran out

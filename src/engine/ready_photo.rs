@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::error::{Error, Result};
 use crate::model::input::Geometry;
 use crate::system::files::FileStamp;
@@ -24,7 +24,7 @@ pub struct ReadyPhoto {
     /// [`DecodeStage::takes_sha256`](super::DecodeStage::takes_sha256).
     pub sha256: Option<String>,
     /// Time spent so far, by stage.
-    pub watch: Stopwatch,
+    pub watch: StageTimings,
     /// The host memory planned for it; freed when the photo is dropped.
     pub permit: MemoryPermit,
 }

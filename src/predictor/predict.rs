@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::engine::{BatchSize, DecodeStage, Engine, PassRunner, ReadyPhoto, batch_slots};
 use crate::error::{Error, Result};
 use crate::io::inputs::{PhotoDecoder, Source};
@@ -71,7 +71,7 @@ impl Predictor {
             prepared: runner.prepare(0, image)?,
             stamp: None,
             sha256: None,
-            watch: Stopwatch::default(),
+            watch: StageTimings::default(),
             permit: MemoryPermit::uncounted(),
         }];
         let output = runner.run_batch(&mut ready).map_err(|error| {

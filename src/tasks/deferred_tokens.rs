@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::analysis::pca::TokenSpool;
 use crate::error::{Error, Result};
 use crate::io::output::OutputJob;
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 use crate::model::weights::ModelRecord;
 use crate::tasks::DeferredPhoto;
 use crate::tasks::backbone_info::{BackboneInfo, FitOrigin};
@@ -77,7 +77,7 @@ impl<F: Clone> DeferredTokens<F> {
         let mut state = self.state();
         let (cols, rows) = photo.grid_size;
         let tokens = std::mem::take(&mut photo.values);
-        state.tokens.push(Grid { rows, cols }, &tokens)?;
+        state.tokens.push(PatchGrid { rows, cols }, &tokens)?;
         state.photos.push(photo);
         Ok(())
     }
@@ -86,7 +86,7 @@ impl<F: Clone> DeferredTokens<F> {
     ///
     /// # Errors
     /// If the spool cannot be written.
-    pub fn push_tokens(&self, grid: Grid, tokens: &[f32]) -> Result<()> {
+    pub fn push_tokens(&self, grid: PatchGrid, tokens: &[f32]) -> Result<()> {
         self.state().tokens.push(grid, tokens)
     }
 

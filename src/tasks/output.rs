@@ -4,11 +4,11 @@
 use image::RgbImage;
 
 use crate::engine::run_report::Outcome;
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::error::Error;
 use crate::io::output::OutputJob;
 use crate::model::head::{Head, Scores};
-use crate::model::input::{Geometry, Grid};
+use crate::model::input::{Geometry, PatchGrid};
 use crate::system::files::FileStamp;
 use crate::tasks::features::{GatheredRow, PhotoTokens};
 use crate::tasks::segment::AnnotatedPhoto;
@@ -29,7 +29,7 @@ pub enum TaskOutput {
     /// The labels that a published protocol for segmentation ends with, at the photo's size.
     Labels(LabelMap),
     /// The patch tokens of one layer, `[rows * cols, D]`, and their grid.
-    Tokens(Vec<f32>, Grid),
+    Tokens(Vec<f32>, PatchGrid),
     /// Tokens of several layers, for `dino features`.
     Features(Box<PhotoTokens>),
 }
@@ -71,7 +71,7 @@ pub struct PredictedPhoto<'a> {
     /// SHA-256 of these bytes, where [`TaskPredictor::needs_sha256`](super::TaskPredictor::needs_sha256).
     pub sha256: Option<String>,
     /// Seconds that each stage took so far.
-    pub watch: Stopwatch,
+    pub watch: StageTimings,
     /// Whether this is the only photo of the run.
     pub is_only: bool,
 }
@@ -108,7 +108,7 @@ pub struct DeferredPhoto {
     /// The probability that the photo shows a room, from 0 to 1, where it is known.
     pub room_probability: Option<f32>,
     /// Seconds that each stage took so far.
-    pub watch: Stopwatch,
+    pub watch: StageTimings,
 }
 
 impl DeferredPhoto {

@@ -15,7 +15,7 @@ use crate::io::output::LineSubject;
 use crate::learn::data::labels::Mask;
 use crate::model::backbone::{Backbone, LayerRequest};
 use crate::model::head::{Class, Scores};
-use crate::model::input::{Geometry, Grid, SizeRule};
+use crate::model::input::{Geometry, PatchGrid, SizeRule};
 use crate::model::weights::ModelRecord;
 use crate::system::files::Digest;
 use crate::tasks::clip::{
@@ -129,7 +129,7 @@ impl TrackTask {
                 self.name, geometry.photo.0, geometry.photo.1
             )));
         }
-        let Grid { rows, cols } = geometry.grid();
+        let PatchGrid { rows, cols } = geometry.grid();
         let k = self.ids.len();
         let mut shares = vec![0f32; rows * cols * k];
         let places = |places: Vec<f32>, cells: usize| -> Vec<usize> {

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use dino::model::backbone::{
     Backbone, BackboneConfig, Checkpoint, Ffn, LayerRequest, PosEmbedRule,
 };
-use dino::model::input::Grid;
+use dino::model::input::PatchGrid;
 
 use crate::goldens::{Golden, max_abs, numbers};
 
@@ -113,7 +113,7 @@ fn every_stage_of(backbone: &Backbone, name: &str, golden: &Golden) {
             "patch_embed",
             &numbers(&backbone.embed_patches(&pixels).unwrap()),
         );
-        let grid = Grid { rows, cols };
+        let grid = PatchGrid { rows, cols };
         let cls = numbers(&golden.tensor("weights.pos_embed").narrow(1, 0, 1).unwrap());
         check(
             "pos_embed",
@@ -169,7 +169,11 @@ fn the_exact_size_rule_agrees_with_pytorch() {
     );
     for (rows, cols) in GRIDS {
         let expected = golden.numbers(&format!("{rows}x{cols}.pos_embed_hf"));
-        let found = numbers(&backbone.position_embedding(Grid { rows, cols }).unwrap());
+        let found = numbers(
+            &backbone
+                .position_embedding(PatchGrid { rows, cols })
+                .unwrap(),
+        );
         let difference = max_abs(&found, &expected[backbone.config().dim..]);
         assert!(difference < GATE, "{rows}x{cols}: {difference:e}");
     }

@@ -10,14 +10,14 @@ use dino::model::head::meta::{Bins, Spacing};
 use dino::model::head::{
     Class, DepthReadout, Head, HeadInput, HeadMeta, HeadNetwork, HeadTask, LinearHead,
 };
-use dino::model::input::{CoarseScale, Geometry, Grid, Unpad};
+use dino::model::input::{CoarseScale, Geometry, PatchGrid, Unpad};
 use dino::vision::postprocess::depth::{BinSpread, decode_bins};
 use dino::vision::postprocess::segment::label;
 
 use crate::goldens::{Golden, max_abs};
 use crate::made_up_heads::made_up_meta;
 
-const GRID: Grid = Grid { rows: 4, cols: 6 };
+const GRID: PatchGrid = PatchGrid { rows: 4, cols: 6 };
 const BINS: usize = 7;
 
 fn geometry() -> Geometry {
@@ -35,7 +35,7 @@ fn geometry() -> Geometry {
 
 /// Features of both blocks; the second look has none of the golden's own cls tokens, for heads read none of it.
 fn features(golden: &Golden) -> Features {
-    let look = |patches: &str, grid: Grid, coarse: Option<Box<Features>>| {
+    let look = |patches: &str, grid: PatchGrid, coarse: Option<Box<Features>>| {
         let layers = [0usize, 1].map(|block| {
             let cls: Tensor = golden.tensor(&format!("cls.{block}")).clone();
             LayerFeatures {

@@ -2,7 +2,7 @@
 
 use dino::analysis::pca::{Basis, Moments, foreground};
 use dino::maths::{StreamSampler, quantile};
-use dino::model::input::{CoarseScale, Geometry, Grid, SizeRule};
+use dino::model::input::{CoarseScale, Geometry, PatchGrid, SizeRule};
 use dino::vision::preprocess::resize::{Resample, resize_rgb};
 use dino::vision::preprocess::{PreparedImage, shrink_input};
 use image::RgbImage;
@@ -158,7 +158,7 @@ fn upscaling_agrees_with_pytorch() {
             },
             1,
         );
-        assert_eq!(geometry.grid(), Grid { rows: 9, cols: 7 });
+        assert_eq!(geometry.grid(), PatchGrid { rows: 9, cols: 7 });
         for (upscale, name) in [
             (Upscale::Bilinear, "bilinear"),
             (Upscale::Nearest, "nearest_exact"),

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::model::head::Scores;
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// The centres of clusters in the space of L2-normalised tokens, the largest cluster first.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +38,7 @@ impl Codebook {
     ///
     /// # Panics
     /// If `tokens` does not have `rows * cols * D` numbers.
-    pub fn scores(&self, tokens: &[f32], grid: Grid) -> Scores {
+    pub fn scores(&self, tokens: &[f32], grid: PatchGrid) -> Scores {
         let (dim, k) = (self.dim(), self.k);
         assert_eq!(tokens.len(), grid.len() * dim, "tokens are rows * cols x D");
         let scale = 0.5 / self.variance;
@@ -83,7 +83,7 @@ mod tests {
             k: 2,
             variance: 0.25,
         };
-        let grid = Grid { rows: 1, cols: 3 };
+        let grid = PatchGrid { rows: 1, cols: 3 };
         let scores = codebook.scores(&[30.0, 1.0, 0.1, 0.2, 0.0, 0.0], grid);
         assert!(scores.values[0] > scores.values[1]);
         assert!(scores.values[3] > scores.values[2]);

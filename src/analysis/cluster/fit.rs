@@ -299,7 +299,7 @@ fn nearest(codebook: &Codebook, row: &[f32]) -> usize {
 mod tests {
     use super::*;
     use crate::analysis::cluster::sample::splitmix64;
-    use crate::model::input::Grid;
+    use crate::model::input::PatchGrid;
 
     /// Two photos of 20 x 20 patches around five directions with some noise, of very different lengths; the first
     /// direction is twice as frequent.
@@ -319,7 +319,9 @@ mod tests {
                     }),
                 );
             }
-            spool.push(Grid { rows: 20, cols: 20 }, &tokens).unwrap();
+            spool
+                .push(PatchGrid { rows: 20, cols: 20 }, &tokens)
+                .unwrap();
         }
         spool
     }
@@ -373,7 +375,7 @@ mod tests {
     fn too_few_patches_are_an_error() {
         let mut spool = TokenSpool::new(2);
         spool
-            .push(Grid { rows: 1, cols: 2 }, &[1.0, 0.0, 0.0, 1.0])
+            .push(PatchGrid { rows: 1, cols: 2 }, &[1.0, 0.0, 0.0, 1.0])
             .unwrap();
         let error = fit(&mut spool, ClusterCount::Exactly(3), &|_, _| Ok(())).unwrap_err();
         assert!(error.to_string().contains("only 2 patches"), "{error}");
@@ -382,9 +384,13 @@ mod tests {
     #[test]
     fn patches_without_any_feature_do_no_harm() {
         let mut spool = TokenSpool::new(2);
-        spool.push(Grid { rows: 2, cols: 2 }, &[0.0; 8]).unwrap();
+        spool
+            .push(PatchGrid { rows: 2, cols: 2 }, &[0.0; 8])
+            .unwrap();
         let fitted = fit(&mut spool, ClusterCount::Exactly(2), &|_, _| Ok(())).unwrap();
-        let scores = fitted.codebook.scores(&[0.0; 8], Grid { rows: 2, cols: 2 });
+        let scores = fitted
+            .codebook
+            .scores(&[0.0; 8], PatchGrid { rows: 2, cols: 2 });
         assert!(scores.values.iter().all(|score| score.is_finite()));
     }
 }

@@ -177,7 +177,7 @@ fn measure_ranges(spool: &mut TokenSpool, projection: &Projection) -> Result<Vec
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::model::input::Grid;
+    use crate::model::input::PatchGrid;
 
     /// A 4 x 4 picture whose middle 2 x 2 is far away from the rest in channel 0.
     fn spool() -> TokenSpool {
@@ -192,7 +192,7 @@ mod tests {
                 0.1 * i as f32,
             ]);
         }
-        spool.push(Grid { rows: 4, cols: 4 }, &tokens).unwrap();
+        spool.push(PatchGrid { rows: 4, cols: 4 }, &tokens).unwrap();
         spool
     }
 

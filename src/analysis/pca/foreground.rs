@@ -6,7 +6,7 @@
 
 use crate::analysis::pca::basis::Basis;
 use crate::error::{Error, Result};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// A threshold on the first principal component.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +41,7 @@ pub struct BorderCount {
 
 impl BorderCount {
     /// Adds the patches of one picture by their `scores` `[rows * cols]`.
-    pub fn add(&mut self, scores: &[f32], grid: Grid, threshold: f64) {
+    pub fn add(&mut self, scores: &[f32], grid: PatchGrid, threshold: f64) {
         for (index, &score) in scores.iter().enumerate() {
             let (y, x) = (index / grid.cols, index % grid.cols);
             let border = y == 0 || x == 0 || y + 1 == grid.rows || x + 1 == grid.cols;
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_middle_is_foreground() {
-        let grid = Grid { rows: 3, cols: 3 };
+        let grid = PatchGrid { rows: 3, cols: 3 };
         let mut scores = [0f32; 9];
         scores[4] = 1.0;
         let mut count = BorderCount::default();

@@ -2,14 +2,14 @@
 //! in an unnamed temporary file ([`FloatSpool`]).
 
 use crate::error::Result;
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 use crate::system::files::spool::FloatSpool;
 
 /// The token matrices `[rows * cols, D]` of photos in the order in which they were pushed.
 #[derive(Debug)]
 pub struct TokenSpool {
     tokens: FloatSpool,
-    grids: Vec<Grid>,
+    grids: Vec<PatchGrid>,
     dim: usize,
 }
 
@@ -50,7 +50,7 @@ impl TokenSpool {
     ///
     /// # Panics
     /// If `tokens` does not have `rows * cols * D` numbers.
-    pub fn push(&mut self, grid: Grid, tokens: &[f32]) -> Result<()> {
+    pub fn push(&mut self, grid: PatchGrid, tokens: &[f32]) -> Result<()> {
         assert_eq!(
             tokens.len(),
             grid.len() * self.dim,
@@ -65,7 +65,7 @@ impl TokenSpool {
     ///
     /// # Errors
     /// If the temporary file cannot be read.
-    pub fn read(&mut self, index: usize) -> Result<(Grid, Vec<f32>)> {
+    pub fn read(&mut self, index: usize) -> Result<(PatchGrid, Vec<f32>)> {
         Ok((self.grids[index], self.tokens.read(index)?))
     }
 }
@@ -78,7 +78,10 @@ mod tests {
     #[test]
     fn photos_keep_their_grids() {
         let mut spool = TokenSpool::new(2);
-        let (wide, one) = (Grid { rows: 1, cols: 2 }, Grid { rows: 1, cols: 1 });
+        let (wide, one) = (
+            PatchGrid { rows: 1, cols: 2 },
+            PatchGrid { rows: 1, cols: 1 },
+        );
         spool.push(wide, &[1.0, 2.0, 3.0, 4.0]).unwrap();
         spool.push(one, &[5.0, 6.0]).unwrap();
         assert_eq!(spool.read(1).unwrap(), (one, vec![5.0, 6.0]));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dino::io::output::{Destination, OutputRegistry, write_output};
 use dino::model::backbone::{Backbone, Checkpoint, variants};
 use dino::model::device::{self, DeviceChoice};
-use dino::model::input::{Geometry, Grid, SizeRule};
+use dino::model::input::{Geometry, PatchGrid, SizeRule};
 use dino::model::weights::{self, Store};
 use dino::system::child_process::ChildProcess;
 use dino::system::files::temporary::scratch_file;
@@ -230,7 +230,7 @@ fn native_size_error() -> Error {
 }
 
 /// The patch grid of a square photo, or of one of the given (width, height).
-fn patch_grid(size: SizeRule, patch_size: usize) -> Result<Grid> {
+fn patch_grid(size: SizeRule, patch_size: usize) -> Result<PatchGrid> {
     let photo = match size {
         SizeRule::ShortSide(side) | SizeRule::Fit(side) => (side, side),
         SizeRule::Exact { width, height } => (width, height),

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use dino::Result;
 use dino::maths::quantile::percentile_f64;
 use dino::model::backbone::{Backbone, LayerRequest};
-use dino::model::input::Grid;
+use dino::model::input::PatchGrid;
 use dino::system::interrupt;
 use dino::system::memory::{self, try_with_capacity};
 
@@ -35,7 +35,7 @@ impl RunTimes {
 /// If the device fails, for lack of memory above all, or the program is interrupted.
 pub fn time_forward(
     backbone: &Backbone,
-    grid: Grid,
+    grid: PatchGrid,
     batch: usize,
     runs: usize,
     mut each: impl FnMut(),

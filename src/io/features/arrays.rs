@@ -5,7 +5,7 @@ use half::slice::HalfFloatSliceExt;
 
 use crate::error::{Error, Result};
 use crate::io::features::{DatasetMeta, FeatureRow, Precision, RowInfo};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// An array of a row. L layers, D width of a token, R register tokens, `width` as [`DatasetMeta::patch_width`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,14 +77,15 @@ impl FeatureArray {
     /// Its shape for the row `info`.
     pub(super) fn shape(self, meta: &DatasetMeta, info: &RowInfo) -> Vec<usize> {
         let (layers, dim) = (meta.layers.len(), meta.dim);
-        let of_grid = |grid: Grid, width| vec![layers, grid.rows, grid.cols, width];
+        let of_grid = |grid: PatchGrid, width| vec![layers, grid.rows, grid.cols, width];
         match self {
             FeatureArray::Cls | FeatureArray::CoarseCls => vec![layers, dim],
             FeatureArray::Patches => of_grid(info.grid, meta.patch_width()),
             FeatureArray::Registers => vec![layers, meta.registers, dim],
-            FeatureArray::CoarsePatches => {
-                of_grid(info.coarse_grid.unwrap_or(Grid { rows: 0, cols: 0 }), dim)
-            }
+            FeatureArray::CoarsePatches => of_grid(
+                info.coarse_grid.unwrap_or(PatchGrid { rows: 0, cols: 0 }),
+                dim,
+            ),
             FeatureArray::Points => vec![info.point_count, 2],
             FeatureArray::PointFeatures => vec![info.point_count, layers, dim],
         }

@@ -1,11 +1,11 @@
 //! Patch tokens pooled to a grid of another size, and sampled at pixels.
 
-use crate::model::input::{Geometry, Grid};
+use crate::model::input::{Geometry, PatchGrid};
 
 /// Pools `tokens` `[rows * cols, width]` of a `grid` to `[side * side, width]`, the means over `side` x `side` parts: part
 /// `i` of `n` along a side of `s` patches is from `floor(i * s / n)` up to `ceil((i + 1) * s / n)`, as in PyTorch's
 /// `adaptive_avg_pool2d`.
-pub fn adaptive_avg_pool(tokens: &[f32], width: usize, grid: Grid, side: usize) -> Vec<f32> {
+pub fn adaptive_avg_pool(tokens: &[f32], width: usize, grid: PatchGrid, side: usize) -> Vec<f32> {
     let part = |index: usize, length: usize| {
         index * length / side..((index + 1) * length).div_ceil(side).max(1)
     };
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use crate::model::input::SizeRule;
 
-    fn ramp(grid: Grid) -> Vec<f32> {
+    fn ramp(grid: PatchGrid) -> Vec<f32> {
         let cells = 0..grid.len();
         cells
             .flat_map(|cell| [(cell % grid.cols) as f32, (cell / grid.cols) as f32])
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn pooled_parts_are_those_of_adaptive_average_pooling() {
-        let grid = Grid { rows: 3, cols: 5 };
+        let grid = PatchGrid { rows: 3, cols: 5 };
         // torch.nn.functional.adaptive_avg_pool2d of these ramps to 2 x 2: columns 0..3 and 2..5, rows 0..2 and 1..3.
         assert_eq!(
             adaptive_avg_pool(&ramp(grid), 2, grid, 2),
@@ -95,7 +95,7 @@ mod tests {
         );
         assert_eq!(adaptive_avg_pool(&ramp(grid), 2, grid, 1), [2.0, 1.0]);
         // More parts than patches repeat them.
-        let two = Grid { rows: 1, cols: 2 };
+        let two = PatchGrid { rows: 1, cols: 2 };
         assert_eq!(
             adaptive_avg_pool(&[3.0, 5.0], 1, two, 4)[..4],
             [3.0, 3.0, 5.0, 5.0]

@@ -1,6 +1,6 @@
 //! One row of a dataset: the features of a photo or page, with and without the numbers.
 
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 use crate::system::files::Digest;
 
 /// The photo that a row is of; unique in a dataset.
@@ -28,7 +28,7 @@ pub struct FeatureRow {
     /// Width and height of the photo in pixels, upright.
     pub photo_size: (u32, u32),
     /// The grid of the stored patch tokens (the pooled one where they are pooled).
-    pub grid: Grid,
+    pub grid: PatchGrid,
     /// Cls tokens, `[L, D]`; empty if they are not stored.
     pub cls: Vec<f32>,
     /// Patch tokens, `[L, rows * cols, width]`, row-major; `width` is D, or the number of components of a basis. Empty if
@@ -37,7 +37,7 @@ pub struct FeatureRow {
     /// Register tokens, `[L, R, D]`; empty if they are not stored.
     pub registers: Vec<f32>,
     /// The coarse scale: its grid, cls tokens `[L, D]` and patch tokens `[L, rows * cols, D]`; none without that scale.
-    pub coarse: Option<(Grid, Vec<f32>, Vec<f32>)>,
+    pub coarse: Option<(PatchGrid, Vec<f32>, Vec<f32>)>,
     /// Pixels (x, y) of the photo at which features are stored; the centre of the first pixel is (0, 0). Empty if there are
     /// none.
     pub points: Vec<(f32, f32)>,
@@ -59,9 +59,9 @@ pub struct RowInfo {
     /// Width and height of the photo in pixels, upright.
     pub photo_size: (u32, u32),
     /// The grid of the stored patch tokens.
-    pub grid: Grid,
+    pub grid: PatchGrid,
     /// The patch grid of the coarse scale, if there is one.
-    pub coarse_grid: Option<Grid>,
+    pub coarse_grid: Option<PatchGrid>,
     /// The number of pixels at which features are stored.
     pub point_count: usize,
     /// Index of its part in the dataset.

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::learn::data::Taxonomy;
     use crate::model::head::Class;
-    use crate::model::input::Grid;
+    use crate::model::input::PatchGrid;
     use crate::model::input::SizeRule;
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         let scores = Scores {
             values: vec![1.0, 0.0, 0.0, 1.0],
             k: 2,
-            grid: Grid { rows: 1, cols: 2 },
+            grid: PatchGrid { rows: 1, cols: 2 },
         };
         let geometry = Geometry::new((28, 14), SizeRule::Native, 14);
         let classes = ["a", "b"].map(|name| Class {

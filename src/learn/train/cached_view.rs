@@ -16,7 +16,7 @@ use crate::model::backbone::LayerFeatures;
 use crate::model::head::context;
 use crate::model::head::global_token::GlobalToken;
 use crate::model::head::upsample::GridUpsampler;
-use crate::model::input::{CoarseScale, Geometry, Grid, SizeRule};
+use crate::model::input::{CoarseScale, Geometry, PatchGrid, SizeRule};
 use crate::system::files::write_atomic;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"dfea");
@@ -44,7 +44,7 @@ pub struct CachedView {
     /// Which view of the photo this is.
     pub spec: ViewSpec,
     /// The patch grid of the features in these files.
-    grid: Grid,
+    grid: PatchGrid,
     /// The features of the same view at the coarse scale, where a head reads them.
     pub coarse: Option<Box<CachedView>>,
     /// Token width D of the backbone.
@@ -96,7 +96,7 @@ impl CachedView {
     }
 
     /// The patch grid of the features.
-    pub fn grid(&self) -> Grid {
+    pub fn grid(&self) -> PatchGrid {
         self.grid
     }
 
@@ -184,7 +184,7 @@ impl CachedView {
     /// `line` numbers of `out`.
     fn read_stretched(
         &self,
-        fine: Grid,
+        fine: PatchGrid,
         patches: &[u32],
         line: usize,
         buffers: &mut TokenBuffers,
@@ -261,7 +261,7 @@ fn halves(bytes: &[u8], out: &mut [f16]) {
 ///
 /// # Errors
 /// Where the tokens cannot be read from the device, or the file cannot be written.
-pub fn write(path: &Path, photo: (u32, u32), grid: Grid, layer: &LayerFeatures) -> Result<()> {
+pub fn write(path: &Path, photo: (u32, u32), grid: PatchGrid, layer: &LayerFeatures) -> Result<()> {
     let globals = GlobalToken::concat_tokens(&GlobalToken::ALL, layer)?;
     let globals: Vec<f32> = globals.flatten_all()?.to_vec1()?;
     let tokens: Vec<f32> = layer.patch_tokens.flatten_all()?.to_vec1()?;
@@ -287,7 +287,7 @@ pub fn write(path: &Path, photo: (u32, u32), grid: Grid, layer: &LayerFeatures) 
 /// The header and the global tokens, which stand before the patch tokens.
 struct TokenFileHeader {
     photo: (u32, u32),
-    grid: Grid,
+    grid: PatchGrid,
     dim: usize,
     /// `[GLOBALS, D]`.
     globals: Vec<f32>,
@@ -306,7 +306,7 @@ fn read_header(path: &Path) -> io::Result<TokenFileHeader> {
             header[4 * i + 3],
         ])
     };
-    let grid = Grid {
+    let grid = PatchGrid {
         rows: word(4) as usize,
         cols: word(5) as usize,
     };

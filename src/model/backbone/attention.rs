@@ -12,7 +12,7 @@ use crate::model::backbone::constant;
 use crate::model::backbone::executor::Executor;
 use crate::model::backbone::float_values::with_floats;
 use crate::model::backbone::vit::Backbone;
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// The attention of the cls token of one photo in one block.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,7 @@ pub struct ClsAttention {
     /// Number of special tokens: the cls token and the registers.
     specials: usize,
     /// The patch grid of the input.
-    pub grid: Grid,
+    pub grid: PatchGrid,
 }
 
 impl ClsAttention {
@@ -129,7 +129,7 @@ mod tests {
             weights: vec![0.5, 0.25, 0.125, 0.125, 0.25, 0.25, 0.5, 0.0],
             heads: 2,
             specials: 2,
-            grid: Grid { rows: 1, cols: 2 },
+            grid: PatchGrid { rows: 1, cols: 2 },
         };
         assert_eq!(attention.specials(1), [0.25, 0.25]);
         assert_eq!(attention.patches(0), [0.125, 0.125]);

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::model::backbone::bounded_cache::BoundedCache;
 use crate::model::backbone::config::BackboneConfig;
 use crate::model::backbone::features::{LayerFeatures, LayerRequest};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 use crate::system::memory::try_with_capacity;
 
 /// Layers that are kept: four each of two photo sizes, at the full and at the coarse scale.
@@ -25,7 +25,7 @@ const GOLDEN_FRACTION: f32 = 0.618_034;
 #[derive(Debug)]
 pub(super) struct ConstantBackbone {
     /// The features of one photo (batch size 1).
-    cache: BoundedCache<(Grid, LayerRequest), LayerFeatures>,
+    cache: BoundedCache<(PatchGrid, LayerRequest), LayerFeatures>,
 }
 
 impl ConstantBackbone {
@@ -40,7 +40,7 @@ impl ConstantBackbone {
     pub fn layers(
         &self,
         config: &BackboneConfig,
-        grid: Grid,
+        grid: PatchGrid,
         batch: usize,
         requests: &[LayerRequest],
     ) -> Result<Vec<LayerFeatures>> {
@@ -67,7 +67,7 @@ impl ConstantBackbone {
     fn layer(
         &self,
         config: &BackboneConfig,
-        grid: Grid,
+        grid: PatchGrid,
         request: LayerRequest,
     ) -> Result<LayerFeatures> {
         let compute = || compute_layer(config, grid, request);
@@ -78,7 +78,7 @@ impl ConstantBackbone {
 /// The features of one photo: waves down plus waves across.
 fn compute_layer(
     config: &BackboneConfig,
-    grid: Grid,
+    grid: PatchGrid,
     request: LayerRequest,
 ) -> Result<LayerFeatures> {
     let (d, registers) = (config.dim, config.registers);
@@ -114,7 +114,7 @@ fn compute_layer(
 
 /// Made-up attention of the cls token for `batch` photos: `[batch, heads, 1 + registers + rows * cols]`, each row of
 /// which sums to 1.
-pub(super) fn cls_attention(config: &BackboneConfig, grid: Grid, batch: usize) -> Vec<f32> {
+pub(super) fn cls_attention(config: &BackboneConfig, grid: PatchGrid, batch: usize) -> Vec<f32> {
     let specials = 1 + config.registers;
     let tokens = specials + grid.len();
     let head = |head: usize| {
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn shapes_are_those_of_the_network() {
         let (config, features) = forward(4, 2, (3, 5));
-        assert_eq!(features.grid, Grid { rows: 3, cols: 5 });
+        assert_eq!(features.grid, PatchGrid { rows: 3, cols: 5 });
         assert_eq!(features.layers.len(), 3);
         for layer in &features.layers {
             assert_eq!(layer.patch_tokens.dims(), [2, 15, config.dim]);

@@ -12,14 +12,14 @@ use crate::error::{Error, Result};
 use crate::model::backbone::bounded_cache::BoundedCache;
 use crate::model::backbone::config::BackboneConfig;
 use crate::model::backbone::pos_embed::{self, CACHED_GRIDS};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// The embeddings of a backbone, on the device and in the number type that it runs in.
 #[derive(Debug)]
 pub(super) struct Embeddings {
     config: BackboneConfig,
     weights: EmbeddingWeights,
-    pos_cache: BoundedCache<Grid, Tensor>,
+    pos_cache: BoundedCache<PatchGrid, Tensor>,
     device: Device,
     dtype: DType,
 }
@@ -63,7 +63,7 @@ impl Embeddings {
     /// # Errors
     /// [`Error::Model`] for sides that are no multiples of the patch size, [`Error::Tensor`] if the device fails.
     pub fn embed_patches(&self, pixels: &Tensor) -> Result<Tensor> {
-        let Grid { rows, cols } = self.patch_grid(pixels)?;
+        let PatchGrid { rows, cols } = self.patch_grid(pixels)?;
         let (b, p) = (pixels.dim(0)?, self.config.patch_size);
         // A stride-p convolution with a p x p kernel is one matrix product over cut-out patches.
         let patches = pixels
@@ -82,7 +82,7 @@ impl Embeddings {
     ///
     /// # Errors
     /// [`Error::Tensor`] if the device fails.
-    pub fn position_embedding(&self, grid: Grid) -> Result<Tensor> {
+    pub fn position_embedding(&self, grid: PatchGrid) -> Result<Tensor> {
         self.pos_cache.get_or_compute(grid, || {
             let (side, dim) = (self.config.native_grid, self.config.dim);
             let values = pos_embed::interpolate(
@@ -102,7 +102,7 @@ impl Embeddings {
     }
 
     /// Cls token, registers and patch tokens as they enter the first block: `[B, 1 + R + rows * cols, D]`.
-    pub fn prepare_tokens(&self, pixels: &Tensor, grid: Grid) -> Result<Tensor> {
+    pub fn prepare_tokens(&self, pixels: &Tensor, grid: PatchGrid) -> Result<Tensor> {
         let patches = self
             .embed_patches(pixels)?
             .broadcast_add(&self.position_embedding(grid)?)?;
@@ -126,7 +126,7 @@ impl Embeddings {
     ///
     /// # Errors
     /// [`Error::Model`] for other than 3 channels, and sides that are no multiples of the patch size.
-    pub fn patch_grid(&self, pixels: &Tensor) -> Result<Grid> {
+    pub fn patch_grid(&self, pixels: &Tensor) -> Result<PatchGrid> {
         let (_, c, h, w) = pixels.dims4()?;
         let p = self.config.patch_size;
         if c != 3 || h == 0 || w == 0 || h % p != 0 || w % p != 0 {
@@ -134,7 +134,7 @@ impl Embeddings {
                 "the backbone takes 3 channels with sides that are multiples of {p}, found {c} channels of {w}x{h}"
             )));
         }
-        Ok(Grid {
+        Ok(PatchGrid {
             rows: h / p,
             cols: w / p,
         })

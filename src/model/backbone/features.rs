@@ -6,7 +6,7 @@
 use candle_core::Tensor;
 
 use crate::error::{Error, Result};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// One block's output, requested from a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ pub struct Features {
     /// One entry per request, in the order of the requests.
     pub layers: Vec<LayerFeatures>,
     /// The patch grid of the input.
-    pub grid: Grid,
+    pub grid: PatchGrid,
     /// Features of the same input at a coarser scale (see [`CoarseScale`](crate::model::input::CoarseScale)), set by
     /// the caller for heads that read them; a forward pass itself leaves it empty.
     pub coarse: Option<Box<Features>>,

@@ -5,12 +5,12 @@
 
 use crate::model::backbone::executor::Executor;
 use crate::model::backbone::vit::Backbone;
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 impl Backbone {
     /// Bytes that [`Backbone::forward`] needs on a CPU for one photo of `grid` and `layers` requests: pixels,
     /// intermediate results and returned features. `None` on other devices, where it is not known.
-    pub fn planned_memory(&self, grid: Grid, layers: usize) -> Option<u64> {
+    pub fn planned_memory(&self, grid: PatchGrid, layers: usize) -> Option<u64> {
         match self.executor {
             Executor::Cpu(_) => (),
             Executor::Constant(_) => return Some(self.feature_memory(grid, layers)),
@@ -27,7 +27,7 @@ impl Backbone {
 
     /// Bytes of device memory that [`Backbone::forward`] takes for each photo of `grid` in a batch, with `layers`
     /// requests: an upper estimate for the choice of the batch size, without what does not grow with the batch.
-    pub fn device_memory(&self, grid: Grid, layers: usize) -> u64 {
+    pub fn device_memory(&self, grid: PatchGrid, layers: usize) -> u64 {
         let config = &self.config;
         let tokens = 1 + config.registers + grid.len();
         let blocks = tokens * config.bytes_per_token(self.dtype.size_in_bytes());
@@ -37,7 +37,7 @@ impl Backbone {
     }
 
     /// Bytes of the f32 features that are returned for one photo of `grid` and `layers` requests.
-    pub fn feature_memory(&self, grid: Grid, layers: usize) -> u64 {
+    pub fn feature_memory(&self, grid: PatchGrid, layers: usize) -> u64 {
         let tokens = 1 + self.config.registers + grid.len();
         4 * (tokens * self.config.dim * layers) as u64
     }

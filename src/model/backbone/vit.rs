@@ -14,7 +14,7 @@ use crate::model::backbone::embeddings::Embeddings;
 use crate::model::backbone::executor::Executor;
 use crate::model::backbone::features::{Features, LayerFeatures, LayerRequest};
 use crate::model::backbone::float_values::with_floats;
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// A frozen backbone, ready to run on one device.
 #[derive(Debug)]
@@ -152,7 +152,7 @@ impl Backbone {
         &self,
         network: &cpu::CpuBackbone,
         pixels: &Tensor,
-        grid: Grid,
+        grid: PatchGrid,
         requests: &[LayerRequest],
         tick: &dyn Fn(usize, usize),
     ) -> Result<Vec<LayerFeatures>> {
@@ -189,7 +189,7 @@ impl Backbone {
     ///
     /// # Errors
     /// [`Error::Tensor`] if the device fails.
-    pub fn position_embedding(&self, grid: Grid) -> Result<Tensor> {
+    pub fn position_embedding(&self, grid: PatchGrid) -> Result<Tensor> {
         self.embeddings.position_embedding(grid)
     }
 

@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// Sides of squares that heads can read, in patches; odd ones only.
 pub const ALLOWED_SIDES: std::ops::RangeInclusive<usize> = 3..=63;
@@ -23,7 +23,7 @@ pub fn sides_problem(sides: &[usize]) -> Option<String> {
 
 /// For every cell of `grid`, writes the mean over the square of `side` by `side` cells around it, without the part
 /// beyond the grid. `values` and `out` are `[rows * cols, k]`.
-pub fn box_means(values: &[f32], k: usize, grid: Grid, side: usize, out: &mut [f32]) {
+pub fn box_means(values: &[f32], k: usize, grid: PatchGrid, side: usize, out: &mut [f32]) {
     let reach = side / 2;
     let line = grid.cols * k;
     out.par_chunks_exact_mut(line).enumerate().for_each_init(
@@ -48,7 +48,7 @@ pub fn box_means(values: &[f32], k: usize, grid: Grid, side: usize, out: &mut [f
 }
 
 /// Adds the [`box_means`] of `values` to `sum`, both `[rows * cols, k]`.
-pub fn add_box_means(sum: &mut [f32], values: &[f32], k: usize, grid: Grid, side: usize) {
+pub fn add_box_means(sum: &mut [f32], values: &[f32], k: usize, grid: PatchGrid, side: usize) {
     let mut out = vec![0f32; values.len()];
     box_means(values, k, grid, side, &mut out);
     add(sum, &out);
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn squares_end_with_the_grid() {
-        let grid = Grid { rows: 3, cols: 4 };
+        let grid = PatchGrid { rows: 3, cols: 4 };
         // Two numbers a cell: its index, and one.
         let values: Vec<f32> = (0..12).flat_map(|i| [i as f32, 1.0]).collect();
         let of_side = |side| {

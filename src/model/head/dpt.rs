@@ -19,7 +19,7 @@ use crate::model::backbone::tensor_source::with_floats;
 use crate::model::head::conv::{conv2d, resize_bilinear, resize_bilinear_rows, upsample_2x};
 use crate::model::head::dpt_tensors::{DptVariant, STAGES, check_weights};
 use crate::model::head::scores::{Scores, check_finite_activations};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// Rows of the output that are computed at a time on a CPU.
 const BAND_ROWS: usize = 64;
@@ -85,7 +85,7 @@ impl DptHead {
     /// One number per cell, for one photo: for DINOv2's head the depth above the readout's `min`, not yet bounded; for
     /// Depth Anything's the number before the last activation. [`DepthReadout`](crate::model::head::DepthReadout) turns
     /// them into depths.
-    pub(super) fn depths(&self, layers: &[&LayerFeatures], grid: Grid) -> Result<Scores> {
+    pub(super) fn depths(&self, layers: &[&LayerFeatures], grid: PatchGrid) -> Result<Scores> {
         if layers.len() != STAGES {
             let count = layers.len();
             let why = format!("a DPT head reads {STAGES} blocks, not {count}");
@@ -128,7 +128,7 @@ impl DptHead {
         Ok(Scores {
             values,
             k: 1,
-            grid: Grid { rows, cols },
+            grid: PatchGrid { rows, cols },
         })
     }
 
@@ -167,7 +167,7 @@ impl DptHead {
     }
 
     /// The tokens of stage `stage` as a map of `F` channels with 4h, 2h, h or ceil(h / 2) rows.
-    fn reassemble(&self, stage: usize, layer: &LayerFeatures, grid: Grid) -> Result<Tensor> {
+    fn reassemble(&self, stage: usize, layer: &LayerFeatures, grid: PatchGrid) -> Result<Tensor> {
         let block = "reassemble_blocks";
         let patches = layer.patch_tokens.squeeze(0)?; // [N, D]
         let mixed = match self.variant {
@@ -212,7 +212,13 @@ impl DptHead {
     }
 
     /// A transposed convolution whose stride is its side `k`: every cell of `map` `[N, c]` becomes k x k cells.
-    fn conv_transpose(&self, name: &str, map: &Tensor, grid: Grid, k: usize) -> Result<Tensor> {
+    fn conv_transpose(
+        &self,
+        name: &str,
+        map: &Tensor,
+        grid: PatchGrid,
+        k: usize,
+    ) -> Result<Tensor> {
         let weight = self.weight(&format!("{name}.weight"))?; // [c, out, k, k]
         let out = weight.dim(1)?;
         let cells = map.matmul(&weight.flatten_from(1)?)?; // [N, out * k * k]

@@ -20,10 +20,10 @@ use crate::model::head::global_token::GlobalToken;
 use crate::model::head::meta::HeadMeta;
 use crate::model::head::scores::{Scores, check_finite_activations};
 use crate::model::head::upsample::GridUpsampler;
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// Layers of a coarser scale of a photo, in the order of a head's requests, and their grid.
-pub(super) type CoarseLayers<'f> = (Vec<&'f LayerFeatures>, Grid);
+pub(super) type CoarseLayers<'f> = (Vec<&'f LayerFeatures>, PatchGrid);
 
 /// One fully connected layer, `y = weight x + bias`, in f32.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,7 +103,7 @@ impl LinearHead {
         layers: &[&LayerFeatures],
         coarse: Option<&CoarseLayers<'_>>,
         meta: &HeadMeta,
-        grid: Grid,
+        grid: PatchGrid,
     ) -> Result<Scores> {
         let values = self.apply_input_layer(layers, coarse, meta, grid)?; // [N, outputs]
         let values = match self.hidden {
@@ -121,7 +121,7 @@ impl LinearHead {
     fn apply_output_layer(
         &self,
         hidden: Vec<f32>,
-        grid: Grid,
+        grid: PatchGrid,
         device: &Device,
     ) -> Result<Vec<f32>> {
         let hidden = Tensor::from_vec(hidden, (grid.len(), self.input_layer().outputs()), device)?;
@@ -138,7 +138,7 @@ impl LinearHead {
         layers: &[&LayerFeatures],
         coarse: Option<&CoarseLayers<'_>>,
         meta: &HeadMeta,
-        grid: Grid,
+        grid: PatchGrid,
     ) -> Result<Option<Vec<Scores>>> {
         let (None, Some(pieces)) = (&self.hidden, &self.device_weights) else {
             return Ok(None);
@@ -178,7 +178,7 @@ impl LinearHead {
         layers: &[&LayerFeatures],
         coarse: Option<&CoarseLayers<'_>>,
         meta: &HeadMeta,
-        grid: Grid,
+        grid: PatchGrid,
     ) -> Result<Vec<f32>> {
         let device = layers[0].patch_tokens.device();
         let cut = || InputLayerWeights::new(self.input_layer(), meta, device);
@@ -219,9 +219,9 @@ impl LinearHead {
 /// squares, that of the coarse scale's cells, upsampled, and that of its global tokens with the bias.
 fn combine_products(
     of_patches: Vec<f32>,
-    of_coarse: Option<(&[f32], Grid)>,
+    of_coarse: Option<(&[f32], PatchGrid)>,
     of_photo: &[f32],
-    (context, grid): (&[usize], Grid),
+    (context, grid): (&[usize], PatchGrid),
 ) -> Vec<f32> {
     let outputs = of_photo.len();
     let mut sum = add_context_means(of_patches, outputs, context, grid);
@@ -352,7 +352,12 @@ fn add_on_cpu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// Adds the means over squares of `sides` to every patch's own part. `values` are `[N, outputs, 1 + sides.len()]`: for
 /// each output the patch's own part, then the parts to average over each square.
-fn add_context_means(values: Vec<f32>, outputs: usize, sides: &[usize], grid: Grid) -> Vec<f32> {
+fn add_context_means(
+    values: Vec<f32>,
+    outputs: usize,
+    sides: &[usize],
+    grid: PatchGrid,
+) -> Vec<f32> {
     if sides.is_empty() {
         return values;
     }

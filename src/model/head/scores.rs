@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use crate::error::{Error, Result};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// The output of a dense head over a grid: logits of bins or classes, or the depth itself, before any softmax.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +13,7 @@ pub struct Scores {
     /// Numbers per cell: bins, classes, or 1 for a depth.
     pub k: usize,
     /// The cells, which cover the padded input: the patch grid for linear heads, a finer one for DPT heads.
-    pub grid: Grid,
+    pub grid: PatchGrid,
 }
 
 /// The message of an error within a head, which [`Head`](super::Head) replaces by one with its name.

@@ -5,20 +5,20 @@
 use rayon::prelude::*;
 
 use crate::maths::resample::{LinearTaps, SampleAxis};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// The taps from a coarse grid to a fine one, along both axes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GridUpsampler {
-    coarse: Grid,
-    fine: Grid,
+    coarse: PatchGrid,
+    fine: PatchGrid,
     rows: Vec<LinearTaps>,
     cols: Vec<LinearTaps>,
 }
 
 impl GridUpsampler {
     /// Upsampling from `coarse` to `fine`.
-    pub fn new(coarse: Grid, fine: Grid) -> Self {
+    pub fn new(coarse: PatchGrid, fine: PatchGrid) -> Self {
         Self {
             coarse,
             fine,
@@ -63,7 +63,10 @@ mod tests {
 
     #[test]
     fn a_ramp_stays_one_and_edges_are_clamped() {
-        let (coarse, fine) = (Grid { rows: 2, cols: 3 }, Grid { rows: 4, cols: 6 });
+        let (coarse, fine) = (
+            PatchGrid { rows: 2, cols: 3 },
+            PatchGrid { rows: 4, cols: 6 },
+        );
         // The place of a cell's centre, across and down.
         let values: Vec<f32> = (0..6)
             .flat_map(|i| [(i % 3) as f32 + 0.5, (i / 3) as f32 + 0.5])

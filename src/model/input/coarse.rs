@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// The coarse scale's share of the sides of the full scale, in percent, 10 to 90.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,9 +51,9 @@ impl FromStr for CoarseScale {
 
 impl CoarseScale {
     /// The patch grid of the coarse scale, for the grid `fine` of the full scale; sides are rounded, and at least 1.
-    pub fn grid(self, fine: Grid) -> Grid {
+    pub fn grid(self, fine: PatchGrid) -> PatchGrid {
         let cells = |fine: usize| ((fine * self.0 as usize + 50) / 100).max(1);
-        Grid {
+        PatchGrid {
             rows: cells(fine.rows),
             cols: cells(fine.cols),
         }
@@ -68,9 +68,9 @@ mod tests {
     #[test]
     fn shares_are_percent() {
         let coarse: CoarseScale = "60".parse().unwrap();
-        let fine = Grid { rows: 35, cols: 46 };
-        assert_eq!(coarse.grid(fine), Grid { rows: 21, cols: 28 });
-        assert_eq!(coarse.grid(Grid { rows: 1, cols: 2 }).rows, 1);
+        let fine = PatchGrid { rows: 35, cols: 46 };
+        assert_eq!(coarse.grid(fine), PatchGrid { rows: 21, cols: 28 });
+        assert_eq!(coarse.grid(PatchGrid { rows: 1, cols: 2 }).rows, 1);
         assert_eq!(serde_json::to_string(&coarse).unwrap(), "60");
         assert!(serde_json::from_str::<CoarseScale>("100").is_err());
         for bad in ["0", "9", "91", "x", "0.5"] {

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// An elongated photo may have as many patches as this many square photos of the same short side. Beyond that it is
 /// made smaller, or a 3000x40 strip would need a hundred thousand tokens.
@@ -185,9 +185,9 @@ impl Geometry {
     }
 
     /// The patch grid of the padded input.
-    pub fn grid(&self) -> Grid {
+    pub fn grid(&self) -> PatchGrid {
         let p = self.patch_size as u32;
-        Grid {
+        PatchGrid {
             rows: (self.padded.1 / p) as usize,
             cols: (self.padded.0 / p) as usize,
         }
@@ -290,7 +290,7 @@ mod tests {
         let geometry = Geometry::new((640, 480), SizeRule::Native, 14);
         assert_eq!(geometry.padded, (644, 490));
         assert_eq!((geometry.pad_left, geometry.pad_top), (2, 5));
-        assert_eq!(geometry.grid(), Grid { rows: 35, cols: 46 });
+        assert_eq!(geometry.grid(), PatchGrid { rows: 35, cols: 46 });
     }
 
     #[test]

@@ -10,4 +10,4 @@ pub mod patch_grid;
 
 pub use coarse::CoarseScale;
 pub use geometry::{Geometry, Padding, SizeRule, Unpad};
-pub use patch_grid::Grid;
+pub use patch_grid::PatchGrid;

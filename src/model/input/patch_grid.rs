@@ -2,14 +2,14 @@
 
 /// Rows and columns of patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Grid {
+pub struct PatchGrid {
     /// Rows of patches.
     pub rows: usize,
     /// Columns of patches.
     pub cols: usize,
 }
 
-impl Grid {
+impl PatchGrid {
     /// Number of patches.
     pub fn len(self) -> usize {
         self.rows * self.cols

@@ -10,7 +10,7 @@ use image::RgbImage;
 use crate::engine::{BackboneBatchOutput, BackboneOutput, BackbonePass, FlipViews};
 use crate::error::{Error, Result};
 use crate::model::backbone::{Features, LayerRequest};
-use crate::model::input::{Geometry, Grid};
+use crate::model::input::{Geometry, PatchGrid};
 use crate::tasks::clip::state::NamedVectors;
 use crate::tasks::{InferenceMode, TaskOutput, TaskPredictor};
 
@@ -230,7 +230,7 @@ impl TaskPredictor for MeanTokenPredictor {
 }
 
 /// The grid of a mean token.
-const SINGLE_PATCH: Grid = Grid { rows: 1, cols: 1 };
+const SINGLE_PATCH: PatchGrid = PatchGrid { rows: 1, cols: 1 };
 
 /// The cosine of two vectors; 1 where one of them is zero.
 fn cosine(a: &[f32], b: &[f32]) -> f32 {

@@ -6,7 +6,7 @@
 use image::RgbImage;
 use rayon::prelude::*;
 
-use crate::model::input::{Geometry, Grid};
+use crate::model::input::{Geometry, PatchGrid};
 use crate::tasks::clip::state::NamedVectors;
 
 /// Side, in pixels, of the squares whose change is measured.
@@ -30,7 +30,7 @@ impl SquareChanges {
     /// The change of each patch, `[rows * cols]`, from 0 to 1: twice the mean of its squares, since what moves rarely fills a
     /// patch. A patch without the centre of a square, such as padding, has the change of the patch before it.
     pub fn per_patch(&self, geometry: &Geometry) -> Vec<f32> {
-        let Grid { rows, cols } = geometry.grid();
+        let PatchGrid { rows, cols } = geometry.grid();
         let places = |places: Vec<f32>| -> Vec<f32> {
             let centres = places.chunks(SQUARE_SIDE);
             centres.map(|square| square[square.len() / 2]).collect()

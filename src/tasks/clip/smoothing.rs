@@ -185,10 +185,10 @@ fn token_change(before: &[f32], now: &[f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::model::head::Scores;
-    use crate::model::input::Grid;
+    use crate::model::input::PatchGrid;
 
     fn smoothed(mean: &mut RunningMean, values: &[f32], is_cut: bool) -> Vec<f32> {
-        let grid = Grid {
+        let grid = PatchGrid {
             rows: 1,
             cols: values.len(),
         };
@@ -206,7 +206,7 @@ mod tests {
             scores: Scores {
                 values: values.to_vec(),
                 k: 2,
-                grid: Grid { rows: 1, cols: 2 },
+                grid: PatchGrid { rows: 1, cols: 2 },
             },
             mirrored: None,
             room_probability: None,

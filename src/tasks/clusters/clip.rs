@@ -3,7 +3,7 @@
 use image::RgbImage;
 
 use super::task::{ClustersTask, not_tokens_error};
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::error::Result;
 use crate::model::input::Geometry;
 use crate::tasks::TaskOutput;
@@ -26,7 +26,7 @@ impl LabelClipTask for ClustersTask {
             return Err(not_tokens_error());
         };
         let scores = self.deferred.saved_or_fitted()?.scores(&tokens, grid);
-        let mut watch = Stopwatch::default();
+        let mut watch = StageTimings::default();
         label_scores(&scores, geometry, guide, self.refines(), &mut watch)
     }
 

@@ -9,11 +9,11 @@ use super::codebook::{encode_codebook, name_clusters, read_codebook, save_codebo
 use crate::analysis::cluster::{ClusterCount, ClusterFit, Codebook, fit};
 use crate::engine::BackboneOutput;
 use crate::engine::run_report::Outcome;
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::error::{Error, Result};
 use crate::io::output::{LineSubject, OutputJob, OutputPlan};
 use crate::model::backbone::{Backbone, LayerRequest};
-use crate::model::input::{Geometry, Grid};
+use crate::model::input::{Geometry, PatchGrid};
 use crate::model::weights::ModelRecord;
 use crate::system::files::Digest;
 use crate::system::interrupt;
@@ -117,8 +117,8 @@ impl ClustersTask {
     fn label_photo(
         &self,
         input: LabelInput<'_>,
-        (codebook, tokens, grid): (&Codebook, &[f32], Grid),
-        mut watch: Stopwatch,
+        (codebook, tokens, grid): (&Codebook, &[f32], PatchGrid),
+        mut watch: StageTimings,
         console: &Console,
     ) -> Result<FinishedPhoto> {
         let scores = codebook.scores(tokens, grid);
@@ -132,7 +132,7 @@ impl ClustersTask {
         self.deferred.fit_with(|tokens| {
             let photos = tokens.len();
             let count = self.recipe.clusters;
-            let mut watch = Stopwatch::default();
+            let mut watch = StageTimings::default();
             let progress = match count {
                 ClusterCount::Auto => Some(console.progress(2, "numbers of clusters")),
                 ClusterCount::Exactly(_) => None,
@@ -367,7 +367,7 @@ impl Task for ClustersTask {
             stamp: kept.stamp.as_ref(),
             geometry: &kept.geometry,
         };
-        let clustered = (&codebook, kept.values.as_slice(), Grid { rows, cols });
+        let clustered = (&codebook, kept.values.as_slice(), PatchGrid { rows, cols });
         self.label_photo(input, clustered, kept.watch, console)
     }
 

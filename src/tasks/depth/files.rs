@@ -11,7 +11,7 @@ use super::photo_depth::{DepthLayer, DepthReading, PhotoDepth};
 use super::point_cloud::{CloudWriter, WrittenCloud};
 use super::report;
 use crate::engine::run_report::Outcome;
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::io::output::{
     Destination, FloatFormat, FloatMap, LineStatus, LineSubject, OutputJob, PICTURE_EXTENSION,
     PictureFormat, put_all, write_output, write_picture,
@@ -196,7 +196,7 @@ impl DepthWriter {
         &self,
         measured: &PhotoDepth<'_>,
         layer: &DepthLayer<'_>,
-        watch: &mut Stopwatch,
+        watch: &mut StageTimings,
         console: &Console,
     ) -> Result<usize> {
         let job = measured.job;

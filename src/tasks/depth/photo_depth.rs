@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::io::output::OutputJob;
 use crate::model::head::HeadMeta;
 use crate::model::head_zoo::DepthCalibration;
@@ -36,7 +36,7 @@ pub struct PhotoDepth<'a> {
     /// The probability that the photo shows a room, from 0 to 1, where it is known.
     pub room_probability: Option<f32>,
     /// Seconds that each stage took so far.
-    pub watch: Stopwatch,
+    pub watch: StageTimings,
 }
 
 /// One map of a photo: its depths, or their standard deviations.

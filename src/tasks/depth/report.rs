@@ -6,7 +6,7 @@ use super::file_names::depth_scale;
 use super::head::unit;
 use super::photo_depth::{DepthLayer, DepthReading, PhotoDepth};
 use super::point_cloud::WrittenCloud;
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::io::output::{CONTENT_KEY, DEPTH_CONTENT, INVERSE_CONTENT, UNIT_KEY};
 use crate::model::head::{HeadMeta, RELATIVE_INVERSE_DEPTH};
 use crate::model::head_zoo::DepthCalibration;
@@ -76,7 +76,7 @@ pub fn photo_json(
     readings: &[DepthReading],
     clipped: usize,
     cloud: Option<&WrittenCloud>,
-    watch: &Stopwatch,
+    watch: &StageTimings,
 ) -> Value {
     let PhotoDepth {
         geometry,

@@ -14,7 +14,7 @@ use super::head::{apply_calibration, readout_of, refuse_metres};
 use super::photo_depth::PhotoDepth;
 use super::predictor::DepthPredictor;
 use crate::engine::run_report::Outcome;
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::engine::{BackboneBatchOutput, BackboneOutput};
 use crate::error::{Error, Result};
 use crate::io::output::{CloudFormat, LineSubject, OutputJob};
@@ -129,7 +129,7 @@ impl DepthTask {
         (job, photo, geometry): (&'p OutputJob, Option<&'p RgbImage>, &'p Geometry),
         full: &'p FullSizeDepth<'_>,
         range: ValueRange,
-        (room_probability, watch): (Option<f32>, Stopwatch),
+        (room_probability, watch): (Option<f32>, StageTimings),
     ) -> PhotoDepth<'p> {
         PhotoDepth {
             job,

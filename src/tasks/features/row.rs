@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::error::Error;
 use crate::io::features::{FeatureRow, RowName};
 use crate::io::inputs::Source;
@@ -20,7 +20,7 @@ pub struct GatheredRow {
     /// Stamp of the photo's bytes.
     pub stamp: FileStamp,
     /// Seconds that each stage took.
-    pub watch: Stopwatch,
+    pub watch: StageTimings,
 }
 
 /// The name of a photo's row: its path and page.

@@ -17,7 +17,7 @@ use crate::io::manifest::Ledger;
 use crate::io::output::{LineSubject, OutputJob, OutputOptions, OutputPlan};
 use crate::model::backbone::Backbone;
 use crate::model::head::Head;
-use crate::model::input::{Geometry, Grid};
+use crate::model::input::{Geometry, PatchGrid};
 use crate::model::weights::ModelRecord;
 use crate::system::files::Digest;
 use crate::tasks::backbone_info::BackboneInfo;
@@ -125,7 +125,7 @@ impl FeaturesTask {
                 sampled.extend(pool::sample_bilinear(tokens, dim, geometry, point));
             }
         }
-        let mut stored = Grid { ..grid };
+        let mut stored = PatchGrid { ..grid };
         if !self.recipe.has_tokens(TokenKind::Patches) {
             patches = Vec::new();
         }
@@ -140,7 +140,7 @@ impl FeaturesTask {
                 pool::adaptive_avg_pool(&layer(&patches, index, width), width, grid, side)
             });
             patches = pooled.collect();
-            stored = Grid {
+            stored = PatchGrid {
                 rows: side,
                 cols: side,
             };

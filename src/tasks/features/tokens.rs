@@ -4,13 +4,13 @@ use candle_core::Tensor;
 
 use crate::error::{Error, Result};
 use crate::model::backbone::{Features, LayerFeatures, LayerRequest};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// Tokens of a photo, of L layers.
 #[derive(Debug)]
 pub struct PhotoTokens {
     /// The patch grid.
-    pub grid: Grid,
+    pub grid: PatchGrid,
     /// Cls tokens, `[L, D]`.
     pub cls: Vec<f32>,
     /// Patch tokens, `[L, rows * cols, D]`; empty where they are not selected.

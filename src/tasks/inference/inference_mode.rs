@@ -9,7 +9,7 @@ use crate::engine::{BackbonePass, FlipViews};
 use crate::error::{Error, Result};
 use crate::model::backbone::Backbone;
 use crate::model::head::{Head, Protocol};
-use crate::model::input::{Geometry, Grid, SizeRule, Unpad};
+use crate::model::input::{Geometry, PatchGrid, SizeRule, Unpad};
 use crate::tasks::recipe::HeadRecipe;
 use crate::terminal::console::Console;
 use crate::vision::inference::protocol;
@@ -144,7 +144,7 @@ impl InferenceMode {
     /// Bytes of the device's memory that one window takes; `None` where photos go through as a whole.
     pub fn window_device_memory(&self, backbone: &Backbone) -> Option<u64> {
         let cols = self.patches_per_window()?;
-        let window = Grid { rows: 1, cols };
+        let window = PatchGrid { rows: 1, cols };
         Some(self.backbone_pass().grid_device_memory(backbone, window))
     }
 

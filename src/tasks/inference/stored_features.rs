@@ -15,7 +15,7 @@ use crate::io::manifest::Ledger;
 use crate::io::output::{OutputOptions, OutputTarget};
 use crate::model::backbone::variants::{self, Variant};
 use crate::model::backbone::{Features, LayerFeatures, LayerRequest};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 use crate::model::weights::NamedModel;
 use crate::tasks::Task;
 use crate::tasks::features::{changed_part_error, describe_input, row_name};
@@ -257,7 +257,7 @@ impl StoredFeatures {
     /// Features on the CPU, from the stored cls, patch and register tokens of all layers.
     fn build_features(
         &self,
-        (grid, cls, patches, registers): (Grid, &[f32], &[f32], &[f32]),
+        (grid, cls, patches, registers): (PatchGrid, &[f32], &[f32], &[f32]),
         pass: &BackbonePass,
     ) -> Result<Features> {
         let meta = self.meta();

@@ -11,7 +11,7 @@ use crate::model::backbone::{
     Backbone, BackboneConfig, Checkpoint, Features, Ffn, LayerFeatures, LayerRequest, variants,
 };
 use crate::model::head_zoo::builtin;
-use crate::model::input::{Geometry, Grid, SizeRule};
+use crate::model::input::{Geometry, PatchGrid, SizeRule};
 use crate::tasks::inference::device_heads::DeviceHeads;
 use crate::tasks::inference::layer;
 use crate::tasks::inference::multi_task::OutputsByTask;
@@ -136,7 +136,7 @@ fn a_head_is_taken_from_the_device_of_the_features() {
     let seen = BackboneOutput {
         features: Features {
             layers: vec![layer],
-            grid: Grid { rows: 2, cols: 2 },
+            grid: PatchGrid { rows: 2, cols: 2 },
             coarse: None,
         },
         mirrored: None,

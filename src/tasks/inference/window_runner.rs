@@ -1,7 +1,7 @@
 //! A photo in windows: each goes through the backbone and the head, and their scores are joined to those of the photo.
 
 use super::inference_mode::InferenceMode;
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::engine::{BackbonePass, BatchLimit, ReadyPhoto};
 use crate::error::{Error, Result};
 use crate::model::backbone::Backbone;
@@ -115,7 +115,7 @@ impl WindowRunner<'_> {
         &self,
         pass: &BackbonePass,
         windows: &[PreparedImage],
-        watch: &mut Stopwatch,
+        watch: &mut StageTimings,
         progress: &Progress,
     ) -> Result<Vec<(Scores, Option<Scores>)>> {
         self.batch_limit.run_chunked(windows.len(), |part| {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::task::{PcaPhoto, PcaTask};
 use crate::analysis::pca::{Basis, ProjectedPatches, Projection};
 use crate::engine::run_report::Outcome;
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::error::{Error, Result};
 use crate::io::output::{
     LineStatus, OutputJob, PICTURE_EXTENSION, put_all, write_npy, write_output, write_picture,
@@ -88,7 +88,7 @@ impl PcaTask {
         geometry: &Geometry,
         projected: &ProjectedPatches,
         projection: &Projection,
-        watch: &Stopwatch,
+        watch: &StageTimings,
     ) -> Value {
         let grid = geometry.grid();
         let foreground = projected.foreground.iter().filter(|is| **is).count();

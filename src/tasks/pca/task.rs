@@ -9,7 +9,7 @@ use super::basis;
 use crate::analysis::pca::{PcaFitOptions, Projection, TokenSpool, fit};
 use crate::engine::BackboneOutput;
 use crate::engine::run_report::Outcome;
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::error::{Error, Result};
 use crate::io::output::{LineSubject, OutputJob, OutputPlan, PICTURE_EXTENSION};
 use crate::model::backbone::{Backbone, LayerRequest};
@@ -45,7 +45,7 @@ pub(super) struct PcaPhoto<'a> {
     /// The photo, where the picture shows it or is fitted to its edges.
     pub photo: Option<&'a RgbImage>,
     pub geometry: &'a Geometry,
-    pub watch: Stopwatch,
+    pub watch: StageTimings,
 }
 
 /// The task was given an output that is no tokens.
@@ -113,7 +113,7 @@ impl PcaTask {
     pub(super) fn fit_tokens(&self, console: &Console) -> Result<()> {
         self.deferred.fit_with(|tokens| {
             let photos = tokens.len();
-            let mut watch = Stopwatch::default();
+            let mut watch = StageTimings::default();
             let projection = watch.time("fit", || fit(tokens, &self.fit_options()))?;
             console.detail(format_args!("{photos} photos: {watch}"));
             self.save_basis(&projection, console)?;

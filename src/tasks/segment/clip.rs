@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::file_names::{extension, formats};
 use super::renderer::LabelRenderer;
 use super::task::SegmentTask;
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::error::Result;
 use crate::io::output::label_map;
 use crate::model::input::Geometry;
@@ -198,7 +198,7 @@ impl LabelClipTask for SegmentTask {
         geometry: &Geometry,
         guide: &RgbImage,
     ) -> Result<LabelMap> {
-        let mut watch = Stopwatch::default();
+        let mut watch = StageTimings::default();
         self.predictor.read(output, geometry, guide, &mut watch)
     }
 

@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::engine::{BackboneBatchOutput, BackboneOutput};
 use crate::error::Result;
 use crate::model::backbone::Backbone;
@@ -88,7 +88,7 @@ impl LabelPredictor {
         output: TaskOutput,
         geometry: &Geometry,
         photo: &RgbImage,
-        watch: &mut Stopwatch,
+        watch: &mut StageTimings,
     ) -> Result<LabelMap> {
         match output {
             TaskOutput::Labels(map) => Ok(map),
@@ -146,7 +146,7 @@ pub(in crate::tasks) fn label_scores(
     geometry: &Geometry,
     photo: &RgbImage,
     refines: bool,
-    watch: &mut Stopwatch,
+    watch: &mut StageTimings,
 ) -> Result<LabelMap> {
     match refines {
         true => watch.time("refine", || refine::refine_labels(scores, geometry, photo)),

@@ -7,7 +7,7 @@ use super::file_names::check_options;
 use super::memory::bytes_per_pixel;
 use super::photo_labels::{LabelInput, PhotoLabels, UnsurePixels};
 use crate::engine::run_report::Outcome;
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::error::Result;
 use crate::io::output::{Destination, LineSubject, OutputPlan, PICTURE_EXTENSION};
 use crate::model::head::Class;
@@ -169,7 +169,7 @@ impl LabelRenderer {
         &self,
         input: LabelInput<'_>,
         mut map: LabelMap,
-        mut watch: Stopwatch,
+        mut watch: StageTimings,
         console: &Console,
     ) -> Result<FinishedPhoto> {
         let LabelInput {

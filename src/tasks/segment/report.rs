@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::io::output::LineStatus;
 use crate::tasks::recipe::LabelFileFormat;
 use crate::tasks::segment::photo_labels::{PhotoLabels, REGION_RULE};
@@ -11,7 +11,7 @@ use crate::vision::postprocess::{ClassArea, Region, Regions};
 
 impl LabelRenderer {
     /// The photo's classes and regions, their statistics, and the paths of its files.
-    pub(super) fn report(&self, labelled: &PhotoLabels<'_>, watch: &Stopwatch) -> Value {
+    pub(super) fn report(&self, labelled: &PhotoLabels<'_>, watch: &StageTimings) -> Value {
         let PhotoLabels {
             job,
             geometry,

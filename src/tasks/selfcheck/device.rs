@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::model::backbone::{
     Backbone, BackboneConfig, Checkpoint, Ffn, LayerRequest, PosEmbedRule,
 };
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// How far a device differs from the CPU for one architecture.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,7 +32,7 @@ impl Agreement {
 struct NetworkCase {
     name: &'static str,
     config: BackboneConfig,
-    grid: Grid,
+    grid: PatchGrid,
     photos: usize,
 }
 
@@ -58,7 +58,7 @@ const NETWORK_CASES: [NetworkCase; 4] = [
     NetworkCase {
         name: "MLP, 1370 tokens",
         config: BASE_CONFIG,
-        grid: Grid { rows: 37, cols: 37 },
+        grid: PatchGrid { rows: 37, cols: 37 },
         photos: 2,
     },
     NetworkCase {
@@ -68,7 +68,7 @@ const NETWORK_CASES: [NetworkCase; 4] = [
             registers: 4,
             ..BASE_CONFIG
         },
-        grid: Grid { rows: 5, cols: 9 },
+        grid: PatchGrid { rows: 5, cols: 9 },
         photos: 3,
     },
     NetworkCase {
@@ -78,7 +78,7 @@ const NETWORK_CASES: [NetworkCase; 4] = [
             layer_scale: false,
             ..BASE_CONFIG
         },
-        grid: Grid { rows: 11, cols: 13 },
+        grid: PatchGrid { rows: 11, cols: 13 },
         photos: 1,
     },
     NetworkCase {
@@ -89,7 +89,7 @@ const NETWORK_CASES: [NetworkCase; 4] = [
             ffn: Ffn::Mlp { hidden: 4096 },
             ..BASE_CONFIG
         },
-        grid: Grid { rows: 16, cols: 16 },
+        grid: PatchGrid { rows: 16, cols: 16 },
         photos: 5,
     },
 ];

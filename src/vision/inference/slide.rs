@@ -7,7 +7,7 @@
 
 use crate::error::Result;
 use crate::model::head::Scores;
-use crate::model::input::{Geometry, Grid, SizeRule};
+use crate::model::input::{Geometry, PatchGrid, SizeRule};
 use crate::vision::preprocess::{PreparedImage, Preprocessor};
 
 /// Most patches of a photo under [`Slide`]; a larger one is resized down to it. With patches of 14 pixels that is 12.8
@@ -36,7 +36,7 @@ pub struct PatchWindow {
     /// First column.
     pub left: usize,
     /// Number of rows and columns.
-    pub size: Grid,
+    pub size: PatchGrid,
 }
 
 impl Slide {
@@ -64,20 +64,20 @@ impl Slide {
     }
 
     /// The windows over the patch grid `grid`, row by row.
-    pub fn windows(&self, grid: Grid, patch_size: usize) -> Vec<PatchWindow> {
+    pub fn windows(&self, grid: PatchGrid, patch_size: usize) -> Vec<PatchWindow> {
         let patches = |side: u32| (side as usize).div_ceil(patch_size);
         let most = match self.window_size {
-            SizeRule::ShortSide(side) | SizeRule::Fit(side) => Grid {
+            SizeRule::ShortSide(side) | SizeRule::Fit(side) => PatchGrid {
                 rows: patches(side),
                 cols: patches(side),
             },
-            SizeRule::Exact { width, height } => Grid {
+            SizeRule::Exact { width, height } => PatchGrid {
                 rows: patches(height),
                 cols: patches(width),
             },
             SizeRule::Native => grid,
         };
-        let size = Grid {
+        let size = PatchGrid {
             rows: most.rows.min(grid.rows),
             cols: most.cols.min(grid.cols),
         };
@@ -130,7 +130,7 @@ impl PatchWindow {
     }
 
     /// The same window of the mirrored photo, whose patch grid is `grid`.
-    pub fn mirrored(&self, grid: Grid) -> Self {
+    pub fn mirrored(&self, grid: PatchGrid) -> Self {
         Self {
             left: grid.cols - self.left - self.size.cols,
             ..*self
@@ -141,7 +141,7 @@ impl PatchWindow {
 /// The weighted mean of overlapping windows' scores, accumulated window by window.
 #[derive(Debug, Clone)]
 struct WindowAverage {
-    grid: Grid,
+    grid: PatchGrid,
     k: usize,
     fade: bool,
     /// Weighted sums of scores, `[rows * cols, k]`.
@@ -152,7 +152,7 @@ struct WindowAverage {
 
 impl WindowAverage {
     /// Over `grid`, with `k` scores a patch.
-    fn new(grid: Grid, k: usize, fade: bool) -> Self {
+    fn new(grid: PatchGrid, k: usize, fade: bool) -> Self {
         Self {
             grid,
             k,
@@ -165,7 +165,7 @@ impl WindowAverage {
     /// Adds the scores of `window`.
     fn add(&mut self, window: &PatchWindow, scores: &Scores) {
         assert_eq!((scores.k, scores.grid), (self.k, window.size));
-        let Grid { rows, cols } = window.size;
+        let PatchGrid { rows, cols } = window.size;
         // The weight along one axis, which rises from the edges to the middle.
         let along = |i: usize, n: usize| match self.fade {
             true => (i + 1).min(n - i) as f32,
@@ -298,10 +298,14 @@ mod tests {
         assert_eq!(SLIDE.window_starts(10, 3), [0, 2, 4, 6, 7]);
         assert_eq!(SLIDE.window_starts(9, 3), [0, 2, 4, 6]);
         assert_eq!(SLIDE.window_starts(3, 3), [0]);
-        let grid = Grid { rows: 3, cols: 10 };
+        let grid = PatchGrid { rows: 3, cols: 10 };
         let windows = SLIDE.windows(grid, 2);
         assert_eq!(windows.len(), 5);
-        assert!(windows.iter().all(|w| w.size == Grid { rows: 3, cols: 3 }));
+        assert!(
+            windows
+                .iter()
+                .all(|w| w.size == PatchGrid { rows: 3, cols: 3 })
+        );
         assert_eq!(windows[1].mirrored(grid).left, 5);
     }
 

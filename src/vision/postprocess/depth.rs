@@ -342,14 +342,14 @@ impl DepthMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::input::Grid;
+    use crate::model::input::PatchGrid;
 
     #[test]
     fn no_score_gives_the_mean_of_the_bins() {
         let scores = Scores {
             values: vec![-1.0; 8],
             k: 4,
-            grid: Grid { rows: 1, cols: 2 },
+            grid: PatchGrid { rows: 1, cols: 2 },
         };
         let map = decode_bins(&scores, &[1.0, 2.0, 3.0, 4.0], 4, BinSpread::Unscaled);
         assert_eq!((map.width, map.height), (8, 4));
@@ -366,7 +366,7 @@ mod tests {
         let scores = Scores {
             values: vec![0.0, 0.0, 1e5, 0.0],
             k: 4,
-            grid: Grid { rows: 1, cols: 1 },
+            grid: PatchGrid { rows: 1, cols: 1 },
         };
         let map = decode_bins(&scores, &[1.0, 2.0, 3.0, 4.0], 1, BinSpread::Unscaled);
         assert!((map.depth[0] - 3.0).abs() < 1e-3 && map.deviation[0] < 0.02);
@@ -377,7 +377,7 @@ mod tests {
         let scores = Scores {
             values: vec![0.3, 2.0, 0.9, 0.0],
             k: 4,
-            grid: Grid { rows: 1, cols: 1 },
+            grid: PatchGrid { rows: 1, cols: 1 },
         };
         let read = |spread| decode_bins(&scores, &[1.0, 2.0, 3.0, 4.0], 1, spread);
         // p = .4, 2.1, 1, .1 of 3.6.
@@ -396,7 +396,7 @@ mod tests {
         let scores = Scores {
             values: (0..12).map(|v| v as f32).collect(),
             k: 1,
-            grid: Grid { rows: 3, cols: 4 },
+            grid: PatchGrid { rows: 3, cols: 4 },
         };
         let wide = Geometry {
             photo: (50, 42),

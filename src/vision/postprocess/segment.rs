@@ -225,7 +225,7 @@ pub fn mean_with_mirrored(scores: &Scores, mirrored: &Scores) -> Scores {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::model::input::Grid;
+    use crate::model::input::PatchGrid;
     use crate::model::input::SizeRule;
 
     #[test]
@@ -234,7 +234,7 @@ mod tests {
         let scores = Scores {
             values: vec![3.0, 2.0, 0.0, 0.0, 2.0, 3.0],
             k: 3,
-            grid: Grid { rows: 1, cols: 2 },
+            grid: PatchGrid { rows: 1, cols: 2 },
         };
         let geometry = Geometry::new(
             (9, 1),
@@ -257,7 +257,7 @@ mod tests {
         let scores = |values: [f32; 6]| Scores {
             values: values.to_vec(),
             k: 2,
-            grid: Grid { rows: 1, cols: 3 },
+            grid: PatchGrid { rows: 1, cols: 3 },
         };
         let mean = mean_with_mirrored(
             &scores([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
@@ -271,7 +271,7 @@ mod tests {
         let scores = Scores {
             values: vec![1.0; 4],
             k: 4,
-            grid: Grid { rows: 1, cols: 1 },
+            grid: PatchGrid { rows: 1, cols: 1 },
         };
         let axis = SampleAxis::subdivided(1, 1);
         let map = label_samples(&scores, &axis, &axis, &[]).unwrap();
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn leaving_hopeless_classes_out_changes_nothing() {
         // Scores so spread that most classes are left out in most places.
-        let grid = Grid { rows: 5, cols: 7 };
+        let grid = PatchGrid { rows: 5, cols: 7 };
         let k = 40;
         let mut state = 7u32;
         let values = (0..grid.len() * k).map(|_| {

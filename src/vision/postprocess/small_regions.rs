@@ -324,7 +324,7 @@ impl RegionGraph {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::model::input::Grid;
+    use crate::model::input::PatchGrid;
     use crate::model::input::SizeRule;
 
     /// Four patches of 14 pixels a side in a row, with two or three scores each.
@@ -332,7 +332,7 @@ mod tests {
         let scores = Scores {
             values: values.concat(),
             k: 3,
-            grid: Grid { rows: 1, cols: 4 },
+            grid: PatchGrid { rows: 1, cols: 4 },
         };
         (scores, Geometry::new((56, 14), SizeRule::Native, 14))
     }

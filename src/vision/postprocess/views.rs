@@ -275,7 +275,7 @@ fn add_softmax(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::input::Grid;
+    use crate::model::input::PatchGrid;
     use crate::vision::inference::protocol::ProtocolView;
 
     fn window(left: u32) -> PixelWindow {
@@ -291,7 +291,7 @@ mod tests {
         Scores {
             values: values.to_vec(),
             k: 2,
-            grid: Grid { rows: 1, cols: 1 },
+            grid: PatchGrid { rows: 1, cols: 1 },
         }
     }
 

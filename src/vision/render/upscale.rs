@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::maths::resample::{SampleAxis, mix_rows, tap_runs};
-use crate::model::input::{Geometry, Grid};
+use crate::model::input::{Geometry, PatchGrid};
 use crate::system::memory::try_vec;
 
 /// The interpolation of values between patch centres.
@@ -30,7 +30,7 @@ pub fn upscale_rows(
     upscale: Upscale,
     paint: impl Fn(&[f32], &mut [u8]) + Sync,
 ) -> Result<Vec<u8>> {
-    let Grid { rows, cols } = geometry.grid();
+    let PatchGrid { rows, cols } = geometry.grid();
     assert_eq!(map.len(), rows * cols * k, "a map is rows x cols x k");
     let taps = |places, cells| {
         let axis = SampleAxis {

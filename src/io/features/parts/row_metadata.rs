@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::io::features::parts::checks::check_dataset_id;
 use crate::io::features::{DatasetMeta, RowInfo, RowName};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 use crate::system::files::Digest;
 
 /// A [`RowInfo`] as JSON, with the model and the dataset id; the field names are those of the file.
@@ -77,11 +77,11 @@ impl RowMetadata {
             sha256: self.sha256,
             digest: self.blake3,
             photo_size: (self.width, self.height),
-            grid: Grid {
+            grid: PatchGrid {
                 rows: self.grid_h,
                 cols: self.grid_w,
             },
-            coarse_grid: coarse.map(|(rows, cols)| Grid { rows, cols }),
+            coarse_grid: coarse.map(|(rows, cols)| PatchGrid { rows, cols }),
             point_count: self.n_points.unwrap_or(0),
             part: 0,
             row,

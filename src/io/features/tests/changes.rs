@@ -64,7 +64,7 @@ fn rows_that_are_refused_change_nothing() {
             "{folder:?}"
         );
         let mut other = plain(&meta, 2);
-        other.coarse = Some((Grid { rows: 1, cols: 1 }, vec![], vec![]));
+        other.coarse = Some((PatchGrid { rows: 1, cols: 1 }, vec![], vec![]));
         assert!(refused(&mut writer, other).contains("another dataset"));
         writer.push(plain(&meta, 2)).unwrap();
         writer.finish().unwrap();

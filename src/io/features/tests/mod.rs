@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::io::features::folder::DatasetFolder;
 use crate::io::features::retain::retain;
 use crate::io::features::*;
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 use crate::system::files::Digest;
 
 pub(in crate::io::features) fn meta() -> DatasetMeta {
@@ -79,11 +79,11 @@ pub(in crate::io::features) fn row(
     key: &str,
 ) -> FeatureRow {
     let layers = meta.layers.len();
-    let grid = Grid {
+    let grid = PatchGrid {
         rows: 2 + number % 3,
         cols: 3,
     };
-    let coarse = Grid { rows: 1, cols: 2 };
+    let coarse = PatchGrid { rows: 1, cols: 2 };
     let mut state = number as u32 + 1;
     let mut numbers = |is_stored: bool, count: usize| -> Vec<f32> {
         let mut next = || {

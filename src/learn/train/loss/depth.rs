@@ -269,7 +269,7 @@ impl DepthLoss {
 mod tests {
     use super::*;
     use crate::model::head::Scores;
-    use crate::model::input::Grid;
+    use crate::model::input::PatchGrid;
     use crate::vision::postprocess::depth::{BinSpread, decode_bins};
 
     const BINS: usize = 4;
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn points_are_where_the_head_reads_out() {
         let values = scores(1, 1);
-        let grid = Grid {
+        let grid = PatchGrid {
             rows: TILE,
             cols: TILE,
         };

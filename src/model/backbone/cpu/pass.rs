@@ -19,7 +19,7 @@ use super::simd::{CacheLine, as_floats, as_floats_mut};
 use crate::error::Result;
 use crate::model::backbone::config::Ffn;
 use crate::model::backbone::features::LayerRequest;
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 use crate::system::memory::try_vec;
 
 impl CpuBackbone {
@@ -33,7 +33,7 @@ impl CpuBackbone {
     pub fn forward(
         &self,
         pixels: &[f32],
-        grid: Grid,
+        grid: PatchGrid,
         positions: &[f32],
         requests: &[LayerRequest],
         tick: &dyn Fn(usize, usize),
@@ -50,7 +50,7 @@ impl CpuBackbone {
     pub fn cls_attention(
         &self,
         pixels: &[f32],
-        grid: Grid,
+        grid: PatchGrid,
         positions: &[f32],
         block: usize,
     ) -> Result<Vec<f32>> {
@@ -62,7 +62,7 @@ impl CpuBackbone {
     fn run(
         &self,
         pixels: &[f32],
-        grid: Grid,
+        grid: PatchGrid,
         positions: &[f32],
         requests: &[LayerRequest],
         cls_block: Option<usize>,
@@ -173,7 +173,7 @@ impl CpuBackbone {
     fn embed_panel(
         &self,
         pixels: &[f32],
-        grid: Grid,
+        grid: PatchGrid,
         positions: &[f32],
         span: PanelSpan,
         x: &mut [CacheLine],

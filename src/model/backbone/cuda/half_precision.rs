@@ -10,7 +10,7 @@ use candle_core::{DType, Tensor};
 use super::network::CudaBackbone;
 use crate::error::{Error, Result};
 use crate::model::backbone::features::{LayerFeatures, LayerRequest};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// A backbone in f16 or bf16, with bf16 as the fallback of f16.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl HalfPrecisionBackbone {
     pub fn forward(
         &self,
         pixels: &Tensor,
-        grid: Grid,
+        grid: PatchGrid,
         requests: &[LayerRequest],
         tick: &dyn Fn(usize, usize),
     ) -> Result<Vec<LayerFeatures>> {
@@ -68,7 +68,12 @@ impl HalfPrecisionBackbone {
     ///
     /// # Errors
     /// As [`HalfPrecisionBackbone::forward`].
-    pub fn queries_keys_values(&self, pixels: &Tensor, grid: Grid, block: usize) -> Result<Tensor> {
+    pub fn queries_keys_values(
+        &self,
+        pixels: &Tensor,
+        grid: PatchGrid,
+        block: usize,
+    ) -> Result<Tensor> {
         self.run_with_fallback(|network| {
             let qkv = network.queries_keys_values(pixels, grid, block)?;
             let sum: f32 = qkv.to_dtype(DType::F32)?.sum_all()?.to_scalar()?;

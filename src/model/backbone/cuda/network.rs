@@ -14,7 +14,7 @@ use crate::model::backbone::block::PrefixedWeights;
 use crate::model::backbone::bounded_cache::BoundedCache;
 use crate::model::backbone::config::BackboneConfig;
 use crate::model::backbone::pos_embed::{self, CACHED_GRIDS};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// A backbone with its weights on a GPU, in one half-precision type.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct CudaBackbone {
     pub(super) specials: Tensor,
     /// The position embedding of the patches, `[native, native, D]`.
     positions: Vec<f32>,
-    position_cache: BoundedCache<Grid, Tensor>,
+    position_cache: BoundedCache<PatchGrid, Tensor>,
     pub(super) blocks: Vec<CudaBlock>,
     pub(super) norm: CudaLayerNorm,
     pub(super) staging: Mutex<StagingBuffer>,
@@ -139,7 +139,7 @@ impl CudaBackbone {
     }
 
     /// The position embedding of a grid's patches plus the bias of the patch embedding, `[rows * cols, D]` in f32.
-    pub(super) fn grid_positions(&self, grid: Grid) -> Result<Tensor> {
+    pub(super) fn grid_positions(&self, grid: PatchGrid) -> Result<Tensor> {
         self.position_cache.get_or_compute(grid, || {
             let (side, dim) = (self.config.native_grid, self.config.dim);
             let rule = self.config.pos_embed;

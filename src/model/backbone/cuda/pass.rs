@@ -12,7 +12,7 @@ use super::network::CudaBackbone;
 use crate::error::Result;
 use crate::model::backbone::config::Ffn;
 use crate::model::backbone::features::{LayerFeatures, LayerRequest};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 impl CudaBackbone {
     /// Runs normalised RGB `pixels` `[B, 3, H, W]`, on the CPU or on this GPU, and returns the requested layers in the
@@ -24,7 +24,7 @@ impl CudaBackbone {
     pub fn forward(
         &self,
         pixels: &Tensor,
-        grid: Grid,
+        grid: PatchGrid,
         requests: &[LayerRequest],
         tick: &dyn Fn(usize, usize),
     ) -> Result<Option<Vec<LayerFeatures>>> {
@@ -51,7 +51,12 @@ impl CudaBackbone {
     ///
     /// # Errors
     /// As [`CudaBackbone::forward`].
-    pub fn queries_keys_values(&self, pixels: &Tensor, grid: Grid, block: usize) -> Result<Tensor> {
+    pub fn queries_keys_values(
+        &self,
+        pixels: &Tensor,
+        grid: PatchGrid,
+        block: usize,
+    ) -> Result<Tensor> {
         let mut pass = CudaPass::begin(self, pixels, grid)?;
         for index in 0..block {
             pass.run_block(index)?;
@@ -77,7 +82,7 @@ pub(super) struct CudaPass<'n> {
 
 impl<'n> CudaPass<'n> {
     /// Uploads the photos, cuts them into patches, and assembles the tokens that enter the first block.
-    pub fn begin(network: &'n CudaBackbone, pixels: &Tensor, grid: Grid) -> Result<Self> {
+    pub fn begin(network: &'n CudaBackbone, pixels: &Tensor, grid: PatchGrid) -> Result<Self> {
         let (config, device) = (&network.config, &network.device);
         let photos = pixels.dim(0)?;
         let counts = TokenCounts {

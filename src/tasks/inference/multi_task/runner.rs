@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::shared_pass::{SharedPass, share_passes};
-use crate::engine::stopwatch::Stopwatch;
+use crate::engine::stage_timings::StageTimings;
 use crate::engine::{BackboneOutput, BackbonePass, BatchLimit, BatchSize, ReadyPhoto};
 use crate::error::Result;
 use crate::model::backbone::Backbone;
@@ -158,7 +158,7 @@ impl MultiTaskRunner<'_> {
         &self,
         task: usize,
         output: DeviceOutput,
-        watch: &mut Stopwatch,
+        watch: &mut StageTimings,
     ) -> Result<TaskOutput> {
         match output {
             DeviceOutput::Task(output) => Ok(output),

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::maths::resample::tap_runs;
-use crate::model::input::{Geometry, Grid};
+use crate::model::input::{Geometry, PatchGrid};
 use crate::system::memory::try_vec;
 use crate::vision::postprocess::guided::{Guide, LinearCoefficients};
 use crate::vision::postprocess::refine::cells::{CellGrid, window_extremes};
@@ -97,7 +97,7 @@ pub fn refine_rows(
 fn sample_channel(
     map: &[f32],
     (k, channel): (usize, usize),
-    grid: Grid,
+    grid: PatchGrid,
     cells: &CellGrid,
 ) -> Vec<f32> {
     let plane: Vec<f32> = map.iter().skip(channel).step_by(k).copied().collect();

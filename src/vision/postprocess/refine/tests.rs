@@ -4,7 +4,7 @@ use image::RgbImage;
 
 use super::*;
 use crate::model::head::Scores;
-use crate::model::input::{Geometry, Grid, SizeRule};
+use crate::model::input::{Geometry, PatchGrid, SizeRule};
 use crate::vision::postprocess::{DepthMap, LabelMap};
 use image::Rgb;
 
@@ -114,7 +114,7 @@ fn odd_sizes_work() {
 }
 
 fn depth_map(depth: impl Fn(usize) -> f32) -> DepthMap {
-    let Grid { rows, cols } = geometry().grid();
+    let PatchGrid { rows, cols } = geometry().grid();
     let (width, height) = (4 * cols, 4 * rows);
     DepthMap {
         width,

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::io::features::arrays::FeatureArray;
 use crate::io::features::parts::checks::damaged;
 use crate::io::features::{DatasetMeta, Precision, RowInfo, RowName};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// Appends the rows of `batch`, which has the metadata columns, to `rows`.
 ///
@@ -54,8 +54,8 @@ pub(in crate::io::features::parts) fn read_row_infos(
         let number = |column: &Int32Array| {
             u32::try_from(column.value(row)).map_err(|_| damaged(path, "a size is negative"))
         };
-        let grid = |rows: &Int32Array, cols: &Int32Array| -> Result<Grid> {
-            Ok(Grid {
+        let grid = |rows: &Int32Array, cols: &Int32Array| -> Result<PatchGrid> {
+            Ok(PatchGrid {
                 rows: number(rows)? as usize,
                 cols: number(cols)? as usize,
             })

@@ -15,7 +15,7 @@ use super::schema::{block_field, element_field, is_vector, metadata_columns, vec
 use crate::error::Result;
 use crate::io::features::arrays::{EncodedRow, FeatureArray};
 use crate::io::features::{DatasetMeta, Precision, RowInfo};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 
 /// Bytes of arrays at which a row group is written.
 const GROUP_BYTES: u64 = 16 << 20;
@@ -74,7 +74,7 @@ fn batch(
             let all = all.map_err(|_| ArrowError::OffsetOverflowError(usize::MAX))?;
             Ok(Arc::new(Int32Array::from(all)))
         };
-        let coarse = |info: &RowInfo| info.coarse_grid.unwrap_or(Grid { rows: 0, cols: 0 });
+        let coarse = |info: &RowInfo| info.coarse_grid.unwrap_or(PatchGrid { rows: 0, cols: 0 });
         columns.push(match name {
             "key" => text(&|info| info.key.clone()),
             "path" => text(&|info| info.name.path.clone()),

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::io::features::arrays::FeatureArray;
 use crate::io::features::parts::checks::{check_dataset_id, damaged, foreign};
 use crate::io::features::{DatasetMeta, RowInfo, RowName};
-use crate::model::input::Grid;
+use crate::model::input::PatchGrid;
 use crate::system::files::{FileStamp, write_stamped};
 
 /// The columns of the table of a dataset, in order.
@@ -51,7 +51,7 @@ pub(super) fn write_table(
         let mut table = csv::Writer::from_writer(writer);
         table.write_record(&columns)?;
         for (info, offsets) in rows {
-            let coarse = info.coarse_grid.unwrap_or(Grid { rows: 0, cols: 0 });
+            let coarse = info.coarse_grid.unwrap_or(PatchGrid { rows: 0, cols: 0 });
             let field = |name: &&str| match *name {
                 "row" => offsets.row.to_string(),
                 "rows" => rows.len().to_string(),
@@ -134,12 +134,12 @@ pub(super) fn read_table(
                 .parse()
                 .map_err(|why: String| damaged(path, why))?,
             photo_size: (size("width")?, size("height")?),
-            grid: Grid {
+            grid: PatchGrid {
                 rows: number("grid_h")?,
                 cols: number("grid_w")?,
             },
             coarse_grid: match meta.coarse {
-                Some(_) => Some(Grid {
+                Some(_) => Some(PatchGrid {
                     rows: number("coarse_grid_h")?,
                     cols: number("coarse_grid_w")?,
                 }),

@@ -7,11 +7,11 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Time by named stage, in the order in which the stages first ran; a stage that runs again adds up.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Stopwatch {
+pub struct StageTimings {
     stages: Vec<(&'static str, Duration)>,
 }
 
-impl Stopwatch {
+impl StageTimings {
     /// Runs `work` and adds its wall time to `stage`.
     pub fn time<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
@@ -40,7 +40,7 @@ impl Stopwatch {
 }
 
 /// `decode 31 ms, backbone 1.24 s`
-impl fmt::Display for Stopwatch {
+impl fmt::Display for StageTimings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (stage, time)) in self.stages.iter().enumerate() {
             let separator = if i == 0 { "" } else { ", " };
@@ -54,7 +54,7 @@ impl fmt::Display for Stopwatch {
 }
 
 /// `{"decode": 0.0312, "backbone": 1.2401}`, in seconds.
-impl Serialize for Stopwatch {
+impl Serialize for StageTimings {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.stages.len()))?;
         for (stage, time) in &self.stages {
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn stages_add_up_and_keep_their_order() {
-        let mut watch = Stopwatch::default();
+        let mut watch = StageTimings::default();
         watch.add("decode", Duration::from_millis(20));
         watch.add("backbone", Duration::from_millis(1500));
         watch.add("decode", Duration::from_millis(11));
