@@ -74,11 +74,14 @@
 //! |---|---|
 //! | add a backbone variant | [`model::backbone::variants`]: a row of the table |
 //! | add a colormap | [`vision::render::colormap`]: a row of `MAPS` |
-//! | add an input format | [`io::inputs`]: `sniff` names it, `codec` or `foreign` decodes it |
+//! | add an input format | [`io::inputs`], whose page has the steps |
 //! | add an output format for depths | [`io::output::FloatFormat`] and its writer |
 //! | add a label format | [`learn::data::labels`]: a decoder and a row of magic bytes |
 //! | add a head type | [`model::head::HeadNetwork`] and `head/file` |
-//! | add a task or a command | [`tasks::Task`], then `cli` and `commands` |
+//! | add a task | [`tasks`], whose page has the steps |
+//! | add a command | `cli`, then `commands`; both pages have the steps |
+//! | see where EXIF orientation is applied | `io/inputs/develop.rs`, the only place |
+//! | see where LayerScale is applied | [`model::backbone`], a table by executor |
 //! | change where files go, or when they are overwritten | [`io::output::OutputPlan`], [`io::manifest`] |
 //!
 //! `CONTRIBUTING.md` has each of these step by step, with the tests that guard it, and walks one photo through the files.

@@ -27,7 +27,7 @@
 //!    [`scorer::HeadScorer`]) and [`Task`]. [`segment`] is the model of a task in one pass, [`pca`] of one in two, whose state
 //!    is a `DeferredTokens`. What decides a file's content must be in [`Task::settings`], or outdated files are kept.
 //! 3. For clips: implement [`ClipTask`](clip::ClipTask), and return it from [`Task::as_clip_task`].
-//! 4. `commands/tasks.rs` makes the task of a recipe, and a file in `commands/` the command.
+//! 4. `commands/tasks/build.rs` makes the task of a recipe, and a file in `commands/` the command.
 
 pub mod backbone_info;
 mod checks;

@@ -38,10 +38,10 @@ pub fn import(
     install_import(store, imported, source, name, events)
 }
 
-/// As [`import`] for weights that come through a pipe; `origin` is the pipe's name in messages and in the record.
+/// As [`import()`] for weights that come through a pipe; `origin` is the pipe's name in messages and in the record.
 ///
 /// # Errors
-/// As [`import`]; if the stream cannot be read or there is no room for a temporary file; [`Error::Interrupted`].
+/// As [`import()`]; if the stream cannot be read or there is no room for a temporary file; [`Error::Interrupted`].
 pub fn import_stream(
     store: &Store,
     (stream, origin): (&mut dyn io::Read, &str),
