@@ -8,7 +8,7 @@ use std::path::Path;
 
 use image::ImageFormat;
 
-use super::foreign::ForeignFormat;
+use super::foreign::format::ForeignFormat;
 use super::summary::TARS;
 use crate::system::files::signature::{is_own_picture, is_own_tiff};
 

@@ -12,6 +12,7 @@ use super::point_cloud::{CloudWriter, WrittenCloud};
 use super::report;
 use crate::engine::run_report::Outcome;
 use crate::engine::stage_timings::StageTimings;
+use crate::error::{Error, Result};
 use crate::io::output::{
     Destination, FloatFormat, FloatMap, LineStatus, LineSubject, OutputJob, PICTURE_EXTENSION,
     PictureFormat, put_all, write_output, write_picture,
@@ -22,7 +23,6 @@ use crate::tasks::recipe::DepthRecipe;
 use crate::terminal::console::Console;
 use crate::vision::postprocess::rows::RowSource;
 use crate::vision::render::{Colormap, Fonts, ValueRange};
-use crate::{Error, Result};
 
 /// Writes the files of photos, the same formats for all photos of a run.
 pub struct DepthWriter {

@@ -5,7 +5,7 @@ use image::{Rgb, RgbImage};
 use super::files::{DepthWriter, ScaleText};
 use super::head::unit;
 use super::photo_depth::DepthLayer;
-use crate::Result;
+use crate::error::Result;
 use crate::model::head::HeadMeta;
 use crate::terminal::console::Console;
 use crate::vision::postprocess::rows::RowSource;

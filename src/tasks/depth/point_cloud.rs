@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use super::camera::CameraLookup;
 use super::head::unit;
 use super::photo_depth::PhotoDepth;
+use crate::error::{Error, Result};
 use crate::io::output::{CloudFormat, Destination, write_output};
 use crate::tasks::recipe::CloudRecipe;
 use crate::terminal::console::Console;
 use crate::vision::postprocess::{Axes, Pinhole, PointCloud, PointCounts, Thinning};
-use crate::{Error, Result};
 
 /// Writes the point clouds of a run.
 pub struct CloudWriter {

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
+use crate::error::{Error, Result};
 use crate::model::head::{Class, HeadTask};
 use crate::model::head_zoo::builtin;
 use crate::terminal::printable::printable;
 use crate::terminal::suggest;
 use crate::vision::render::captions;
-use crate::{Error, Result};
 
 /// The most class names that a message lists.
 const MAX_LISTED: usize = 40;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::error::{Error, Result};
 use crate::io::output::coco::{
     AnnotationSubjects, CocoFileName, CocoImage, ImageIds, MaskEncoding, Preamble, RunDocument,
     annotate_photo, file_names,
@@ -17,7 +18,6 @@ use crate::tasks::segment::file_names::extension;
 use crate::tasks::segment::photo_labels::{PhotoLabels, REGION_RULE};
 use crate::tasks::{DocumentFile, TaskContext};
 use crate::terminal::console::Console;
-use crate::{Error, Result};
 
 /// Writes the COCO documents of a run.
 pub struct CocoWriter {

@@ -12,10 +12,10 @@ use ab_glyph::{Font as _, FontRef};
 use fontdb::{Database, FaceInfo, Source, Style};
 use unicode_normalization::UnicodeNormalization;
 
+use crate::error::{Error, Result};
 use crate::terminal::warnings::Warnings;
 use crate::vision::render::fonts::is_ignorable;
 use crate::vision::render::{Captions, FontFace, Fonts, captions};
-use crate::{Error, Result};
 
 /// Parts of the names of families that draw a box or nothing for every letter.
 const PLACEHOLDERS: [&str; 5] = [

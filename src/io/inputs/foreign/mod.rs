@@ -5,7 +5,7 @@
 //! and an arm in [`decode`].
 
 mod convert;
-mod format;
+pub(super) mod format;
 mod jpeg2000;
 mod jpeg_xl;
 
