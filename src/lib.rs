@@ -1,5 +1,5 @@
-//! Dense prediction with Meta's frozen DINOv2 backbones: depth in metres, semantic segmentation, and principal components
-//! of patch features.
+//! Dense prediction with Meta's frozen DINOv2 backbones: depth in metres, semantic segmentation, and principal
+//! components of patch features.
 //!
 //! # Predicting from Rust
 //!
@@ -18,8 +18,8 @@
 //! # }
 //! ```
 //!
-//! A [`Predictor`] prints nothing, and threads may share it. [`Predictor::predict_each`] takes many files. Everything below
-//! it is public too; [`tasks`] are what the program's commands run.
+//! A [`Predictor`] prints nothing, and threads may share it. [`Predictor::predict_each`] takes many files. Everything
+//! below it is public too; [`tasks`] are what the program's commands run.
 //!
 //! # How a photo becomes a depth map
 //!
@@ -44,7 +44,8 @@
 //! ```
 //!
 //! [`engine`] drives this for many photos on one device or several: decode workers, batches, a worker for each device,
-//! finish workers, results in order. [`tasks`] say what is made of each photo, and [`tasks::recipe`] holds their options.
+//! finish workers, results in order. [`tasks`] say what is made of each photo, and [`tasks::recipe`] holds their
+//! options.
 //!
 //! # Rooms
 //!
@@ -84,7 +85,8 @@
 //! | see where LayerScale is applied | [`model::backbone`], a table by executor |
 //! | change where files go, or when they are overwritten | [`io::output::OutputPlan`], [`io::manifest`] |
 //!
-//! `CONTRIBUTING.md` has each of these step by step, with the tests that guard it, and walks one photo through the files.
+//! `CONTRIBUTING.md` has each of these step by step, with the tests that guard it, and walks one photo through the
+//! files.
 
 pub mod analysis;
 pub mod engine;

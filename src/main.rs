@@ -1,5 +1,5 @@
-//! The `dino` program: [`cli`] parses the command line, [`commands`] runs it, and errors become messages and the exit code
-//! (0 all good, 1 something failed, 2 wrong usage, 130 interrupted).
+//! The `dino` program: [`cli`] parses the command line, [`commands`] runs it, and errors become messages and the exit
+//! code (0 all good, 1 something failed, 2 wrong usage, 130 interrupted).
 
 mod cli;
 mod commands;

@@ -1,5 +1,5 @@
-//! `dino attention`: the attention weights of the cls token in one block (as the figures of DINO, Caron et al. 2021), as
-//! pictures and as float32 `[heads, rows, columns]`.
+//! `dino attention`: the attention weights of the cls token in one block (as the figures of DINO, Caron et al. 2021),
+//! as pictures and as float32 `[heads, rows, columns]`.
 
 use dino::Result;
 use dino::engine::ReadyPhoto;

@@ -1,5 +1,5 @@
-//! `dino calibrate`: a scale (and a shift, for relative inverse depth) is fitted between a head's depths and labels, judged
-//! by cross-validation, and kept beside the head.
+//! `dino calibrate`: a scale (and a shift, for relative inverse depth) is fitted between a head's depths and labels,
+//! judged by cross-validation, and kept beside the head.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

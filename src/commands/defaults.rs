@@ -1,5 +1,5 @@
-//! Default weights of commands that name none: they are fetched and verified on the first run, and a change since the last
-//! run is noted.
+//! Default weights of commands that name none: they are fetched and verified on the first run, and a change since the
+//! last run is noted.
 
 use dino::model::defaults::{DefaultsState, RequiredWeights, fetch_missing};
 use dino::model::device::DeviceChoice;
@@ -76,7 +76,8 @@ fn fetch_needs(
     selfcheck::verify_fetched(&first.fetched, args, console)
 }
 
-/// Notes that a bare command uses another head than last time (for the task `backbone`: another backbone), and remembers it.
+/// Notes that a bare command uses another head than last time (for the task `backbone`: another backbone), and
+/// remembers it.
 pub fn report_switch(task: &str, head: &str, store: &Store, console: &Console) {
     let mut memory = DefaultsState::read(store.root());
     if memory.last(task) == Some(head) {

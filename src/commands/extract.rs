@@ -1,5 +1,5 @@
-//! One layer of many photos for `dino attention` and `dino similar`: outputs are planned against the manifest, the backbone
-//! runs, and the command's callback writes the files of each photo.
+//! One layer of many photos for `dino attention` and `dino similar`: outputs are planned against the manifest, the
+//! backbone runs, and the command's callback writes the files of each photo.
 
 use dino::engine::run_report::{Outcome, RunReport};
 use dino::engine::{
@@ -162,8 +162,8 @@ impl<'c> PhotoJobs<'c> {
 }
 
 impl LayerExtractor<'_> {
-    /// Runs the backbone over the jobs with the indices `numbers`; calls `finish` for each on any thread, and returns its
-    /// results in order, without those that failed.
+    /// Runs the backbone over the jobs with the indices `numbers`; calls `finish` for each on any thread, and returns
+    /// its results in order, without those that failed.
     pub fn run<T: Send>(
         &self,
         photos: &mut PhotoJobs<'_>,

@@ -1,5 +1,5 @@
-//! Checks of a labelled data set before training, evaluation or calibration: which files are left out, the unit of depth
-//! maps, and whether the labels' values are plausible.
+//! Checks of a labelled data set before training, evaluation or calibration: which files are left out, the unit of
+//! depth maps, and whether the labels' values are plausible.
 
 use dino::learn::data::checks::{self, DepthMapCheck, IgnoredId, MaskCheck};
 use dino::learn::data::labels::DepthLabelReader;

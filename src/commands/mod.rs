@@ -1,5 +1,5 @@
-//! The commands: each takes its parsed options from [`crate::cli`], wires stages of the library together, and returns the
-//! program's exit code. No maths and no file formats are here.
+//! The commands: each takes its parsed options from [`crate::cli`], wires stages of the library together, and returns
+//! the program's exit code. No maths and no file formats are here.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -14,9 +14,9 @@
 //! | `model`, `defaults` | from options to loaded backbones; what is fetched when nobody named any |
 //!
 //! To add a command: its options as a `clap::Args` struct in `cli/NAME.rs`, re-exported in `cli/mod.rs` and added to
-//! `Command` in `cli/command_line.rs` (with an example, which a test asks for); in `cli/short_help.rs` the options that `-h`
-//! shows, if there are many; here `commands/NAME.rs` with a function `run(&Args, &Console) -> Result<u8>`, and its arm in
-//! [`run`].
+//! `Command` in `cli/command_line.rs` (with an example, which a test asks for); in `cli/short_help.rs` the options that
+//! `-h` shows, if there are many; here `commands/NAME.rs` with a function `run(&Args, &Console) -> Result<u8>`, and its
+//! arm in [`run`].
 
 mod attention;
 mod bench;

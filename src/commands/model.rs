@@ -36,7 +36,8 @@ impl ModelReplicas {
     }
 }
 
-/// Loads the backbone of `--model`, else the default one, which is fetched if it is missing; notes which one runs where.
+/// Loads the backbone of `--model`, else the default one, which is fetched if it is missing; notes which one runs
+/// where.
 pub fn load(args: &RunArgs, console: &Console) -> Result<ModelReplicas> {
     load_model(args, args.model.as_deref(), console)
 }
@@ -76,8 +77,8 @@ pub fn check_heads(heads: &[&Head], model: &ModelReplicas, console: &Console) ->
     })
 }
 
-/// Warns, once for each pair of head and weights, that they may not belong together: the head names no fingerprint, and the
-/// weights are not from its publisher.
+/// Warns, once for each pair of head and weights, that they may not belong together: the head names no fingerprint, and
+/// the weights are not from its publisher.
 fn warn_of_origin(head: &Head, record: &ModelRecord, console: &Console) {
     let Ok(variant) = record.variant() else {
         return;

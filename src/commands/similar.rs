@@ -1,5 +1,5 @@
-//! `dino similar`: the patch under one pixel of the first photo is compared with every patch of all photos by the cosine of
-//! their features, as pictures and as float32 `[rows, columns]`.
+//! `dino similar`: the patch under one pixel of the first photo is compared with every patch of all photos by the
+//! cosine of their features, as pictures and as float32 `[rows, columns]`.
 
 use std::path::Path;
 

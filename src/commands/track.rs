@@ -1,4 +1,5 @@
-//! `dino track`: the ids of a mask are propagated through a clip by similar patches; films of colours and of ids come out.
+//! `dino track`: the ids of a mask are propagated through a clip by similar patches; films of colours and of ids come
+//! out.
 
 use std::path::Path;
 

@@ -17,8 +17,8 @@ pub struct BatchLimit {
 }
 
 impl BatchLimit {
-    /// At most `most` items, called `item_noun` in messages (`photos`), on the device of this name; `console` gets a note
-    /// each time that the limit is halved.
+    /// At most `most` items, called `item_noun` in messages (`photos`), on the device of this name; `console` gets a
+    /// note each time that the limit is halved.
     pub fn new(
         most: usize,
         item_noun: &'static str,
@@ -38,8 +38,8 @@ impl BatchLimit {
         self.max_items.load(Ordering::Relaxed)
     }
 
-    /// Calls `run` on consecutive ranges of `0..count`, each as long as the limit allows, and concatenates the results. A
-    /// range that runs out of memory is tried again with half the limit, which stays halved.
+    /// Calls `run` on consecutive ranges of `0..count`, each as long as the limit allows, and concatenates the results.
+    /// A range that runs out of memory is tried again with half the limit, which stays halved.
     ///
     /// # Errors
     /// That of `run`; out of memory only if one item alone does not fit.

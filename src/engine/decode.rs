@@ -1,7 +1,7 @@
 //! The stage before the device: from a source to a [`ReadyPhoto`].
 //!
-//! The feeder admits photos one after the other (open, header, memory permit); the workers decode and prepare them side by
-//! side.
+//! The feeder admits photos one after the other (open, header, memory permit); the workers decode and prepare them side
+//! by side.
 
 use std::fs::Metadata;
 

@@ -21,8 +21,8 @@ pub(super) struct DeviceWorker<'l, N> {
 }
 
 impl<N: PassRunner> DeviceWorker<'_, N> {
-    /// Loop of the thread of device `number`: computes each batch received and sends [`PipelineEvent::Computed`], until the
-    /// channel closes.
+    /// Loop of the thread of device `number`: computes each batch received and sends [`PipelineEvent::Computed`], until
+    /// the channel closes.
     pub fn serve<T>(
         &self,
         number: usize,
@@ -39,8 +39,8 @@ impl<N: PassRunner> DeviceWorker<'_, N> {
         }
     }
 
-    /// Runs a batch, in parts if the device has no memory for all of it. A part that fails for another reason runs again
-    /// photo by photo, so that only the photo at fault gets the error.
+    /// Runs a batch, in parts if the device has no memory for all of it. A part that fails for another reason runs
+    /// again photo by photo, so that only the photo at fault gets the error.
     pub fn compute_batch(
         &self,
         mut photos: Vec<ReadyPhoto>,

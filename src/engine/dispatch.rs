@@ -1,5 +1,5 @@
-//! The caller's thread of a run: receives events, gathers batches for the devices, spawns `finish` on the workers, and reports
-//! the results in the order of the photos.
+//! The caller's thread of a run: receives events, gathers batches for the devices, spawns `finish` on the workers, and
+//! reports the results in the order of the photos.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -60,8 +60,8 @@ where
     B: Fn(usize, &[Geometry], u64),
     R: FnMut(usize, Result<T>) -> Result<()>,
 {
-    /// A dispatcher for the photos of `pipeline`: batches go to `devices`, outputs to the workers of `scope`, results to
-    /// `on_result`. `on_start` gets the index, layouts and planned bytes of a photo before it is computed.
+    /// A dispatcher for the photos of `pipeline`: batches go to `devices`, outputs to the workers of `scope`, results
+    /// to `on_result`. `on_start` gets the index, layouts and planned bytes of a photo before it is computed.
     pub fn new(
         pipeline: &'s PhotoPipeline<'s, N, F>,
         (scope, slots): (&'d Scope<'s>, &'d QueueSlots),
@@ -88,8 +88,8 @@ where
         }
     }
 
-    /// Handles `events` until all photos are reported or the run is aborted. It owns and drops `events`: photos that are
-    /// left there hold memory that the feeder waits for.
+    /// Handles `events` until all photos are reported or the run is aborted. It owns and drops `events`: photos that
+    /// are left there hold memory that the feeder waits for.
     ///
     /// # Errors
     /// Why the run was aborted: the error of `on_result`, or [`Error::Interrupted`].
@@ -189,8 +189,8 @@ where
         self.slots.close();
     }
 
-    /// How many photos at the front of the queue are to be computed now, if any: a full batch, or fewer if the next photo
-    /// cannot join them (another size, the last one, or one that waits for the memory that they hold).
+    /// How many photos at the front of the queue are to be computed now, if any: a full batch, or fewer if the next
+    /// photo cannot join them (another size, the last one, or one that waits for the memory that they hold).
     fn due_batch_len(&self) -> Option<usize> {
         if matches!(&self.devices, DeviceWorkers::Threads { idle, .. } if idle.is_empty()) {
             return None;

@@ -1,4 +1,5 @@
-//! Stamps of photos that could not be decoded, for the manifest, so that a later run skips them while they are unchanged.
+//! Stamps of photos that could not be decoded, for the manifest, so that a later run skips them while they are
+//! unchanged.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -9,7 +10,8 @@ use crate::io::inputs::Source;
 use crate::io::manifest::FailureKind;
 use crate::system::files::FileStamp;
 
-/// By photo index, the stamp of each photo whose own bytes were at fault ([`FailureKind::is_lasting`]). Clones share it.
+/// By photo index, the stamp of each photo whose own bytes were at fault ([`FailureKind::is_lasting`]). Clones share
+/// it.
 #[derive(Debug, Clone, Default)]
 pub struct FailedStamps(Arc<Mutex<BTreeMap<usize, FileStamp>>>);
 

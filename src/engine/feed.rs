@@ -1,5 +1,5 @@
-//! Input of a run: sources that are opened one after the other, or the frames of a clip, which come decoded and whose number
-//! is not known before the last one.
+//! Input of a run: sources that are opened one after the other, or the frames of a clip, which come decoded and whose
+//! number is not known before the last one.
 
 use image::RgbImage;
 

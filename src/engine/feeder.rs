@@ -32,8 +32,8 @@ impl<N: PassRunner, F> PhotoPipeline<'_, N, F> {
         }
     }
 
-    /// Loop of the feeder thread: for each photo, waits for a queue slot and for memory, then spawns its decoding on the
-    /// worker pool. It ends after the last photo, or once `slots` is closed.
+    /// Loop of the feeder thread: for each photo, waits for a queue slot and for memory, then spawns its decoding on
+    /// the worker pool. It ends after the last photo, or once `slots` is closed.
     pub fn feed_photos<'s, T: Send + 's>(
         &'s self,
         scope: &Scope<'s>,

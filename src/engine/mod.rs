@@ -1,6 +1,6 @@
-//! Runs a [`PassRunner`] (a backbone with heads) over photos: they are decoded on worker threads, computed in batches on
-//! one device or several, finished on worker threads again, and reported in the order of the inputs. A photo that fails is
-//! reported as its error; the others go on.
+//! Runs a [`PassRunner`] (a backbone with heads) over photos: they are decoded on worker threads, computed in batches
+//! on one device or several, finished on worker threads again, and reported in the order of the inputs. A photo that
+//! fails is reported as its error; the others go on.
 //!
 //! # One photo, stage by stage
 //!
@@ -27,20 +27,20 @@
 //!       caller's thread           dispatch.rs: put in order, `report(index, result)`
 //! ```
 //!
-//! `pipeline.rs` has what all stages of a run share, `run.rs` starts the threads, `event.rs` is what they send to the caller's
-//! thread.
+//! `pipeline.rs` has what all stages of a run share, `run.rs` starts the threads, `event.rs` is what they send to the
+//! caller's thread.
 //!
 //! # Memory
 //!
-//! Host memory is bounded by bytes: each photo acquires a permit for [`PassRunner::memory`], or for what its decoder takes if
-//! that is more, before its pixels are decoded, and drops it after `finish`. [`DecodeStage::gate`] keeps the sum of all permits
-//! within its limit; a photo that alone exceeds it is refused. A photo whose header does not tell its size has no permit: it
-//! is compared with the limit once it is decoded. The queue is bounded by number too: at most
-//! `batch size * devices + worker threads` photos are decoded and not computed, and no batch starts while at least
+//! Host memory is bounded by bytes: each photo acquires a permit for [`PassRunner::memory`], or for what its decoder
+//! takes if that is more, before its pixels are decoded, and drops it after `finish`. [`DecodeStage::gate`] keeps the
+//! sum of all permits within its limit; a photo that alone exceeds it is refused. A photo whose header does not tell
+//! its size has no permit: it is compared with the limit once it is decoded. The queue is bounded by number too: at
+//! most `batch size * devices + worker threads` photos are decoded and not computed, and no batch starts while at least
 //! `2 * worker threads + batch size` photos are being finished, so that a slow stage holds up the ones before it.
 //!
-//! Device memory is bounded by the batch: [`BatchSize`] plans it from [`PassRunner::device_memory`], [`BatchLimit`] halves it
-//! where that was not enough.
+//! Device memory is bounded by the batch: [`BatchSize`] plans it from [`PassRunner::device_memory`], [`BatchLimit`]
+//! halves it where that was not enough.
 
 mod batch_limit;
 mod batch_size;
@@ -99,8 +99,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine for the devices of `backbones`, which have the same weights. `batch_size` is the number of photos of one
-    /// padded size in a batch; `console` gets a note where a device has too little memory for that.
+    /// An engine for the devices of `backbones`, which have the same weights. `batch_size` is the number of photos of
+    /// one padded size in a batch; `console` gets a note where a device has too little memory for that.
     ///
     /// # Errors
     /// [`Error::Model`] if there is no backbone; [`Error::Usage`] if the system starts no more threads.
@@ -133,13 +133,13 @@ impl Engine {
     }
 
     /// Runs `sources` through `runners`, of which there is one for each device, or for each of the [`batch_slots`]; all
-    /// give the same outputs. On the worker threads, `finish` turns the output of a photo into its result. On this thread,
-    /// `report` gets the index and result of each photo, in the order of `sources`, and `before` gets, before a photo is
-    /// computed, its index, its layouts and the bytes of host memory that are planned for it.
+    /// give the same outputs. On the worker threads, `finish` turns the output of a photo into its result. On this
+    /// thread, `report` gets the index and result of each photo, in the order of `sources`, and `before` gets, before a
+    /// photo is computed, its index, its layouts and the bytes of host memory that are planned for it.
     ///
     /// # Errors
-    /// What `report` returns, which ends the run; [`Error::Interrupted`] after Ctrl-C, once the photos that were already
-    /// computed are reported; [`Error::Model`] if there are no `runners`.
+    /// What `report` returns, which ends the run; [`Error::Interrupted`] after Ctrl-C, once the photos that were
+    /// already computed are reported; [`Error::Model`] if there are no `runners`.
     pub fn run<N: PassRunner, T: Send>(
         &self,
         sources: &[&Source],
@@ -151,8 +151,8 @@ impl Engine {
         self.run_feed(PhotoFeed::Sources(sources), runners, before, finish, report)
     }
 
-    /// As [`Engine::run`], over the `frames` of `clip`, whose number is not known in advance. A frame that cannot be read
-    /// is reported as an error, and is the last one.
+    /// As [`Engine::run`], over the `frames` of `clip`, whose number is not known in advance. A frame that cannot be
+    /// read is reported as an error, and is the last one.
     ///
     /// # Errors
     /// As [`Engine::run`].
@@ -199,8 +199,8 @@ impl Engine {
         pipeline.run(before, report)
     }
 
-    /// Maps `items` by `work` on the worker threads, as many at a time as there are threads, and calls `report` with the
-    /// index and result of each, in the order of `items`, on this thread.
+    /// Maps `items` by `work` on the worker threads, as many at a time as there are threads, and calls `report` with
+    /// the index and result of each, in the order of `items`, on this thread.
     ///
     /// # Errors
     /// What `report` returns, which ends the run; [`Error::Interrupted`] after Ctrl-C.

@@ -73,8 +73,8 @@ pub struct BackboneBatchOutput {
 }
 
 impl BackboneBatchOutput {
-    /// Copies it to host memory. It is called before [`BackboneBatchOutput::split`], since copying a row of a tensor from
-    /// a GPU copies the whole tensor.
+    /// Copies it to host memory. It is called before [`BackboneBatchOutput::split`], since copying a row of a tensor
+    /// from a GPU copies the whole tensor.
     ///
     /// # Errors
     /// If the device fails.

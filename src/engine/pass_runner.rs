@@ -1,4 +1,5 @@
-//! [`PassRunner`], the interface between the engine and what a device computes of a batch, and the runners that need no head.
+//! [`PassRunner`], the interface between the engine and what a device computes of a batch, and the runners that need no
+//! head.
 
 use image::RgbImage;
 
@@ -10,8 +11,8 @@ use crate::model::device;
 use crate::model::input::Geometry;
 use crate::vision::preprocess::PreparedImage;
 
-/// What a device computes of photos. The methods but [`PassRunner::run_batch`] are called from other threads, to plan and
-/// prepare.
+/// What a device computes of photos. The methods but [`PassRunner::run_batch`] are called from other threads, to plan
+/// and prepare.
 pub trait PassRunner: Sync {
     /// What it computes of one photo, such as features or head outputs.
     type Output: Send;
@@ -51,8 +52,8 @@ pub trait PassRunner: Sync {
         Ok(())
     }
 
-    /// Computes the output of each of `photos`, which have one padded size and batch key, in their order. The time is added
-    /// to their stage timings.
+    /// Computes the output of each of `photos`, which have one padded size and batch key, in their order. The time is
+    /// added to their stage timings.
     ///
     /// # Errors
     /// If the device fails. The engine tries a batch of several photos again: in smaller parts if memory ran out
@@ -164,8 +165,8 @@ impl PassRunner for AttentionPass<'_> {
     }
 }
 
-/// Calls `work` with the inputs of `photos` for the layout of this index, and adds an equal share of the time to `stage` of
-/// each photo.
+/// Calls `work` with the inputs of `photos` for the layout of this index, and adds an equal share of the time to
+/// `stage` of each photo.
 ///
 /// # Errors
 /// That of `work`; [`Error::Model`] if a photo lacks the layout.

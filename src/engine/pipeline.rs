@@ -1,8 +1,8 @@
 //! What the stages of a run share: decoding, workers, devices, the feed and the caller's `finish`.
 //!
-//! Photos are admitted in order, decoded by any worker, computed in order and in batches, finished by any worker, and reported
-//! in order on the caller's thread. With one device, the caller's thread computes; with several, each has a thread of its own,
-//! and the batches, which are the same as for one device, go to whichever is free.
+//! Photos are admitted in order, decoded by any worker, computed in order and in batches, finished by any worker, and
+//! reported in order on the caller's thread. With one device, the caller's thread computes; with several, each has a
+//! thread of its own, and the batches, which are the same as for one device, go to whichever is free.
 
 use rayon::ThreadPool;
 

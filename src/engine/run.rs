@@ -1,4 +1,5 @@
-//! Starts the threads of a run (workers, devices, feeder) and dispatches on the caller's thread until all photos are reported.
+//! Starts the threads of a run (workers, devices, feeder) and dispatches on the caller's thread until all photos are
+//! reported.
 
 use std::sync::mpsc::channel;
 use std::thread;
@@ -13,8 +14,8 @@ use crate::error::Result;
 use crate::model::input::Geometry;
 
 impl<N: PassRunner, F> PhotoPipeline<'_, N, F> {
-    /// Runs all photos of the feed. `before` and `report` are those of [`Engine::run`](super::Engine::run), and are called
-    /// on this thread.
+    /// Runs all photos of the feed. `before` and `report` are those of [`Engine::run`](super::Engine::run), and are
+    /// called on this thread.
     ///
     /// # Errors
     /// As [`Engine::run`](super::Engine::run).

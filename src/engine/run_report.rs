@@ -1,5 +1,5 @@
-//! The result of a run over many inputs. One bad input never stops the others, Ctrl-C stops between two inputs, and at the end
-//! every failure is named and skipped inputs are counted.
+//! The result of a run over many inputs. One bad input never stops the others, Ctrl-C stops between two inputs, and at
+//! the end every failure is named and skipped inputs are counted.
 
 use serde_json::json;
 
@@ -62,7 +62,8 @@ impl RunReport {
         }
     }
 
-    /// Calls `work` on `items` one after the other, with a progress bar, and returns the results of those that succeeded.
+    /// Calls `work` on `items` one after the other, with a progress bar, and returns the results of those that
+    /// succeeded.
     ///
     /// `name` gives the name of an item for messages. Failures are recorded, and the next item follows.
     ///

@@ -1,7 +1,7 @@
 //! The threads that decode and finish photos beside the device.
 //!
-//! Where the backbone runs on the CPU it needs the cores, so these threads have a lower priority and fill the gaps. Beside a
-//! GPU they have the processor to themselves.
+//! Where the backbone runs on the CPU it needs the cores, so these threads have a lower priority and fill the gaps.
+//! Beside a GPU they have the processor to themselves.
 
 use candle_core::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 /// What went wrong, worded for the person at the terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line or a setting is wrong, as is known without reading an input: an option, a name that is in no table, a
-    /// contradiction, an output that exists already. Nothing was done. The binary exits with 2; other errors give 1.
+    /// The command line or a setting is wrong, as is known without reading an input: an option, a name that is in no
+    /// table, a contradiction, an output that exists already. Nothing was done. The binary exits with 2; other errors
+    /// give 1.
     #[error("{0}")]
     Usage(String),
     /// A file could not be read, written or decoded.

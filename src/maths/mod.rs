@@ -1,8 +1,8 @@
 //! Numerics that several rooms share, without images or tensors.
 //!
-//! [`matrix`] multiplies row-major slices on all threads (gemm) and takes statistics of their columns; [`quantile`] takes
-//! percentiles of slices, and of streams from an evenly thinned sample; [`resample`] has the taps of linear interpolation at
-//! half-pixel centres (PyTorch's `align_corners=False`).
+//! [`matrix`] multiplies row-major slices on all threads (gemm) and takes statistics of their columns; [`quantile`]
+//! takes percentiles of slices, and of streams from an evenly thinned sample; [`resample`] has the taps of linear
+//! interpolation at half-pixel centres (PyTorch's `align_corners=False`).
 
 pub mod matrix;
 pub mod quantile;

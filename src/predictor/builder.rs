@@ -58,8 +58,8 @@ impl PredictorBuilder {
         self
     }
 
-    /// The name of a backbone, in place of the one that the first head names. Heads refuse one that they were not trained
-    /// on.
+    /// The name of a backbone, in place of the one that the first head names. Heads refuse one that they were not
+    /// trained on.
     pub fn model(mut self, name: impl Into<String>) -> Self {
         self.model = Some(name.into());
         self
@@ -120,25 +120,26 @@ impl PredictorBuilder {
         self
     }
 
-    /// Whether depths come with their standard deviations ([`DepthPrediction::deviation`](super::DepthPrediction::deviation)).
-    /// Default: false.
+    /// Whether depths come with their standard deviations
+    /// ([`DepthPrediction::deviation`](super::DepthPrediction::deviation)). Default: false.
     pub fn uncertainty(mut self, uncertainty: bool) -> Self {
         self.uncertainty = uncertainty;
         self
     }
 
-    /// Whether depths are scaled and shifted as `dino calibrate depth` fitted it for the head, if it did. Default: true.
+    /// Whether depths are scaled and shifted as `dino calibrate depth` fitted it for the head, if it did. Default:
+    /// true.
     pub fn calibration(mut self, calibration: bool) -> Self {
         self.no_calibration = !calibration;
         self
     }
 
-    /// Finds the heads, and loads the backbone on every device. `vits14-focus`, the backbone of the heads that come with the
-    /// program, is fetched into the store if it is missing; other backbones are not.
+    /// Finds the heads, and loads the backbone on every device. `vits14-focus`, the backbone of the heads that come
+    /// with the program, is fetched into the store if it is missing; other backbones are not.
     ///
     /// # Errors
-    /// [`Error::Usage`] if there is no head, or a setting is not possible with it or on the device; [`Error::Model`] if there
-    /// is no such head or backbone, or they do not fit each other; if a device or a download fails.
+    /// [`Error::Usage`] if there is no head, or a setting is not possible with it or on the device; [`Error::Model`] if
+    /// there is no such head or backbone, or they do not fit each other; if a device or a download fails.
     pub fn build(self) -> Result<Predictor> {
         let store = match &self.store {
             Some(folder) => Store::at(folder),

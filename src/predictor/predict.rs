@@ -57,9 +57,9 @@ impl Predictor {
     /// Runs all heads on `image`, which is upright sRGB (as [`PhotoDecoder`] decodes a file), on the first device.
     ///
     /// # Errors
-    /// [`Error::Memory`] if it needs more memory than [`PredictorBuilder::max_memory`](super::PredictorBuilder::max_memory),
-    /// or than the device has; [`Error::Usage`] if it has no pixels; if the device fails, or a head gives numbers that are
-    /// not finite.
+    /// [`Error::Memory`] if it needs more memory than
+    /// [`PredictorBuilder::max_memory`](super::PredictorBuilder::max_memory), or than the device has; [`Error::Usage`]
+    /// if it has no pixels; if the device fails, or a head gives numbers that are not finite.
     pub fn predict(&self, image: &RgbImage) -> Result<Prediction> {
         let no_backbone = || Error::Model("there is no backbone to run".into());
         let backbone = self.backbones.first().ok_or_else(no_backbone)?;
@@ -93,8 +93,8 @@ impl Predictor {
     }
 
     /// Runs all heads on each of `sources`, such as [`Source::from_path`] makes: some are decoded while others are
-    /// computed, on all devices, and in batches on a GPU. `each` gets the index and result of each, in their order, on this
-    /// thread; a photo that cannot be decoded is an error and does not stop the others.
+    /// computed, on all devices, and in batches on a GPU. `each` gets the index and result of each, in their order, on
+    /// this thread; a photo that cannot be decoded is an error and does not stop the others.
     ///
     /// # Errors
     /// What `each` returns, which ends the run; [`Error::Interrupted`] after Ctrl-C where the program handles it;
@@ -177,7 +177,8 @@ impl Predictor {
         )
     }
 
-    /// Turns the outputs of the heads, which are in the order of [`Predictor::runner`], into maps at the size of the image.
+    /// Turns the outputs of the heads, which are in the order of [`Predictor::runner`], into maps at the size of the
+    /// image.
     fn read_outputs(
         &self,
         runner: &MultiTaskRunner<'_>,

@@ -33,8 +33,8 @@ impl Prediction {
         self.labels.as_ref().ok_or_else(|| no_head_error("segment"))
     }
 
-    /// Warnings in sentences: what a decoder made of an odd file, an image that was computed at a smaller size than asked
-    /// for, a head for streets on a photo of a room.
+    /// Warnings in sentences: what a decoder made of an odd file, an image that was computed at a smaller size than
+    /// asked for, a head for streets on a photo of a room.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

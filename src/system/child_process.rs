@@ -1,8 +1,9 @@
-//! Programs that are started for one piece of work (ffmpeg, pip, the GPU build's trial), and that never outlive this one.
+//! Programs that are started for one piece of work (ffmpeg, pip, the GPU build's trial), and that never outlive this
+//! one.
 //!
-//! Each is a process group of its own, so that its own children are ended with it; Ctrl-C at a terminal reaches only this
-//! program, which then ends the groups. On Linux the kernel ends a program even where this one is killed, though not the
-//! program's own children.
+//! Each is a process group of its own, so that its own children are ended with it; Ctrl-C at a terminal reaches only
+//! this program, which then ends the groups. On Linux the kernel ends a program even where this one is killed, though
+//! not the program's own children.
 
 use std::collections::BTreeSet;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};

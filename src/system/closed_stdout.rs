@@ -24,8 +24,8 @@ pub fn check_stdout() -> Result<()> {
     }
 }
 
-/// Makes standard output closed too for the program that this process is about to become, by marking the `/dev/null` that the
-/// runtime has opened in its place as close-on-exec.
+/// Makes standard output closed too for the program that this process is about to become, by marking the `/dev/null`
+/// that the runtime has opened in its place as close-on-exec.
 #[cfg(unix)]
 pub(crate) fn pass_on_closed_stdout() {
     if STDOUT_WAS_CLOSED.load(Ordering::Relaxed) {

@@ -1,7 +1,7 @@
 //! Environment variables under one rule: an empty one counts as not set, and a path is made absolute.
 //!
-//! [`EnvVariables`] is passed to whatever reads settings, so that tests need not change the process. The variables of models and
-//! downloads are listed at [`weights`](crate::model::weights).
+//! [`EnvVariables`] is passed to whatever reads settings, so that tests need not change the process. The variables of
+//! models and downloads are listed at [`weights`](crate::model::weights).
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Removes every variable that is empty, so that libraries and started programs see it as not set too: with an empty `HOME` or `TMPDIR` they would use the working folder.
+/// Removes every variable that is empty, so that libraries and started programs see it as not set too: with an empty
+/// `HOME` or `TMPDIR` they would use the working folder.
 ///
 /// To be called first thing in `main`, before any other thread exists.
 #[allow(unsafe_code)] // Changing the environment.
@@ -98,8 +99,9 @@ impl EnvVariables {
         Ok(self.text(name)?.is_some_and(is_true))
     }
 
-    /// The path in `name`, absolute, with `~`, `$NAME` and `${NAME}` replaced as Python's `expanduser` and `expandvars` do.
-    /// A `$NAME` that is not set stays as it is, except at the beginning; blanks before an absolute path are removed.
+    /// The path in `name`, absolute, with `~`, `$NAME` and `${NAME}` replaced as Python's `expanduser` and `expandvars`
+    /// do. A `$NAME` that is not set stays as it is, except at the beginning; blanks before an absolute path are
+    /// removed.
     ///
     /// # Errors
     /// [`Error::Usage`] if a part cannot be replaced: the rest would be a folder of that name in the working folder.
@@ -163,7 +165,8 @@ impl EnvVariables {
         std::path::absolute(&expanded).map_err(|error| wrong(&format!("no path ({error})")))
     }
 
-    /// The user's home folder: `HOME` (`USERPROFILE` on Windows), else by the system's user database; absolute or `None`.
+    /// The user's home folder: `HOME` (`USERPROFILE` on Windows), else by the system's user database; absolute or
+    /// `None`.
     pub fn home(&self) -> Option<PathBuf> {
         let home = match self.os(if cfg!(windows) { "USERPROFILE" } else { "HOME" }) {
             Some(home) => Some(PathBuf::from(home)),

@@ -1,12 +1,12 @@
 //! Ctrl-C: the first one lets the current image be finished, the second one ends the program at once.
 //!
-//! While the program only waits for another one, for the reader of its output or for input from a pipe, the first Ctrl-C ends
-//! it too: there is no image after which it could stop. Where an image is computed while the next is waited for, [`wait_for`]
-//! gives up the wait, and the image is finished.
+//! While the program only waits for another one, for the reader of its output or for input from a pipe, the first
+//! Ctrl-C ends it too: there is no image after which it could stop. Where an image is computed while the next is waited
+//! for, [`wait_for`] gives up the wait, and the image is finished.
 //!
-//! No half-written file and no started program is left behind: unfinished files are registered here while they are written,
-//! programs by [`child_process`]. A request to terminate (SIGTERM) or a closed terminal
-//! (SIGHUP) counts as Ctrl-C.
+//! No half-written file and no started program is left behind: unfinished files are registered here while they are
+//! written, programs by [`child_process`]. A request to terminate (SIGTERM) or a closed terminal (SIGHUP) counts as
+//! Ctrl-C.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -57,8 +57,8 @@ pub fn check() -> Result<()> {
 /// Time between two checks for Ctrl-C during a wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Runs `work`, which may block for ever (such as reading a pipe), on another thread, and gives it up when the program is to
-/// end.
+/// Runs `work`, which may block for ever (such as reading a pipe), on another thread, and gives it up when the program
+/// is to end.
 ///
 /// # Errors
 /// [`Error::Interrupted`] after Ctrl-C; the blocked thread is abandoned then, and ends with the program.
@@ -132,8 +132,8 @@ impl Drop for UnfinishedPath {
     }
 }
 
-/// Marks a time, until dropped, in which the program blocks on other programs. Opening and writing are restarted after a signal
-/// and would never notice Ctrl-C.
+/// Marks a time, until dropped, in which the program blocks on other programs. Opening and writing are restarted after
+/// a signal and would never notice Ctrl-C.
 #[derive(Debug)]
 pub struct WaitGuard(());
 

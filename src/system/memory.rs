@@ -1,7 +1,7 @@
 //! Limits of memory: how much is free, and a gate that lets in only as many photos at once as fit. All sizes are bytes.
 //!
-//! The cost of a photo follows from its size, which is known before anything is allocated for it. A photo that cannot fit is
-//! refused by name, and the run continues with the others. Large allocations are fallible ([`try_vec`]).
+//! The cost of a photo follows from its size, which is known before anything is allocated for it. A photo that cannot
+//! fit is refused by name, and the run continues with the others. Large allocations are fallible ([`try_vec`]).
 
 use std::fs;
 use std::path::Path;
@@ -24,8 +24,8 @@ pub fn usual_limit() -> u64 {
     ((free as f64 * (1.0 - SYSTEM_SHARE)) as u64).saturating_sub(RESERVE)
 }
 
-/// Bytes that this process can still allocate: the least of the machine's free memory and of the limits of its control group
-/// and of its shell (`ulimit`); `None` where the system does not tell.
+/// Bytes that this process can still allocate: the least of the machine's free memory and of the limits of its control
+/// group and of its shell (`ulimit`); `None` where the system does not tell.
 pub fn free_bytes() -> Option<u64> {
     [
         machine_free_bytes(),
@@ -112,8 +112,8 @@ fn rlimit_free_bytes() -> Option<u64> {
     None
 }
 
-/// Checks that weights of so many `bytes` fit into memory. The shell's limit has to hold them twice: packed, and the mapping of
-/// their file, which takes no memory of the machine.
+/// Checks that weights of so many `bytes` fit into memory. The shell's limit has to hold them twice: packed, and the
+/// mapping of their file, which takes no memory of the machine.
 ///
 /// # Errors
 /// [`Error::Memory`] with both figures.

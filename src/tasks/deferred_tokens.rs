@@ -1,5 +1,5 @@
-//! The state of a two-pass task over patch tokens ([`pca`](super::pca), [`clusters`](super::clusters)): its fit `F`, read
-//! from a file or made of the tokens of all photos, which are spooled to disk between the passes.
+//! The state of a two-pass task over patch tokens ([`pca`](super::pca), [`clusters`](super::clusters)): its fit `F`,
+//! read from a file or made of the tokens of all photos, which are spooled to disk between the passes.
 
 use std::borrow::Cow;
 use std::path::PathBuf;

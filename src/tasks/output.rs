@@ -112,7 +112,8 @@ pub struct DeferredPhoto {
 }
 
 impl DeferredPhoto {
-    /// The photo for the second pass, with the `values` that were spooled meanwhile. Takes the decoded photo out of `self`.
+    /// The photo for the second pass, with the `values` that were spooled meanwhile. Takes the decoded photo out of
+    /// `self`.
     pub(super) fn resume(&mut self, job: &OutputJob, values: Vec<f32>) -> DeferredPhoto {
         DeferredPhoto {
             job: job.clone(),

@@ -105,8 +105,8 @@ impl PatchMapRenderer {
         })
     }
 
-    /// Bytes a pixel of the photo that rendering takes beside the photo: the colours, the copies for the ring and for side by
-    /// side, and the canvas of the scale.
+    /// Bytes a pixel of the photo that rendering takes beside the photo: the colours, the copies for the ring and for
+    /// side by side, and the canvas of the scale.
     pub fn bytes_per_pixel(&self) -> u64 {
         let beside = if self.style.side_by_side { 3 + 6 } else { 0 };
         let scale = match (self.style.no_scale, self.style.side_by_side) {

@@ -1,5 +1,5 @@
-//! The settings that decide an output's content beside the photo: as JSON, whose digest tells current outputs from those of
-//! other settings.
+//! The settings that decide an output's content beside the photo: as JSON, whose digest tells current outputs from
+//! those of other settings.
 
 use std::path::Path;
 

@@ -31,9 +31,10 @@ pub enum PhotoSelection {
 
 /// One kind of result that is made of photos and written to files.
 ///
-/// [`run`](super::run) calls the methods in this order: `prepare_plan`, `attach_backbones`, for each photo `predict` and
-/// `finish_photo` (both on any thread) and `collect_finished` (in the order of the inputs); for a two-pass task then `fit`,
-/// and for each photo `read_deferred`, `finish_deferred` and `collect_finished`; `flush`, and at last `write_document`.
+/// [`run`](super::run) calls the methods in this order: `prepare_plan`, `attach_backbones`, for each photo `predict`
+/// and `finish_photo` (both on any thread) and `collect_finished` (in the order of the inputs); for a two-pass task
+/// then `fit`, and for each photo `read_deferred`, `finish_deferred` and `collect_finished`; `flush`, and at last
+/// `write_document`.
 pub trait Task: TaskPredictor {
     /// The task and its label, as JSON lines name them.
     fn subject(&self) -> LineSubject;

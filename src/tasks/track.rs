@@ -1,7 +1,7 @@
 //! Tracking: the labels of a clip's first frame, propagated to the other frames by the similarity of patch tokens.
 //!
-//! In: a mask of ids `[height, width]` and each frame's patch tokens `[rows * cols, D]`. Out: a film with the labels over the
-//! frames, and a lossless video of ids. The propagation is that of [`Tracker`].
+//! In: a mask of ids `[height, width]` and each frame's patch tokens `[rows * cols, D]`. Out: a film with the labels
+//! over the frames, and a lossless video of ids. The propagation is that of [`Tracker`].
 
 use std::sync::{Mutex, PoisonError};
 
@@ -62,8 +62,8 @@ pub struct TrackTask {
 }
 
 impl TrackTask {
-    /// A task that tracks the ids of `mask`, 0 for the background, by the patch tokens of `layer`, of frames that are resized to
-    /// `size`, in patches of `patch_size` pixels.
+    /// A task that tracks the ids of `mask`, 0 for the background, by the patch tokens of `layer`, of frames that are
+    /// resized to `size`, in patches of `patch_size` pixels.
     ///
     /// # Errors
     /// [`Error::Usage`] if the mask has one id only.

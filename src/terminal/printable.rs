@@ -1,5 +1,5 @@
-//! Text that is safe for a terminal: names of files may contain escape sequences and line breaks, and must neither control the
-//! terminal nor imitate lines of the program.
+//! Text that is safe for a terminal: names of files may contain escape sequences and line breaks, and must neither
+//! control the terminal nor imitate lines of the program.
 
 use std::borrow::Cow;
 

@@ -6,8 +6,8 @@ const ALIKE: f64 = 0.8;
 /// Most names in one suggestion.
 const MAX_SUGGESTIONS: usize = 3;
 
-/// At most three of `known` that `wanted` may stand for, the most similar first: names with a common beginning, names that
-/// contain it or are contained in it, and names a few typing errors away. Case is ignored.
+/// At most three of `known` that `wanted` may stand for, the most similar first: names with a common beginning, names
+/// that contain it or are contained in it, and names a few typing errors away. Case is ignored.
 pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = wanted.trim().to_lowercase();
     let mut found: Vec<(f64, &str)> = known

@@ -1,7 +1,7 @@
 //! Warnings about many files: each kind is printed once per run, and the others of its kind are counted.
 //!
-//! A folder of a million thermal pictures gives one sentence, not a million. [`Warnings`] is shared by all threads of a run;
-//! clones share counts and output.
+//! A folder of a million thermal pictures gives one sentence, not a million. [`Warnings`] is shared by all threads of a
+//! run; clones share counts and output.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Display};
@@ -50,8 +50,8 @@ impl Warnings {
         Self::new(|_| (), false)
     }
 
-    /// Warns about `subject` (mostly a file) in a `sentence` with the finding, its consequence and the flag that changes it. A
-    /// subject counts once per kind.
+    /// Warns about `subject` (mostly a file) in a `sentence` with the finding, its consequence and the flag that
+    /// changes it. A subject counts once per kind.
     pub fn add(&self, kind: &'static str, subject: &str, sentence: impl Display) {
         let line = format!("{subject}: {sentence}");
         let mut said = self.lock();

@@ -1,4 +1,5 @@
-//! Data sets as people have them, against one that is as the program likes it: the same head comes of them, or a sentence.
+//! Data sets as people have them, against one that is as the program likes it: the same head comes of them, or a
+//! sentence.
 
 use std::fs;
 use std::path::Path;

@@ -278,7 +278,8 @@ fn a_record_that_is_torn_read_only_or_gone_is_no_silent_loss() {
     assert!(!afresh.stderr.contains(AS_BEFORE));
 }
 
-/// Lines that cannot be written leave an output of which only `begun` is known, which the next run takes for what it is.
+/// Lines that cannot be written leave an output of which only `begun` is known, which the next run takes for what it
+/// is.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_record_on_a_full_disk_ends_with_what_was_begun() {

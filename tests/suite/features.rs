@@ -90,7 +90,8 @@ fn each_format_holds_the_same_and_a_second_run_adds() {
         assert_eq!(files_below(&folder.path().join(&name)), before);
     }
     assert!(all.windows(2).all(|two| two[0] == two[1]));
-    // One more photo, and one that was changed; what is there is not computed again, and the dataset is that of one run.
+    // One more photo, and one that was changed; what is there is not computed again, and the dataset is that of one
+    // run.
     fs::copy(sample("rocket.jpg"), folder.path().join("in/new.jpg")).unwrap();
     fs::copy(sample("dogs.jpg"), folder.path().join("in/a.jpg")).unwrap();
     for ending in ENDINGS {

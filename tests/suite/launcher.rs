@@ -1,5 +1,5 @@
-//! The GPU build runs in place of this one where the driver's library is there. Both are made up: the program is a script,
-//! the library any other.
+//! The GPU build runs in place of this one where the driver's library is there. Both are made up: the program is a
+//! script, the library any other.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -18,8 +18,8 @@ fn golden_image(golden: &Golden) -> RgbImage {
     RgbImage::from_raw(61, 47, bytes).unwrap()
 }
 
-/// Bilinear is cv2's bit for bit. Bicubic rounds to 8 bits: at most one level from the rounding reference. From the exact
-/// numbers both are not much more than the rounding of two passes; cv2 rounds down on the way.
+/// Bilinear is cv2's bit for bit. Bicubic rounds to 8 bits: at most one level from the rounding reference. From the
+/// exact numbers both are not much more than the rounding of two passes; cv2 rounds down on the way.
 #[test]
 fn resizers_agree_with_their_references() {
     let golden = Golden::load("resize");

@@ -1,5 +1,5 @@
-//! Where outputs go when they are no plain new files: links, pipes, devices, what the shell has opened, names that are too
-//! long or no text; and what the program says of them. Devices are made in folders of the tests' own.
+//! Where outputs go when they are no plain new files: links, pipes, devices, what the shell has opened, names that are
+//! too long or no text; and what the program says of them. Devices are made in folders of the tests' own.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};

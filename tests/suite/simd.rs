@@ -62,7 +62,8 @@ fn depth(folder: &Path, simd: &str) -> Run {
     dino(folder, simd, &args)
 }
 
-/// Units with fused products sum in one order, so that they give the same bytes; without them sums are rounded more often.
+/// Units with fused products sum in one order, so that they give the same bytes; without them sums are rounded more
+/// often.
 #[test]
 fn the_numbers_do_not_depend_on_the_processor() {
     let results = names().into_iter().map(|name| {

@@ -28,8 +28,8 @@ impl RunTimes {
     }
 }
 
-/// Times `runs` forward passes of `batch` random photos of `grid` patches through all blocks, after one to warm up. `each`
-/// is called after each run.
+/// Times `runs` forward passes of `batch` random photos of `grid` patches through all blocks, after one to warm up.
+/// `each` is called after each run.
 ///
 /// # Errors
 /// If the device fails, for lack of memory above all, or the program is interrupted.
@@ -83,7 +83,8 @@ pub fn reset_peak_memory() -> bool {
     std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// Peak resident memory of this process in bytes since the last [`reset_peak_memory`]; none where the system does not tell.
+/// Peak resident memory of this process in bytes since the last [`reset_peak_memory`]; none where the system does not
+/// tell.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

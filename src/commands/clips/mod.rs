@@ -1,9 +1,10 @@
-//! Clips in place of photos: each task makes a film of a clip, and lossless video or files of the numbers behind its frames.
+//! Clips in place of photos: each task makes a film of a clip, and lossless video or files of the numbers behind its
+//! frames.
 //!
 //! A clip passes five stages: [`Clip::probe`] reads its frames' times; `plan` names the outputs and skips what is up to
-//! date; `feed` decodes the selected frames for the engine; `render` runs backbone and tasks over them and hands each to
-//! its `ClipWriter`, which encodes parts of a film; when the last frame is there, the writer joins the parts, with the
-//! sound. See [`dino::io::video`] for decoding and encoding, [`dino::tasks::clip`] for writers and `--resume`.
+//! date; `feed` decodes the selected frames for the engine; `render` runs backbone and tasks over them and hands each
+//! to its `ClipWriter`, which encodes parts of a film; when the last frame is there, the writer joins the parts, with
+//! the sound. See [`dino::io::video`] for decoding and encoding, [`dino::tasks::clip`] for writers and `--resume`.
 
 mod feed;
 mod plan;
@@ -56,7 +57,8 @@ pub struct ClipPipeline<'c> {
 /// The inputs, if they are clips: videos by their extension, with `--video` anything. None where they are photos.
 ///
 /// # Errors
-/// [`Error::Usage`] for options of clips without a clip, for clips among photos, and for options of photos beside clips.
+/// [`Error::Usage`] for options of clips without a clip, for clips among photos, and for options of photos beside
+/// clips.
 pub fn select_clips(input: &InputArgs, video: &VideoArgs) -> Result<Vec<PathBuf>> {
     let is_clip = |name: &&OsString| {
         let path = Path::new(name);
@@ -103,8 +105,8 @@ pub fn select_clips(input: &InputArgs, video: &VideoArgs) -> Result<Vec<PathBuf>
 }
 
 impl ClipPipeline<'_> {
-    /// Runs over `clips`. `set_up` builds the tasks anew for each clip; `load` loads the backbones once, when a clip needs
-    /// them. Returns the exit code.
+    /// Runs over `clips`. `set_up` builds the tasks anew for each clip; `load` loads the backbones once, when a clip
+    /// needs them. Returns the exit code.
     ///
     /// # Errors
     /// What ends the whole run; the failure of one clip is reported and does not stop the rest.

@@ -106,7 +106,8 @@ impl ClipPipeline<'_> {
             .collect()
     }
 
-    /// Digest of everything that decides the outputs of a task: settings, model, clip, times, codec and program version.
+    /// Digest of everything that decides the outputs of a task: settings, model, clip, times, codec and program
+    /// version.
     pub(super) fn made_from(
         &self,
         task: &dyn Task,

@@ -1,5 +1,5 @@
-//! `dino eval depth`: RMSE, AbsRel, log10, SILog and delta1 to delta3 of a depth head (Eigen et al. 2014), each the mean of
-//! the photos' own values.
+//! `dino eval depth`: RMSE, AbsRel, log10, SILog and delta1 to delta3 of a depth head (Eigen et al. 2014), each the
+//! mean of the photos' own values.
 
 use dino::engine::run_report::RunReport;
 use dino::learn::data::LabelKind;

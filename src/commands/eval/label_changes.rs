@@ -1,5 +1,5 @@
-//! Label changes: how often the predicted id changes between neighbouring pixels, over how often the label's does; 1 is as
-//! smooth as the labels, 3 is speckle.
+//! Label changes: how often the predicted id changes between neighbouring pixels, over how often the label's does; 1 is
+//! as smooth as the labels, 3 is speckle.
 
 use dino::learn::eval::LabelChanges;
 use serde_json::{Map, Value, json};

@@ -1,7 +1,8 @@
 //! `dino eval`: a head's predictions are compared with labels, photo by photo, and reported as metrics.
 //!
-//! `data` opens the labelled pairs, `predictions` runs the head over them; `comparison` brings depths to the labels' pixels
-//! (for `dino calibrate` too), `label_set` and `label_changes` serve masks; `report` prints and writes the result.
+//! `data` opens the labelled pairs, `predictions` runs the head over them; `comparison` brings depths to the labels'
+//! pixels (for `dino calibrate` too), `label_set` and `label_changes` serve masks; `report` prints and writes the
+//! result.
 
 mod comparison;
 mod data;

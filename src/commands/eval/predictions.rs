@@ -67,8 +67,8 @@ pub fn photo_shape(sample: &EvalSample<'_>, cut: Option<PhotoCrop>) -> Result<Ph
     })
 }
 
-/// Runs `head` over the photos of `pairs`, cropped by `cut`, and calls `judge` with each. Photos that fail are recorded and
-/// left out.
+/// Runs `head` over the photos of `pairs`, cropped by `cut`, and calls `judge` with each. Photos that fail are recorded
+/// and left out.
 ///
 /// # Errors
 /// If the backbone cannot be loaded, or the run is interrupted.

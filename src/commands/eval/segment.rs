@@ -1,5 +1,5 @@
-//! `dino eval segment`: mIoU, accuracies, the confusion matrix and label changes of a segmentation head, from the pixels of
-//! all photos together; mmsegmentation's mIoU is beside them in JSON.
+//! `dino eval segment`: mIoU, accuracies, the confusion matrix and label changes of a segmentation head, from the
+//! pixels of all photos together; mmsegmentation's mIoU is beside them in JSON.
 
 use dino::engine::run_report::RunReport;
 use dino::learn::data::{LabelKind, SetLabels};

@@ -1,5 +1,5 @@
-//! `dino heads`: installed and published heads are listed, described, fetched, installed, removed, exported and made the
-//! default of their task.
+//! `dino heads`: installed and published heads are listed, described, fetched, installed, removed, exported and made
+//! the default of their task.
 
 mod describe;
 mod info;

@@ -1,7 +1,7 @@
 //! `dino depth`, `segment`, `pca`, `features` and `run`: a recipe of their options, and its tasks through the engine.
 //!
-//! The module `select` finds heads and backbone, `build` makes the tasks, and `run` takes photos, a watched folder or clips
-//! through them; `checks` refuses options that contradict each other before any of that.
+//! The module `select` finds heads and backbone, `build` makes the tasks, and `run` takes photos, a watched folder or
+//! clips through them; `checks` refuses options that contradict each other before any of that.
 
 mod build;
 mod checks;

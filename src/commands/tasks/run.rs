@@ -1,5 +1,5 @@
-//! One run of a recipe: options are checked, models selected and tasks built; then photos, a watched folder or clips pass
-//! through the backbone and the tasks.
+//! One run of a recipe: options are checked, models selected and tasks built; then photos, a watched folder or clips
+//! pass through the backbone and the tasks.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -48,8 +48,8 @@ impl RunOutput {
     }
 }
 
-/// Runs all tasks of a recipe over the inputs; with `stored`, a dataset of `dino features`, no backbone runs. Returns the
-/// exit code.
+/// Runs all tasks of a recipe over the inputs; with `stored`, a dataset of `dino features`, no backbone runs. Returns
+/// the exit code.
 ///
 /// # Errors
 /// What ends the run; the failures of single photos are reported and only change the exit code.

@@ -195,7 +195,8 @@ pub fn train_folds(
                 quick,
             ),
         })?;
-        // The training on all photos ends with its last epoch, so the last epoch of these is what estimates its metrics.
+        // The training on all photos ends with its last epoch, so the last epoch of these is what estimates its
+        // metrics.
         let (best, round) = match &state.best {
             Some(best) if !trains_on_all => (best, state.history.best),
             _ => (state.latest(), state.history.epochs.len()),

@@ -1,7 +1,7 @@
 //! `dino train`: a head is learnt on cached features of labelled photos, and written with its metrics.
 //!
-//! `depth` and `segment` are the commands; both go through `prepare` (data sets, splits, features), `folds` (trainings and
-//! validation) and `write` (the head's file, log and curve).
+//! `depth` and `segment` are the commands; both go through `prepare` (data sets, splits, features), `folds` (trainings
+//! and validation) and `write` (the head's file, log and curve).
 
 mod cache_budget;
 mod depth;

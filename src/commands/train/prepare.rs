@@ -301,8 +301,8 @@ fn attach_labels(
     all.into_par_iter().filter_map(with_label).collect()
 }
 
-/// Leaves out photos whose label cannot be used: failures of training photos are in `report` already, those of validation
-/// photos are recorded here.
+/// Leaves out photos whose label cannot be used: failures of training photos are in `report` already, those of
+/// validation photos are recorded here.
 pub fn leave_out_failed(
     sets: &mut [TrainingSet],
     how: &ValidationTask,

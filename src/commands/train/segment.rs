@@ -1,4 +1,5 @@
-//! `dino train segment`: a head with one score per class on photos and masks, of one class list or a taxonomy of data sets.
+//! `dino train segment`: a head with one score per class on photos and masks, of one class list or a taxonomy of data
+//! sets.
 
 use std::path::Path;
 

@@ -201,8 +201,8 @@ fn draw_history(histories: &[TrainHistory], figure: &str, path: &Path) -> Result
 const IGNORED_FLAGS: [&str; 6] = ["-q", "--quiet", "-v", "--verbose", "--force", "--offline"];
 const IGNORED_OPTIONS: [&str; 4] = ["-o", "--output", "--cache", "--threads"];
 
-/// The command that reproduces the head: the words of the command line, quoted for a shell, without options of paths and
-/// messages.
+/// The command that reproduces the head: the words of the command line, quoted for a shell, without options of paths
+/// and messages.
 fn command_line(words: impl Iterator<Item = OsString>, name: &str) -> String {
     let mut command = "dino".to_owned();
     let mut words = words.peekable();

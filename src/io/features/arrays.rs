@@ -150,8 +150,8 @@ impl EncodedRow {
     /// Encodes `row` in the precision of `meta`.
     ///
     /// # Errors
-    /// Names the photo if an array has not the shape that `meta` implies, or has numbers that are not finite or beyond the
-    /// range of the precision.
+    /// Names the photo if an array has not the shape that `meta` implies, or has numbers that are not finite or beyond
+    /// the range of the precision.
     pub(super) fn of(row: &FeatureRow, meta: &DatasetMeta) -> Result<Self> {
         let info = RowInfo::of(row);
         if meta.coarse.is_some() != info.coarse_grid.is_some() {

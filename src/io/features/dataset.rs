@@ -16,8 +16,8 @@ const MAX_OPEN_PARTS: usize = 4;
 
 /// A dataset that is opened for reading.
 ///
-/// The [`RowInfo`]s are in memory, about 500 bytes for each; numbers are read when they are asked for, and at most a few
-/// groups of rows of 16 MiB are cached. Threads may share it.
+/// The [`RowInfo`]s are in memory, about 500 bytes for each; numbers are read when they are asked for, and at most a
+/// few groups of rows of 16 MiB are cached. Threads may share it.
 pub struct Dataset {
     folder: DatasetFolder,
     meta: Arc<DatasetMeta>,
@@ -30,8 +30,8 @@ impl Dataset {
     /// Opens the dataset in `folder`.
     ///
     /// # Errors
-    /// Names the folder if it is missing, or not that of a dataset; and the file in it that cannot be read, was written by a
-    /// newer dino, is damaged, or belongs to another dataset.
+    /// Names the folder if it is missing, or not that of a dataset; and the file in it that cannot be read, was written
+    /// by a newer dino, is damaged, or belongs to another dataset.
     pub fn open(folder: &Path) -> Result<Dataset> {
         match fs::metadata(folder) {
             Err(error) => return Err(Error::io(folder, &error)),

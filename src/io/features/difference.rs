@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use crate::io::features::DatasetMeta;
 
 impl DatasetMeta {
-    /// The first difference from `wanted`, as the end of a sentence about this dataset (`was made with …, not …`); none if
-    /// they are the same.
+    /// The first difference from `wanted`, as the end of a sentence about this dataset (`was made with …, not …`); none
+    /// if they are the same.
     pub fn difference(&self, wanted: &DatasetMeta) -> Option<String> {
         let is = self;
         if is.model != wanted.model {

@@ -23,12 +23,12 @@ pub(super) fn validate_meta(meta: &DatasetMeta) -> Result<()> {
     Err(Error::Model(format!("no dataset of features: {why}")))
 }
 
-/// Makes `folder` that of a dataset of `meta`, and removes the parts that are to be replaced. Returns the description in the
-/// folder.
+/// Makes `folder` that of a dataset of `meta`, and removes the parts that are to be replaced. Returns the description
+/// in the folder.
 ///
 /// # Errors
-/// [`Error::Usage`] if the dataset in the folder differs from `meta` and is not to be replaced; names the folder if it has
-/// files but is no dataset, and the file that cannot be read, written or removed.
+/// [`Error::Usage`] if the dataset in the folder differs from `meta` and is not to be replaced; names the folder if it
+/// has files but is no dataset, and the file that cannot be read, written or removed.
 pub(super) fn prepare_folder(
     folder: &DatasetFolder,
     meta: DatasetMeta,

@@ -49,8 +49,8 @@ impl DatasetFormat {
         }
     }
 
-    /// The extension of the file whose presence makes a part complete: for NumPy arrays that of the table, which is written
-    /// last.
+    /// The extension of the file whose presence makes a part complete: for NumPy arrays that of the table, which is
+    /// written last.
     pub(super) fn part_extension(self) -> &'static str {
         match self {
             DatasetFormat::Npy => "csv",

@@ -39,8 +39,8 @@ pub struct DatasetMeta {
     /// Side of the square grid to which patch tokens were pooled, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<u32>,
-    /// Digest of the basis on which patch tokens were projected, if they were, and the number of its components, which is
-    /// then the width of a patch token.
+    /// Digest of the basis on which patch tokens were projected, if they were, and the number of its components, which
+    /// is then the width of a patch token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<(String, usize)>,
     /// Digest of the list of pixels at which features are stored, if they are.

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::system::files::Digest;
 
-/// Pixels (x, y) at which features are sampled: the same for all photos, or a list for each. The centre of the first pixel
-/// is (0, 0).
+/// Pixels (x, y) at which features are sampled: the same for all photos, or a list for each. The centre of the first
+/// pixel is (0, 0).
 #[derive(Debug, Clone, PartialEq)]
 pub struct PointList {
     /// Pixels of every photo; empty if each has its own.

@@ -2,9 +2,9 @@
 
 use crate::model::input::{Geometry, PatchGrid};
 
-/// Pools `tokens` `[rows * cols, width]` of a `grid` to `[side * side, width]`, the means over `side` x `side` parts: part
-/// `i` of `n` along a side of `s` patches is from `floor(i * s / n)` up to `ceil((i + 1) * s / n)`, as in PyTorch's
-/// `adaptive_avg_pool2d`.
+/// Pools `tokens` `[rows * cols, width]` of a `grid` to `[side * side, width]`, the means over `side` x `side` parts:
+/// part `i` of `n` along a side of `s` patches is from `floor(i * s / n)` up to `ceil((i + 1) * s / n)`, as in
+/// PyTorch's `adaptive_avg_pool2d`.
 pub fn adaptive_avg_pool(tokens: &[f32], width: usize, grid: PatchGrid, side: usize) -> Vec<f32> {
     let part = |index: usize, length: usize| {
         index * length / side..((index + 1) * length).div_ceil(side).max(1)
@@ -30,8 +30,9 @@ pub fn adaptive_avg_pool(tokens: &[f32], width: usize, grid: PatchGrid, side: us
     pooled
 }
 
-/// Samples `tokens` `[rows * cols, width]` of a photo with the layout `geometry` at the pixel (x, y) of the photo, where the
-/// centre of the first pixel is (0, 0): `[width]`, bilinear between the centres of patches, clamped beyond the outermost.
+/// Samples `tokens` `[rows * cols, width]` of a photo with the layout `geometry` at the pixel (x, y) of the photo,
+/// where the centre of the first pixel is (0, 0): `[width]`, bilinear between the centres of patches, clamped beyond
+/// the outermost.
 pub fn sample_bilinear(
     tokens: &[f32],
     width: usize,

@@ -12,8 +12,8 @@ pub struct RowName {
     pub page: u32,
 }
 
-/// The features of one photo or page: L layers, D the width of a token, R register tokens. For precision f16, the numbers
-/// are f32 values that f16 holds exactly.
+/// The features of one photo or page: L layers, D the width of a token, R register tokens. For precision f16, the
+/// numbers are f32 values that f16 holds exactly.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureRow {
     /// The photo.
@@ -31,15 +31,15 @@ pub struct FeatureRow {
     pub grid: PatchGrid,
     /// Cls tokens, `[L, D]`; empty if they are not stored.
     pub cls: Vec<f32>,
-    /// Patch tokens, `[L, rows * cols, width]`, row-major; `width` is D, or the number of components of a basis. Empty if
-    /// they are not stored.
+    /// Patch tokens, `[L, rows * cols, width]`, row-major; `width` is D, or the number of components of a basis. Empty
+    /// if they are not stored.
     pub patches: Vec<f32>,
     /// Register tokens, `[L, R, D]`; empty if they are not stored.
     pub registers: Vec<f32>,
     /// The coarse scale: its grid, cls tokens `[L, D]` and patch tokens `[L, rows * cols, D]`; none without that scale.
     pub coarse: Option<(PatchGrid, Vec<f32>, Vec<f32>)>,
-    /// Pixels (x, y) of the photo at which features are stored; the centre of the first pixel is (0, 0). Empty if there are
-    /// none.
+    /// Pixels (x, y) of the photo at which features are stored; the centre of the first pixel is (0, 0). Empty if there
+    /// are none.
     pub points: Vec<(f32, f32)>,
     /// The features at `points`, `[points, L, D]`.
     pub point_features: Vec<f32>,

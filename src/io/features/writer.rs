@@ -20,9 +20,9 @@ use crate::system::files::{Digest, temporary};
 
 /// Appends rows to a dataset.
 ///
-/// Rows go into parts in the order in which they are pushed, and where a part ends depends on them alone: the same rows give
-/// the same files, byte for byte. The last part of a prefix is continued if it is not full, so that a run that was killed
-/// and resumed ends with the same files as one that was not.
+/// Rows go into parts in the order in which they are pushed, and where a part ends depends on them alone: the same rows
+/// give the same files, byte for byte. The last part of a prefix is continued if it is not full, so that a run that was
+/// killed and resumed ends with the same files as one that was not.
 ///
 /// Memory: for Parquet and Arrow a group of rows of 16 MiB, three times over while it is encoded; for tar one row; for
 /// safetensors and NumPy one part, since their headers give the length of all that follows.
@@ -47,9 +47,9 @@ impl DatasetWriter {
     /// Creates the folder, or opens the dataset in it.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the name has not the extension of a format, or if the dataset in the folder differs from `meta`,
-    /// naming the first difference; names the folder if its files are not those of a dataset, and the file that cannot be
-    /// read or written.
+    /// [`Error::Usage`] if the name has not the extension of a format, or if the dataset in the folder differs from
+    /// `meta`, naming the first difference; names the folder if its files are not those of a dataset, and the file that
+    /// cannot be read or written.
     pub fn open(folder: &Path, meta: DatasetMeta, options: WriterOptions) -> Result<Self> {
         let format = DatasetFormat::from_path(folder).ok_or_else(|| {
             Error::Usage(format!(
@@ -138,9 +138,9 @@ impl DatasetWriter {
     /// Appends a row, rounded to the dataset's precision. Returns the parts that this has completed.
     ///
     /// # Errors
-    /// Names the photo if its row has other shapes than the dataset, exists already, or has features beyond the range of the
-    /// precision; nothing is changed then. Names the file that cannot be written; then the new rows of its part are lost,
-    /// and each further row is refused.
+    /// Names the photo if its row has other shapes than the dataset, exists already, or has features beyond the range
+    /// of the precision; nothing is changed then. Names the file that cannot be written; then the new rows of its part
+    /// are lost, and each further row is refused.
     pub fn push(&mut self, row: FeatureRow) -> Result<Vec<FinishedPart>> {
         if self.is_broken {
             return Err(Error::file(

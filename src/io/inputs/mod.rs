@@ -21,9 +21,10 @@
 //! To add an input format:
 //!
 //! 1. its signature and name in `sniff.rs`, and its extension in `sniff::is_image_name`;
-//! 2. its decoder: a feature of the crate `image` in `Cargo.toml` suffices if `codec.rs` can decode it; else a variant of
-//!    `ForeignFormat` and an arm in `foreign/mod.rs`;
-//! 3. `pages/`, if its files hold several images, and `metadata/containers.rs`, if they store EXIF in a way of their own;
+//! 2. its decoder: a feature of the crate `image` in `Cargo.toml` suffices if `codec.rs` can decode it; else a variant
+//!    of `ForeignFormat` and an arm in `foreign/mod.rs`;
+//! 3. `pages/`, if its files hold several images, and `metadata/containers.rs`, if they store EXIF in a way of their
+//!    own;
 //! 4. the list of known formats in the message of `formats.rs`.
 
 mod archive;

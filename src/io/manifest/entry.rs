@@ -116,8 +116,9 @@ pub(super) enum LineFault {
 }
 
 impl ManifestLine {
-    /// A line for `entry`. `outputs` has the names of the outputs below the manifest's folder, with the stamps that belong to
-    /// the state: of the replaced files for `begun`, of the outputs for `done`. The time is set when it is appended.
+    /// A line for `entry`. `outputs` has the names of the outputs below the manifest's folder, with the stamps that
+    /// belong to the state: of the replaced files for `begun`, of the outputs for `done`. The time is set when it is
+    /// appended.
     pub fn new(
         entry: &ManifestEntry,
         state: EntryState,

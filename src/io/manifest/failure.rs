@@ -72,8 +72,8 @@ impl FailureKind {
         }
     }
 
-    /// Whether the photo's own bytes are at fault, so that the same program fails with them again. Other failures may be
-    /// gone at the next try.
+    /// Whether the photo's own bytes are at fault, so that the same program fails with them again. Other failures may
+    /// be gone at the next try.
     pub fn is_lasting(self) -> bool {
         matches!(
             self,

@@ -13,12 +13,13 @@ use crate::io::manifest::{
 use crate::io::output::{OutputJob, OutputPlan};
 use crate::system::files::FileStamp;
 
-/// By job of a plan, the error of a photo that is skipped because it failed before and would fail again; none for others.
+/// By job of a plan, the error of a photo that is skipped because it failed before and would fail again; none for
+/// others.
 pub type SkippedFailures = Vec<Option<Error>>;
 
 impl Ledger {
-    /// The photos of a plan that are not tried again: their bytes were at fault, and neither they nor what decodes them has
-    /// changed. At most `max_bytes` are read of a photo that is not a regular file.
+    /// The photos of a plan that are not tried again: their bytes were at fault, and neither they nor what decodes them
+    /// has changed. At most `max_bytes` are read of a photo that is not a regular file.
     ///
     /// # Errors
     /// Names an output that cannot be read.
@@ -69,7 +70,8 @@ impl Ledger {
         )))
     }
 
-    /// Whether all outputs of a job exist and were made of this photo, by a run with another manifest that did not fail.
+    /// Whether all outputs of a job exist and were made of this photo, by a run with another manifest that did not
+    /// fail.
     fn has_all_outputs(
         &self,
         job: &OutputJob,

@@ -31,7 +31,8 @@ impl Ledger {
         }
     }
 
-    /// Saves the bytes of the fit `digests.fit`, for later runs with `--keep-fit`. Does nothing without a fit or a manifest.
+    /// Saves the bytes of the fit `digests.fit`, for later runs with `--keep-fit`. Does nothing without a fit or a
+    /// manifest.
     ///
     /// # Errors
     /// Names the file or folder that cannot be written.

@@ -1,5 +1,6 @@
-//! Fits: what is fitted to several photos at once (a PCA basis, k-means centres, a depth range). A folder has one per task, so
-//! that its pictures can be compared; this finds the fits that existing outputs have, and refuses a second one.
+//! Fits: what is fitted to several photos at once (a PCA basis, k-means centres, a depth range). A folder has one per
+//! task, so that its pictures can be compared; this finds the fits that existing outputs have, and refuses a second
+//! one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -18,8 +19,8 @@ use crate::system::files::Digest;
 use crate::terminal::console::Console;
 
 impl Manifest {
-    /// The existing outputs of `task` that have a fit to several photos other than `fit`: those of photos that are not in
-    /// `ours`, and those of photos in `ours` under former names. Photos that no longer exist do not count.
+    /// The existing outputs of `task` that have a fit to several photos other than `fit`: those of photos that are not
+    /// in `ours`, and those of photos in `ours` under former names. Photos that no longer exist do not count.
     ///
     /// # Errors
     /// As [`Manifest::freshness`]; and if a manifest file cannot be read again.
@@ -54,8 +55,8 @@ impl Manifest {
         Ok(others)
     }
 
-    /// The fit with outputs of most photos, among those whose existing outputs `task` made by `recipe`, which gives the recipe
-    /// of a page. Equal counts: the largest digest.
+    /// The fit with outputs of most photos, among those whose existing outputs `task` made by `recipe`, which gives the
+    /// recipe of a page. Equal counts: the largest digest.
     ///
     /// # Errors
     /// As [`Manifest::outputs_of_other_fits`].
@@ -77,8 +78,8 @@ impl Manifest {
             .map(|(fit, _)| fit))
     }
 
-    /// By fit, the existing outputs with their photos, of those lines for which `is_wanted` is true. The files are read again,
-    /// so that lines of other runs count.
+    /// By fit, the existing outputs with their photos, of those lines for which `is_wanted` is true. The files are read
+    /// again, so that lines of other runs count.
     fn outputs_by_fit(
         &self,
         is_wanted: impl Fn(&ManifestLine) -> bool,
@@ -141,8 +142,8 @@ impl Ledger {
         Digest::of_bytes(&all)
     }
 
-    /// For `--keep-fit`: the fit of the existing outputs of the plan that were made with these settings, or else a saved fit of
-    /// other outputs in the folder; none if there is neither.
+    /// For `--keep-fit`: the fit of the existing outputs of the plan that were made with these settings, or else a
+    /// saved fit of other outputs in the folder; none if there is neither.
     ///
     /// # Errors
     /// [`Error::Usage`] if outputs of the plan have several fits; names an output or manifest that cannot be read.
@@ -179,8 +180,9 @@ impl Ledger {
         }))
     }
 
-    /// Refuses a second fit in a folder, whose pictures are meant to be compared. `fits` are those of the existing outputs of
-    /// the run's photos. Returns whether there is another fit that is accepted: with `force`, or for a single new photo.
+    /// Refuses a second fit in a folder, whose pictures are meant to be compared. `fits` are those of the existing
+    /// outputs of the run's photos. Returns whether there is another fit that is accepted: with `force`, or for a
+    /// single new photo.
     ///
     /// # Errors
     /// [`Error::Usage`] that names an output with another fit; as [`Ledger::describe_other_fit`].

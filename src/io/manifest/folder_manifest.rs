@@ -17,8 +17,8 @@ use crate::io::manifest::{ExpectedOrigin, OutputFreshness, PhotoFailure, PhotoNa
 use crate::io::output::is_written_in_place;
 use crate::system::files::{Digest, FileStamp};
 
-/// The manifest of a folder of outputs: its lines when it was opened, and those that were appended through it since. Lines
-/// that other processes append meanwhile are kept in the file, but not seen here. Threads may share it.
+/// The manifest of a folder of outputs: its lines when it was opened, and those that were appended through it since.
+/// Lines that other processes append meanwhile are kept in the file, but not seen here. Threads may share it.
 #[derive(Debug)]
 pub struct Manifest {
     pub(super) folder: PathBuf,
@@ -29,12 +29,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads the manifest of `folder`, which is empty if there is no file yet, and checks that it can be appended to; no file
-    /// is created.
+    /// Reads the manifest of `folder`, which is empty if there is no file yet, and checks that it can be appended to;
+    /// no file is created.
     ///
     /// # Errors
-    /// Names the file if it is not a regular one, cannot be read, created or appended to, or was written by a newer dino; and
-    /// its line that is not understood.
+    /// Names the file if it is not a regular one, cannot be read, created or appended to, or was written by a newer
+    /// dino; and its line that is not understood.
     pub fn open(folder: &Path) -> Result<Self> {
         Self::open_shard(folder, None)
     }
@@ -124,8 +124,8 @@ impl Manifest {
         Ok(by_it.and_then(|origin| origin.fit().copied()))
     }
 
-    /// Whether the file or folder at `output` is known to be made from another photo, or, if `fit` is given and it has a fit,
-    /// from another fit.
+    /// Whether the file or folder at `output` is known to be made from another photo, or, if `fit` is given and it has
+    /// a fit, from another fit.
     ///
     /// # Errors
     /// As [`Manifest::freshness`].
@@ -161,8 +161,8 @@ impl Manifest {
             .cloned()
     }
 
-    /// The stamp of the photo `input`, which is read only if its size or modification time is not that of its latest stamp in
-    /// the manifest.
+    /// The stamp of the photo `input`, which is read only if its size or modification time is not that of its latest
+    /// stamp in the manifest.
     ///
     /// # Errors
     /// As [`FileStamp::of_file`]; a pipe has no stamp, but bytes read from it have ([`FileStamp::of_bytes`]).
@@ -174,8 +174,8 @@ impl Manifest {
         }
     }
 
-    /// Appends the `begun` line of `entry`, before its outputs are written. Existing outputs are read for their stamps, unless
-    /// they have the size and time of their last `done`.
+    /// Appends the `begun` line of `entry`, before its outputs are written. Existing outputs are read for their stamps,
+    /// unless they have the size and time of their last `done`.
     ///
     /// # Errors
     /// Names the manifest that cannot be created or appended to, or the existing output that cannot be read.
@@ -185,8 +185,8 @@ impl Manifest {
         })
     }
 
-    /// Appends the `done` line of `entry`, after its outputs were written. `known` gives stamps taken while writing; other
-    /// outputs are read.
+    /// Appends the `done` line of `entry`, after its outputs were written. `known` gives stamps taken while writing;
+    /// other outputs are read.
     ///
     /// # Errors
     /// Names the manifest that cannot be created or appended to, or the output that is missing or cannot be read.
@@ -201,8 +201,8 @@ impl Manifest {
         })
     }
 
-    /// Appends a `failed` line, unless the same failure is known already. If the folder does not exist yet, the line waits for
-    /// it or for [`Manifest::flush_failures`].
+    /// Appends a `failed` line, unless the same failure is known already. If the folder does not exist yet, the line
+    /// waits for it or for [`Manifest::flush_failures`].
     ///
     /// # Errors
     /// Names the manifest that cannot be created or appended to.

@@ -77,8 +77,8 @@ pub(super) enum OutputAttribution<'h> {
     Done(&'h OutputOrigin),
     /// A `begun` line of a run that ended before it noted `done`.
     Begun(&'h OutputOrigin),
-    /// A write that did not complete: it was cut off in place, or power was lost before the content was on the disk. With the
-    /// origin of that write, if it is known.
+    /// A write that did not complete: it was cut off in place, or power was lost before the content was on the disk.
+    /// With the origin of that write, if it is known.
     Unfinished(Option<&'h OutputOrigin>),
     /// No line: it was changed since, or made by something else.
     Unknown,
@@ -224,8 +224,8 @@ impl OutputHistory {
         }
     }
 
-    /// The stamp of the file or folder at `path`; none if there is none. A file with the size and time of its last `done` is
-    /// not read.
+    /// The stamp of the file or folder at `path`; none if there is none. A file with the size and time of its last
+    /// `done` is not read.
     ///
     /// # Errors
     /// Names the file that cannot be read.

@@ -65,11 +65,12 @@ impl Ledger {
         })
     }
 
-    /// How an existing output compares to what would be made of `photo`, and whether its last `done` line has its present
-    /// stamp.
+    /// How an existing output compares to what would be made of `photo`, and whether its last `done` line has its
+    /// present stamp.
     ///
     /// # Errors
-    /// [`Error::Usage`] if there is no manifest, so that only `--force` replaces it; names the output that cannot be read.
+    /// [`Error::Usage`] if there is no manifest, so that only `--force` replaces it; names the output that cannot be
+    /// read.
     pub(super) fn inspect_output(
         &self,
         path: &Path,

@@ -9,7 +9,8 @@ use crate::io::manifest::Manifest;
 use crate::io::output::{OutputOptions, OutputRegistry, OutputTarget};
 use crate::system::files::FileStamp;
 
-/// The manifest of a run's folder of outputs, or nothing if outputs go elsewhere or `--no-manifest` is given. Clones share it.
+/// The manifest of a run's folder of outputs, or nothing if outputs go elsewhere or `--no-manifest` is given. Clones
+/// share it.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     pub(super) manifest: Option<Arc<Manifest>>,
@@ -66,8 +67,8 @@ impl Ledger {
         manifest.map_or(Ok(false), |manifest| manifest.is_changed(path))
     }
 
-    /// At the end of a run over this number of `photos`, writes failures even if there are no outputs; the folder of a run over
-    /// one photo is not created for that.
+    /// At the end of a run over this number of `photos`, writes failures even if there are no outputs; the folder of a
+    /// run over one photo is not created for that.
     ///
     /// # Errors
     /// As [`Manifest::flush_failures`].
@@ -85,8 +86,8 @@ impl Ledger {
         }
     }
 
-    /// The stamp of a photo, from the manifest if the file is unchanged. At most `max_bytes` are read of a photo that is not a
-    /// regular file.
+    /// The stamp of a photo, from the manifest if the file is unchanged. At most `max_bytes` are read of a photo that
+    /// is not a regular file.
     ///
     /// # Errors
     /// Names the photo that cannot be read.

@@ -59,8 +59,8 @@ fn settled_length(file: &File) -> io::Result<u64> {
     Ok(metadata?.len())
 }
 
-/// Calls `take` with each line and its text, except torn lines: those that are not JSON, and are last or followed by a blank
-/// line. A line without a time gets that of the line before.
+/// Calls `take` with each line and its text, except torn lines: those that are not JSON, and are last or followed by a
+/// blank line. A line without a time gets that of the line before.
 ///
 /// # Errors
 /// Names the file if it cannot be read, or its line that is not understood or of a newer format; those of `take`.

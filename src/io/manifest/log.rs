@@ -31,8 +31,8 @@ impl ManifestLog {
     /// Reads the lines of the file at `path`, if it exists, and checks that lines can be appended.
     ///
     /// # Errors
-    /// Names the file that cannot be read or opened for appending, the folder in which it cannot be created, or a line that is
-    /// not understood.
+    /// Names the file that cannot be read or opened for appending, the folder in which it cannot be created, or a line
+    /// that is not understood.
     pub fn read(path: PathBuf, mut take: impl FnMut(&ManifestLine)) -> Result<Self> {
         let mut tail = LogTail {
             file: None,

@@ -35,15 +35,15 @@ struct MergeInput {
     other_folder: Option<PathBuf>,
 }
 
-/// Merges all lines of the manifest of `folder`, and those of `others` (folders of outputs, or manifest files), into its
-/// `manifest.jsonl`, and removes the shard files in the folder. No run may be writing to them.
+/// Merges all lines of the manifest of `folder`, and those of `others` (folders of outputs, or manifest files), into
+/// its `manifest.jsonl`, and removes the shard files in the folder. No run may be writing to them.
 ///
-/// An output of another folder keeps its relative name if it was moved, that is, exists in `folder` and no longer in the
-/// other folder; else its name becomes the path to where it is.
+/// An output of another folder keeps its relative name if it was moved, that is, exists in `folder` and no longer in
+/// the other folder; else its name becomes the path to where it is.
 ///
 /// # Errors
-/// Names the folder without a manifest, the file that cannot be read or written or that grew meanwhile, or the line that is
-/// not understood; all files stay as they are then.
+/// Names the folder without a manifest, the file that cannot be read or written or that grew meanwhile, or the line
+/// that is not understood; all files stay as they are then.
 pub fn merge(folder: &Path, others: &[PathBuf]) -> Result<MergeReport> {
     let own = match others.is_empty() {
         true => require_manifest_files(folder)?,
@@ -105,7 +105,8 @@ fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// All files to merge, each once, the folder's own first: their lines may have no time, and get that of the line before.
+/// All files to merge, each once, the folder's own first: their lines may have no time, and get that of the line
+/// before.
 fn collect_inputs(own: Vec<PathBuf>, others: &[PathBuf]) -> Result<Vec<MergeInput>> {
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut seen: HashSet<PathBuf> = own.iter().map(|path| real(path)).collect();

@@ -63,7 +63,8 @@ impl PhotoWork {
         }
     }
 
-    /// Whether nothing is left to do: the photo is unchanged and all its outputs exist, or, by the rule, it failed lastingly.
+    /// Whether nothing is left to do: the photo is unchanged and all its outputs exist, or, by the rule, it failed
+    /// lastingly.
     fn is_settled(
         &self,
         (folder, packed): (&Path, &[Vec<u8>]),
@@ -93,8 +94,8 @@ impl PhotoWork {
     }
 }
 
-/// Indices of those `sources` of which `folder` lacks outputs: they are not noted as done, an output no longer exists, or the
-/// photo was changed since. A photo from standard input is always missing.
+/// Indices of those `sources` of which `folder` lacks outputs: they are not noted as done, an output no longer exists,
+/// or the photo was changed since. A photo from standard input is always missing.
 ///
 /// # Errors
 /// Names the manifest file that cannot be read, or its line that is not understood.

@@ -1,15 +1,16 @@
-//! The manifest of a folder of outputs: what was made of which photo by which recipe, so that a later run can tell whether an
-//! existing output is what it would make.
+//! The manifest of a folder of outputs: what was made of which photo by which recipe, so that a later run can tell
+//! whether an existing output is what it would make.
 //!
-//! [`Ledger`] is what a run uses: it compares a plan of outputs with the manifest before (`inspection.rs`, `reconcile.rs`,
-//! `failure_notes.rs`, `fits.rs`), and notes outputs while they are made (`notes.rs`, `packs.rs`). [`Manifest`] is the file with
-//! its index in memory (`log.rs` appends, `line_reader.rs` reads, `entry.rs` is a line, `index.rs` and `history.rs` are what the
-//! lines say). [`merge`], [`verify`], [`find_missing`] and [`summarise_failures`] read manifests outside of runs.
+//! [`Ledger`] is what a run uses: it compares a plan of outputs with the manifest before (`inspection.rs`,
+//! `reconcile.rs`, `failure_notes.rs`, `fits.rs`), and notes outputs while they are made (`notes.rs`, `packs.rs`).
+//! [`Manifest`] is the file with its index in memory (`log.rs` appends, `line_reader.rs` reads, `entry.rs` is a line,
+//! `index.rs` and `history.rs` are what the lines say). [`merge`], [`verify`], [`find_missing`] and
+//! [`summarise_failures`] read manifests outside of runs.
 //!
 //! # Format of a record
-//! The file is `manifest.jsonl` in the folder of outputs; each run appends to it, and nothing else needs it. A run of one of
-//! several shards appends to `manifest-003-of-100.jsonl` beside it, and reads all of them. In the folder of a dataset, the names
-//! begin with an underscore. Each line is one record, a JSON object:
+//! The file is `manifest.jsonl` in the folder of outputs; each run appends to it, and nothing else needs it. A run of
+//! one of several shards appends to `manifest-003-of-100.jsonl` beside it, and reads all of them. In the folder of a
+//! dataset, the names begin with an underscore. Each line is one record, a JSON object:
 //!
 //! | key | value |
 //! |---|---|
@@ -34,41 +35,41 @@
 //! | `seconds` | time for the photo, from its file to its outputs |
 //! | `program` | of failures: version of the program |
 //!
-//! A photo whose name is not UTF-8 also has its exact bytes, percent-encoded, in `input_bytes`; outputs with such names are in
-//! `outputs_bytes`, by their percent-encoded bytes, instead of `outputs`. Other keys are ignored. Outputs outside the folder are
-//! listed by absolute path.
+//! A photo whose name is not UTF-8 also has its exact bytes, percent-encoded, in `input_bytes`; outputs with such names
+//! are in `outputs_bytes`, by their percent-encoded bytes, instead of `outputs`. Other keys are ignored. Outputs
+//! outside the folder are listed by absolute path.
 //!
 //! # After a crash
-//! An output appears complete or not at all ([`write_atomic`](crate::system::files::write_atomic)), between its lines `begun`
-//! and `done`, as in a write-ahead log. So of an existing output:
+//! An output appears complete or not at all ([`write_atomic`](crate::system::files::write_atomic)), between its lines
+//! `begun` and `done`, as in a write-ahead log. So of an existing output:
 //!
 //! - if it has the stamp of its last `done`, that line accounts for it;
-//! - else, of the `begun` lines that follow, the last one whose replaced file is not the existing file made it. Several may
-//!   follow each other, and the first may have found a file of the user's, which stays the user's;
+//! - else, of the `begun` lines that follow, the last one whose replaced file is not the existing file made it. Several
+//!   may follow each other, and the first may have found a file of the user's, which stays the user's;
 //! - else it was changed since, or made by something else: it is [`OutputFreshness::Foreign`].
 //!
-//! An output that cannot be replaced atomically (its folder takes no new files, or it is a mount point) is written in place, and
-//! its `begun` line has `in_place`: unless it is as its last `done` says, it is unfinished and made again. So is an empty file
-//! that should have content, which loss of power leaves behind.
+//! An output that cannot be replaced atomically (its folder takes no new files, or it is a mount point) is written in
+//! place, and its `begun` line has `in_place`: unless it is as its last `done` says, it is unfinished and made again.
+//! So is an empty file that should have content, which loss of power leaves behind.
 //!
-//! A line that a killed program left unfinished is dropped. The next line is preceded by a blank line, which marks the line
-//! before, if it is not JSON, as torn; any other line that is not understood is an error.
+//! A line that a killed program left unfinished is dropped. The next line is preceded by a blank line, which marks the
+//! line before, if it is not JSON, as torn; any other line that is not understood is an error.
 //!
 //! # Failures
-//! A photo whose own bytes were at fault ([`FailureKind::is_lasting`]) is not tried again while its bytes, the decoding options,
-//! the limits and the program's version are the same.
+//! A photo whose own bytes were at fault ([`FailureKind::is_lasting`]) is not tried again while its bytes, the decoding
+//! options, the limits and the program's version are the same.
 //!
 //! # Several files
-//! Lines of several files are ordered by `time`, so the clocks of machines that work on the same photo one after the other must
-//! agree to within the time between their runs. Shards share no photo.
+//! Lines of several files are ordered by `time`, so the clocks of machines that work on the same photo one after the
+//! other must agree to within the time between their runs. Shards share no photo.
 //!
 //! # Memory
 //! About 300 bytes for a photo with one output, and 170 for each further output; a million photos take 300 MB.
 //!
 //! # Limits
-//! A file counts as unchanged if its size and modification time are: an edit that restores both, or one within the same tick of
-//! the file system's clock, is not noticed. While an output has only `begun` lines, a file that the user puts in its place is
-//! not noticed either; so `begun` is written right before the outputs are.
+//! A file counts as unchanged if its size and modification time are: an edit that restores both, or one within the same
+//! tick of the file system's clock, is not noticed. While an output has only `begun` lines, a file that the user puts
+//! in its place is not noticed either; so `begun` is written right before the outputs are.
 
 mod entry;
 mod failure;

@@ -87,12 +87,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Calls `work`, which writes the outputs of a job, between their `begun` and `done` lines. `console` has the stamps and
-    /// facts that `work` recorded. Without a manifest or stamp, it only calls `work`.
+    /// Calls `work`, which writes the outputs of a job, between their `begun` and `done` lines. `console` has the
+    /// stamps and facts that `work` recorded. Without a manifest or stamp, it only calls `work`.
     ///
     /// # Errors
-    /// Those of `work`; [`photo_changed_error`] if kept outputs are of another state of the photo; names the manifest that
-    /// cannot be appended to, or an output that cannot be read.
+    /// Those of `work`; [`photo_changed_error`] if kept outputs are of another state of the photo; names the manifest
+    /// that cannot be appended to, or an output that cannot be read.
     pub fn note_outputs<T>(
         &self,
         (job, digests): (&OutputJob, &TaskDigests),
@@ -170,8 +170,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// How the document at `path`, which is about all photos of a plan, compares to what would be made. At most `max_bytes`
-    /// are read of a photo that is not a regular file.
+    /// How the document at `path`, which is about all photos of a plan, compares to what would be made. At most
+    /// `max_bytes` are read of a photo that is not a regular file.
     ///
     /// # Errors
     /// Names the document or manifest that cannot be read.
@@ -200,8 +200,8 @@ impl Ledger {
         )
     }
 
-    /// Calls `write`, which writes the document at `path` about all photos of a plan, between its `begun` and `done` lines.
-    /// `known_digest` gives the digest of a photo, by index, if it was read in this run.
+    /// Calls `write`, which writes the document at `path` about all photos of a plan, between its `begun` and `done`
+    /// lines. `known_digest` gives the digest of a photo, by index, if it was read in this run.
     ///
     /// # Errors
     /// Those of `write`; as [`Manifest::finish`](crate::io::manifest::Manifest::finish).

@@ -27,8 +27,8 @@ pub(super) fn path_from_bytes(name: &[u8]) -> PathBuf {
     String::from_utf8_lossy(name).into_owned().into()
 }
 
-/// The path of `output` relative to `folder`, or absolute if it is outside. Symbolic links of folders are resolved, that of
-/// the output itself is not.
+/// The path of `output` relative to `folder`, or absolute if it is outside. Symbolic links of folders are resolved,
+/// that of the output itself is not.
 ///
 /// # Errors
 /// Names a path that cannot be made absolute.

@@ -1,4 +1,5 @@
-//! Compares the plan of a run with the existing outputs: what is kept, what is made again, and which photos are refused.
+//! Compares the plan of a run with the existing outputs: what is kept, what is made again, and which photos are
+//! refused.
 
 use std::path::Path;
 
@@ -25,9 +26,9 @@ pub struct FormerFits {
 }
 
 impl Ledger {
-    /// Decides about each existing output of `plan`: up-to-date ones are kept, stale ones are marked to be made again, with a
-    /// note, and a photo with a foreign one is refused. Photos that are `skipped` are passed over. At most `max_bytes` are
-    /// read of a photo that is not a regular file.
+    /// Decides about each existing output of `plan`: up-to-date ones are kept, stale ones are marked to be made again,
+    /// with a note, and a photo with a foreign one is refused. Photos that are `skipped` are passed over. At most
+    /// `max_bytes` are read of a photo that is not a regular file.
     ///
     /// # Errors
     /// [`Error::Usage`] if an output exists and there is no manifest; names the output that cannot be replaced or read.
@@ -64,8 +65,8 @@ impl Ledger {
         Ok(refused)
     }
 
-    /// As [`Ledger::reconcile`], for a task with one fit to all photos, which is known only after all of them were computed:
-    /// outputs that differ only in the fit are listed in [`FormerFits`] and not yet decided.
+    /// As [`Ledger::reconcile`], for a task with one fit to all photos, which is known only after all of them were
+    /// computed: outputs that differ only in the fit are listed in [`FormerFits`] and not yet decided.
     ///
     /// # Errors
     /// As [`Ledger::reconcile`].

@@ -56,8 +56,8 @@ impl TaskDigests {
         })
     }
 
-    /// Adds the decoding options and limits: a photo that failed under others, or with another version of the program, is
-    /// tried again.
+    /// Adds the decoding options and limits: a photo that failed under others, or with another version of the program,
+    /// is tried again.
     #[must_use]
     pub fn with_decoding(mut self, options: &DecodeOptions) -> Self {
         self.decoding = Digest::of_json(&json!({

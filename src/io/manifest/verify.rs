@@ -32,8 +32,8 @@ pub enum OutputVerdict {
     Unreadable(String),
 }
 
-/// Reads all outputs with a `done` line in the manifest of `folder`, and calls `take` with the path and verdict of each. Outputs
-/// that were put into a pack are left out.
+/// Reads all outputs with a `done` line in the manifest of `folder`, and calls `take` with the path and verdict of
+/// each. Outputs that were put into a pack are left out.
 ///
 /// # Errors
 /// Names the folder if it has no manifest, the file that cannot be read, or its line that is not understood; those of

@@ -159,8 +159,8 @@ impl AnimationPlayer {
     }
 }
 
-/// Calls `take` with the canvas after each frame (3 or 4 bytes per pixel, row by row) and its width and height, until it
-/// returns `false`.
+/// Calls `take` with the canvas after each frame (3 or 4 bytes per pixel, row by row) and its width and height, until
+/// it returns `false`.
 fn decode_canvases(
     reader: BufReader<File>,
     animation: AnimationFormat,

@@ -1,4 +1,5 @@
-//! Decoding by a child ffmpeg: raw RGB comes from a pipe, and the time of each frame from the log of its filter `showinfo`.
+//! Decoding by a child ffmpeg: raw RGB comes from a pipe, and the time of each frame from the log of its filter
+//! `showinfo`.
 
 use std::io::{ErrorKind, Read};
 use std::process::{ChildStdout, Stdio};

@@ -1,4 +1,5 @@
-//! Encoding a film by a child ffmpeg: raw frames with exact times go in as Matroska ([`super::matroska`]), a film comes out.
+//! Encoding a film by a child ffmpeg: raw frames with exact times go in as Matroska ([`super::matroska`]), a film comes
+//! out.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,8 @@ use crate::error::{Error, FileFault, Result};
 use crate::system::child_process::ChildProcess;
 use crate::system::files::{ExternalFile, FileStamp};
 
-/// Encodes one film. The file appears, whole, when it is [finished](VideoEncoder::finish); an encoder that is dropped before
-/// leaves no file.
+/// Encodes one film. The file appears, whole, when it is [finished](VideoEncoder::finish); an encoder that is dropped
+/// before leaves no file.
 #[derive(Debug)]
 pub struct VideoEncoder {
     path: PathBuf,
@@ -56,8 +57,8 @@ impl VideoEncoder {
     /// Begins the film at `path`, whose extension chooses the container.
     ///
     /// # Errors
-    /// Names the file or the codec: if ffmpeg or the encoder is missing, the extension is unknown, or no file can be made
-    /// there.
+    /// Names the file or the codec: if ffmpeg or the encoder is missing, the extension is unknown, or no file can be
+    /// made there.
     pub fn new(path: &Path, spec: EncoderConfig) -> Result<Self> {
         let programs = FfmpegPrograms::find(path)?;
         let container = VideoContainer::of(path)?;
@@ -128,8 +129,8 @@ impl VideoEncoder {
     /// `[height, width]` pixels of [`EncoderConfig::pixel_format`].
     ///
     /// # Errors
-    /// Names the file, if ffmpeg gave up, with its words; if the frame does not fill its size, or does not come behind the
-    /// one before it.
+    /// Names the file, if ffmpeg gave up, with its words; if the frame does not fill its size, or does not come behind
+    /// the one before it.
     pub fn write(&mut self, frame: &[u8], time: i64, duration: i64) -> Result<()> {
         let spec = &self.spec;
         let bytes = spec.width as usize * spec.height as usize * spec.pixel_format.bytes();
@@ -198,7 +199,8 @@ impl VideoEncoder {
         Error::file_with_fault(&self.path, why, FileFault::Program)
     }
 
-    /// Ends the film with the frames that it has, remuxes it where sound or an exact end is wanted, and moves it to its path.
+    /// Ends the film with the frames that it has, remuxes it where sound or an exact end is wanted, and moves it to its
+    /// path.
     ///
     /// # Errors
     /// Names the file: if it has no frames, ffmpeg failed, or it cannot be put there.
@@ -236,7 +238,8 @@ impl VideoEncoder {
 }
 
 impl VideoEncoder {
-    /// Whether only a second pass gives the last frame its duration: MP4's muxer takes it for a frame of average length.
+    /// Whether only a second pass gives the last frame its duration: MP4's muxer takes it for a frame of average
+    /// length.
     fn has_inexact_end(&self) -> bool {
         let (_, stays) = self.last.unwrap_or_default();
         let usual = self.spec.rate.inverse().value() / self.spec.time_base.value();

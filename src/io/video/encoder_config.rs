@@ -24,7 +24,8 @@ pub struct EncoderConfig {
     pub origin: i64,
     /// Frames per second, on average; key frames are two seconds apart.
     pub rate: Ratio,
-    /// Whether durations differ: then no B-frames are used, for only so does ffmpeg write the exact end of the last frame.
+    /// Whether durations differ: then no B-frames are used, for only so does ffmpeg write the exact end of the last
+    /// frame.
     pub is_variable: bool,
     /// Width to height of a pixel.
     pub pixel_aspect: (u32, u32),
@@ -35,7 +36,8 @@ pub struct EncoderConfig {
 }
 
 impl EncoderConfig {
-    /// RGB pictures in H.264 with the size and times of the frames that `selection` takes of `clip`; no tags and no sound.
+    /// RGB pictures in H.264 with the size and times of the frames that `selection` takes of `clip`; no tags and no
+    /// sound.
     pub fn from_clip(clip: &Clip, selection: &FrameSelection) -> Self {
         let plan = selection.plan(&clip.frames, clip.time_base, clip.origin);
         let durations = || plan.iter().map(|planned| planned.duration);

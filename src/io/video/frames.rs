@@ -53,8 +53,8 @@ enum FrameDecoder {
 }
 
 impl Frames {
-    /// Begins to decode what `selection` selects of `clip`. What `photos` says of backgrounds and limits holds for frames
-    /// too, and its warnings receive what is wrong with the clip.
+    /// Begins to decode what `selection` selects of `clip`. What `photos` says of backgrounds and limits holds for
+    /// frames too, and its warnings receive what is wrong with the clip.
     ///
     /// # Errors
     /// Names the clip: if nothing is selected, its frames are larger than allowed, or it cannot be opened.
@@ -62,8 +62,8 @@ impl Frames {
         Frames::open_after(None, clip, selection, photos)
     }
 
-    /// Begins to decode what `selection` selects of `clip` after the frame with the index `behind`; no frame may be left. The
-    /// times are as if the frames before had been read.
+    /// Begins to decode what `selection` selects of `clip` after the frame with the index `behind`; no frame may be
+    /// left. The times are as if the frames before had been read.
     ///
     /// # Errors
     /// As [`Frames::open`].

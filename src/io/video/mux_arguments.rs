@@ -1,4 +1,5 @@
-//! Arguments of ffmpeg's muxers that encoding and remuxing share: tags, the unit of MP4's times, and where its index lies.
+//! Arguments of ffmpeg's muxers that encoding and remuxing share: tags, the unit of MP4's times, and where its index
+//! lies.
 
 use super::container::VideoContainer;
 use super::ffmpeg::FfmpegPrograms;

@@ -17,8 +17,8 @@ use crate::error::{Error, FileFault, Result};
 /// Describes the video file at `path`.
 ///
 /// # Errors
-/// Names the file: if it is missing, empty or a folder, ffprobe is missing or cannot read it, or it has no video stream or
-/// frames that this ffmpeg can decode.
+/// Names the file: if it is missing, empty or a folder, ffprobe is missing or cannot read it, or it has no video stream
+/// or frames that this ffmpeg can decode.
 pub(super) fn probe(path: &Path) -> Result<Clip> {
     // ffprobe's own words for what is no file are poor.
     let metadata = std::fs::metadata(path).map_err(|error| Error::io(path, &error))?;

@@ -1,5 +1,5 @@
-//! Remuxing, the second pass over encoded packets: parts are joined, sound is copied, and the duration of the last frame
-//! is made exact. Nothing is encoded anew but sound that the container cannot hold.
+//! Remuxing, the second pass over encoded packets: parts are joined, sound is copied, and the duration of the last
+//! frame is made exact. Nothing is encoded anew but sound that the container cannot hold.
 
 use std::path::Path;
 use std::process::Stdio;

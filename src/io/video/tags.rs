@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::ffmpeg::{FfmpegPrograms, capture, file_argument};
 
-/// The value of the tag `name` of the file at `path`, whatever the case of its letters; none where it is missing, or the
-/// file cannot be read.
+/// The value of the tag `name` of the file at `path`, whatever the case of its letters; none where it is missing, or
+/// the file cannot be read.
 pub fn read_tag(path: &Path, name: &str) -> Option<String> {
     let programs = FfmpegPrograms::find(path).ok()?;
     let mut command = programs.ffprobe();

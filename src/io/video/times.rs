@@ -24,7 +24,8 @@ pub struct PlannedFrame {
     pub duration: i64,
 }
 
-/// Which frames of a clip are taken; the rules apply one after the other. Times are counted from the clip's beginning, as players show them.
+/// Which frames of a clip are taken; the rules apply one after the other. Times are counted from the clip's beginning,
+/// as players show them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FrameSelection {
     /// No frame before this time.

@@ -228,8 +228,8 @@ impl CachedView {
 #[allow(unsafe_code)] // A memory map.
 fn map(path: &Path) -> io::Result<memmap2::Mmap> {
     let file = File::open(path)?;
-    // SAFETY: the cache's files appear whole and are never written again, only replaced or deleted, which leaves what is
-    // mapped as it was.
+    // SAFETY: the cache's files appear whole and are never written again, only replaced or deleted, which leaves what
+    // is mapped as it was.
     unsafe { memmap2::MmapOptions::new().populate().map(&file) }
 }
 

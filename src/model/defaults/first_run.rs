@@ -78,12 +78,13 @@ impl MissingWeights {
     }
 }
 
-/// Fetches Meta's weights that a command `needs` and the store has not, unless `$DINO_WEIGHTS` is `focus`, the network is
-/// forbidden, or a download failed less than a day ago. A failure is one line of warning, and the command runs with
+/// Fetches Meta's weights that a command `needs` and the store has not, unless `$DINO_WEIGHTS` is `focus`, the network
+/// is forbidden, or a download failed less than a day ago. A failure is one line of warning, and the command runs with
 /// `vits14-focus` and the heads inside the program.
 ///
 /// # Errors
-/// [`Error::Interrupted`]; a wrong `$DINO_WEIGHTS` or `$DINO_HEADS_URL`; where `$DINO_WEIGHTS` is `official`, every failure.
+/// [`Error::Interrupted`]; a wrong `$DINO_WEIGHTS` or `$DINO_HEADS_URL`; where `$DINO_WEIGHTS` is `official`, every
+/// failure.
 pub fn fetch_missing(
     store: &Store,
     needs: &[RequiredWeights],

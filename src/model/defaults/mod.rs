@@ -1,9 +1,9 @@
 //! The weights of a command that names none: Meta's where they can be fetched, else those inside the program and
 //! `vits14-focus`.
 //!
-//! [`fetch_missing`] is the first run: the weights that a command needs are fetched from their publisher, once, and where that
-//! fails the command runs with less exact ones. [`DefaultsState`] remembers earlier runs.
-//! Which head and which backbone are then used is the rule of [`HeadStore::choose`](crate::model::head_zoo::HeadStore::choose) and
+//! [`fetch_missing`] is the first run: the weights that a command needs are fetched from their publisher, once, and
+//! where that fails the command runs with less exact ones. [`DefaultsState`] remembers earlier runs. Which head and
+//! which backbone are then used is the rule of [`HeadStore::choose`](crate::model::head_zoo::HeadStore::choose) and
 //! [`default_model`](crate::model::weights::default_model).
 
 mod first_run;

@@ -85,7 +85,8 @@ pub fn unused_reason() -> Option<String> {
     })
 }
 
-/// Names for `--device` of the devices that work on this machine, the preferred one first; `gpus` are those of [`list`].
+/// Names for `--device` of the devices that work on this machine, the preferred one first; `gpus` are those of
+/// [`list`].
 pub fn available(gpus: &[Gpu]) -> Vec<String> {
     let works = |gpu: &&Gpu| gpu.error.is_none();
     let mut names: Vec<String> = gpus

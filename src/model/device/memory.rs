@@ -4,8 +4,8 @@ use candle_core::Device;
 
 use crate::error::Error;
 
-/// The bytes that are free on a GPU; none on a CPU, where [`memory`](crate::system::memory) knows, and on GPUs that do not
-/// tell.
+/// The bytes that are free on a GPU; none on a CPU, where [`memory`](crate::system::memory) knows, and on GPUs that do
+/// not tell.
 #[cfg(feature = "cuda")]
 pub fn free_memory(device: &Device) -> Option<u64> {
     let Device::Cuda(device) = device else {
@@ -18,15 +18,15 @@ pub fn free_memory(device: &Device) -> Option<u64> {
     Some(free as u64)
 }
 
-/// The bytes that are free on a GPU; none on a CPU, where [`memory`](crate::system::memory) knows, and on GPUs that do not
-/// tell.
+/// The bytes that are free on a GPU; none on a CPU, where [`memory`](crate::system::memory) knows, and on GPUs that do
+/// not tell.
 #[cfg(not(feature = "cuda"))]
 pub fn free_memory(_device: &Device) -> Option<u64> {
     None
 }
 
-/// Parts of the libraries' messages, in lower case, that mean a lack of device memory: names of error codes of CUDA, cuBLAS and
-/// cuDNN; of Metal the failed operation and the name of its code.
+/// Parts of the libraries' messages, in lower case, that mean a lack of device memory: names of error codes of CUDA,
+/// cuBLAS and cuDNN; of Metal the failed operation and the name of its code.
 const OUT_OF_MEMORY_MESSAGES: [&str; 5] = [
     "cuda_error_out_of_memory",
     "_status_alloc_failed",

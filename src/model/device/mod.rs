@@ -9,9 +9,9 @@
 //! | `cuda`, `cuda:N`, `cuda:N,M` | NVIDIA GPUs by their numbers, an error if one does not work |
 //! | `metal` | the Apple GPU, an error if it does not work |
 //!
-//! `--dtype auto` is f16 on NVIDIA GPUs of compute capability 8.0 or later, f32 elsewhere; half precision is refused on the
-//! processor. A build without CUDA becomes the GPU build `dino-cuda` where there is one, see [`launcher`]. `DINO_CUDA=0` turns
-//! that off, `DINO_SIMD` chooses the vector instructions of the CPU kernels.
+//! `--dtype auto` is f16 on NVIDIA GPUs of compute capability 8.0 or later, f32 elsewhere; half precision is refused on
+//! the processor. A build without CUDA becomes the GPU build `dino-cuda` where there is one, see [`launcher`].
+//! `DINO_CUDA=0` turns that off, `DINO_SIMD` chooses the vector instructions of the CPU kernels.
 
 mod choice;
 pub mod gpu;

@@ -34,8 +34,8 @@ impl DeviceChoice {
         }
     }
 
-    /// Opens all devices of the choice, in its order, each proven by a first computation. `note` is called with the reason where
-    /// `Auto` falls back to the processor although this build could use a GPU.
+    /// Opens all devices of the choice, in its order, each proven by a first computation. `note` is called with the
+    /// reason where `Auto` falls back to the processor although this build could use a GPU.
     ///
     /// # Errors
     /// If this build has no support for one, or the machine has none that works; `Auto` always ends at the processor.

@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::model::backbone::cpu::simd::{self, Isa};
 use crate::system::environment::EnvVariables;
 
-/// The variable that names the vector instructions of the backbone's kernels, in place of the processor's best: for benchmarks
-/// and bug reports.
+/// The variable that names the vector instructions of the backbone's kernels, in place of the processor's best: for
+/// benchmarks and bug reports.
 pub const SIMD_VARIABLE: &str = "DINO_SIMD";
 
 /// Selects the vector instructions that `DINO_SIMD` names; to be called before a backbone is loaded.

@@ -1,5 +1,6 @@
-//! The calibration of a depth head for one camera and place, as `dino calibrate depth` fitted it: `<name>.calibration.json`, in
-//! the store's `heads` folder or beside the head's own file. Every command that reads depths with that head applies it.
+//! The calibration of a depth head for one camera and place, as `dino calibrate depth` fitted it:
+//! `<name>.calibration.json`, in the store's `heads` folder or beside the head's own file. Every command that reads
+//! depths with that head applies it.
 //!
 //! ```json
 //! {
@@ -138,8 +139,8 @@ impl HeadStore {
         head.with_extension("calibration.json")
     }
 
-    /// The calibration of a head, if there is one. One that was fitted to another head of that name is left out, with a call of
-    /// `warn`.
+    /// The calibration of a head, if there is one. One that was fitted to another head of that name is left out, with a
+    /// call of `warn`.
     ///
     /// # Errors
     /// If its file cannot be read, or is no calibration for this kind of head.

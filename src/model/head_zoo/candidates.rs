@@ -13,8 +13,8 @@ use crate::terminal::suggest;
 const REG_OR_PLAIN: &str =
     "vits14, vitb14, vitl14 or vitg14, or one of them with -reg for classifiers";
 
-/// The one of `candidates` that the file `path` is: the one whose published name `path` or `hint` has, else the only candidate,
-/// else the only one whose data set `hint` names.
+/// The one of `candidates` that the file `path` is: the one whose published name `path` or `hint` has, else the only
+/// candidate, else the only one whose data set `hint` names.
 pub(super) fn choose_candidate(
     candidates: &[PublishedHead],
     path: &Path,

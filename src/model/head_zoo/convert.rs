@@ -1,8 +1,8 @@
-//! Conversion of published checkpoints into heads: recognised by their tensors, their batch normalisation folded into the
-//! weights.
+//! Conversion of published checkpoints into heads: recognised by their tensors, their batch normalisation folded into
+//! the weights.
 //!
-//! In: tensors under the names of mmseg (Meta's files), transformers or Depth Anything's authors. Out: a [`Head`] with the
-//! metadata of its row of the table. Names become those of Meta's DPT head without `decode_head.`.
+//! In: tensors under the names of mmseg (Meta's files), transformers or Depth Anything's authors. Out: a [`Head`] with
+//! the metadata of its row of the table. Names become those of Meta's DPT head without `decode_head.`.
 
 use std::collections::BTreeMap;
 

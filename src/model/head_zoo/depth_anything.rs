@@ -1,5 +1,6 @@
-//! The heads of Depth Anything V2 (Yang et al., 2024), as a table: names here and at the publisher's, the blocks that they read
-//! and their units. Each was trained together with its encoder, which is a row of [`VARIANTS`](crate::model::backbone::VARIANTS) for it alone.
+//! The heads of Depth Anything V2 (Yang et al., 2024), as a table: names here and at the publisher's, the blocks that
+//! they read and their units. Each was trained together with its encoder, which is a row of
+//! [`VARIANTS`](crate::model::backbone::VARIANTS) for it alone.
 
 use std::path::Path;
 
@@ -158,8 +159,8 @@ impl DepthAnythingHead {
         all().find(|head| origin.source == head.repository())
     }
 
-    /// Whether a file or folder called `part` is certainly this head, by its name here or at its publisher's. Heads of all three
-    /// scenes have the same tensors, so that only names tell them apart.
+    /// Whether a file or folder called `part` is certainly this head, by its name here or at its publisher's. Heads of
+    /// all three scenes have the same tensors, so that only names tell them apart.
     fn matches_name(&self, part: &str) -> bool {
         let part = part.to_ascii_lowercase();
         let stem = [".safetensors", ".pth", ".pt", ".bin"]
@@ -253,8 +254,8 @@ impl DepthAnythingHead {
     }
 }
 
-/// The scene by `config.json` of transformers, in the folder `path` or beside the file `path`: `depth_estimation_type` and
-/// `max_depth`. `None` where there is no such file, or it is of another model.
+/// The scene by `config.json` of transformers, in the folder `path` or beside the file `path`: `depth_estimation_type`
+/// and `max_depth`. `None` where there is no such file, or it is of another model.
 pub fn read_scene(path: &Path) -> Option<DepthAnythingScene> {
     let folder = match path.is_dir() {
         true => path,

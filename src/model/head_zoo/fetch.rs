@@ -153,8 +153,8 @@ pub fn pull_backbone(
     Ok(!installed.was_installed)
 }
 
-/// The repository of the Hugging Face hub that the head called `name` is fetched from; `None` for Meta's heads, which have a
-/// host of their own.
+/// The repository of the Hugging Face hub that the head called `name` is fetched from; `None` for Meta's heads, which
+/// have a host of their own.
 pub fn repository_of(name: &str) -> Option<String> {
     depth_anything::find(name).map(|head| head.repository())
 }

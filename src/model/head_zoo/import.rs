@@ -1,7 +1,7 @@
 //! Installation of a published head from its file, and of the backbone beside it in the file.
 //!
-//! In: a checkpoint as its publisher has it (safetensors, torch.save, a folder of transformers'). Out: an installed head, and
-//! the backbone's record where the file has one that was missing.
+//! In: a checkpoint as its publisher has it (safetensors, torch.save, a folder of transformers'). Out: an installed
+//! head, and the backbone's record where the file has one that was missing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,8 +33,8 @@ pub struct InstalledHead {
     pub was_installed: bool,
 }
 
-/// Whether `source` of a model's record is the place of the publisher of `variant`: its repository on the hub, or the file of
-/// its name on the publisher's host or a mirror.
+/// Whether `source` of a model's record is the place of the publisher of `variant`: its repository on the hub, or the
+/// file of its name on the publisher's host or a mirror.
 pub fn is_of_publisher(source: &str, variant: &Variant) -> bool {
     let is_address = source.starts_with("https://") || source.starts_with("http://");
     match variant.source {
@@ -46,11 +46,12 @@ pub fn is_of_publisher(source: &str, variant: &Variant) -> bool {
     }
 }
 
-/// Installs the published head in `path`: the head called `name`, or the one that its tensors and the file's name lead to. A
-/// backbone in the same file is installed too, if it is missing.
+/// Installs the published head in `path`: the head called `name`, or the one that its tensors and the file's name lead
+/// to. A backbone in the same file is installed too, if it is missing.
 ///
 /// # Errors
-/// If it is no published head or could be several, its configuration contradicts its name, or the store cannot be written.
+/// If it is no published head or could be several, its configuration contradicts its name, or the store cannot be
+/// written.
 pub fn import(
     heads: &HeadStore,
     store: &Store,
@@ -96,8 +97,8 @@ pub fn import(
     install_published(heads, store, (path, &origin), (raw, &chosen), events)
 }
 
-/// Installs the head `chosen`, whose tensors are `raw`, and the backbone beside it in the file `path`; `origin` is the file's
-/// name in messages.
+/// Installs the head `chosen`, whose tensors are `raw`, and the backbone beside it in the file `path`; `origin` is the
+/// file's name in messages.
 pub(super) fn install_published(
     heads: &HeadStore,
     store: &Store,
@@ -129,8 +130,8 @@ pub(super) fn read(path: &Path, origin: &str) -> Result<RawHeadTensors> {
     convert::recognise(tensors).map_err(|why| Error::file(Path::new(origin), why))
 }
 
-/// Installs the backbone in `path` beside the head, if the file has one; its fingerprint. `origin` is the file's name in
-/// messages.
+/// Installs the backbone in `path` beside the head, if the file has one; its fingerprint. `origin` is the file's name
+/// in messages.
 fn install_backbone(
     store: &Store,
     (path, origin): (&Path, &str),

@@ -1,7 +1,7 @@
 //! Where heads come from: those inside the program, those a user installed or fetched from their publisher, and files.
 //!
-//! Which head a task uses is one rule, [`HeadStore::choose_with_reason`]. A head's file is a safetensors file whose metadata
-//! hold one JSON object, [`HeadMeta`](crate::model::head::HeadMeta); its format is documented at
+//! Which head a task uses is one rule, [`HeadStore::choose_with_reason`]. A head's file is a safetensors file whose
+//! metadata hold one JSON object, [`HeadMeta`](crate::model::head::HeadMeta); its format is documented at
 //! [`head::file`](crate::model::head::file).
 //!
 //! | module | owns |

@@ -1,5 +1,5 @@
-//! The heads that Meta published with DINOv2 (facebookresearch/dinov2), as a table: names here and on the publisher's host,
-//! backbones, the blocks that each reads, and their ranking. `official_meta` has what their files say.
+//! The heads that Meta published with DINOv2 (facebookresearch/dinov2), as a table: names here and on the publisher's
+//! host, backbones, the blocks that each reads, and their ranking. `official_meta` has what their files say.
 
 use crate::model::backbone::variants;
 use crate::model::head::HeadMeta;
@@ -43,8 +43,8 @@ pub struct OfficialHead {
     pub backbone: &'static str,
 }
 
-/// The groups of heads. Each group has a head for every backbone of [`PLAIN_BACKBONES`], those of ImageNet also for every one of
-/// [`REGISTER_BACKBONES`].
+/// The groups of heads. Each group has a head for every backbone of [`PLAIN_BACKBONES`], those of ImageNet also for
+/// every one of [`REGISTER_BACKBONES`].
 pub const GROUPS: [(OfficialDataset, HeadMethod); 12] = [
     (OfficialDataset::Nyu, HeadMethod::Linear),
     (OfficialDataset::Nyu, HeadMethod::Linear4),
@@ -196,8 +196,8 @@ impl OfficialHead {
         all().find(|head| origin.source.ends_with(&head.remote_path()))
     }
 
-    /// Its rank among the heads of one task, 0 being the first choice: rooms before streets, and the more exact of two heads
-    /// unless it takes fifty times as long (the multi-scale ones).
+    /// Its rank among the heads of one task, 0 being the first choice: rooms before streets, and the more exact of two
+    /// heads unless it takes fifty times as long (the multi-scale ones).
     pub fn rank(&self) -> usize {
         let group = GROUPS
             .iter()

@@ -1,5 +1,5 @@
-//! The tables of published heads, Meta's and those of Depth Anything V2, as one: name, backbone, tensor sizes and metadata,
-//! which download and import need.
+//! The tables of published heads, Meta's and those of Depth Anything V2, as one: name, backbone, tensor sizes and
+//! metadata, which download and import need.
 
 use crate::error::{Error, Result};
 use crate::model::head::HeadMeta;

@@ -1,6 +1,6 @@
-//! Whether a photo shows a room, by its cls token: a logistic regression in `heads/scene.safetensors`, trained on photos of
-//! rooms against landscapes, streets and facades (`heads/README.md`). Out of doors the metres of a head for rooms mean
-//! nothing.
+//! Whether a photo shows a room, by its cls token: a logistic regression in `heads/scene.safetensors`, trained on
+//! photos of rooms against landscapes, streets and facades (`heads/README.md`). Out of doors the metres of a head for
+//! rooms mean nothing.
 
 use std::collections::HashMap;
 
@@ -57,7 +57,8 @@ impl SceneClassifier {
         requested.contains(&self.layer)
     }
 
-    /// The probability, 0 to 1, that each photo of the batch shows a room; empty where its layer is not among the features.
+    /// The probability, 0 to 1, that each photo of the batch shows a room; empty where its layer is not among the
+    /// features.
     ///
     /// # Errors
     /// If the device fails.

@@ -1,4 +1,5 @@
-//! The folder of installed heads, `heads/NAME.safetensors` in the store's folder, together with the heads inside the program.
+//! The folder of installed heads, `heads/NAME.safetensors` in the store's folder, together with the heads inside the
+//! program.
 //!
 //! An installed head hides a built-in one of its name.
 

@@ -10,9 +10,8 @@
 //!
 //! `heads` holds the head of each task (depth, segment, classify), `model` the backbone of what needs no head (pca,
 //! features, attention, similar, `--clusters`), `avoid` the installed heads that are never taken unless they are named;
-//! `dino selfcheck` puts heads there that do not reproduce their known numbers. All keys may be left out, and other keys are
-//! refused.
-//! `dino config` lists and sets it.
+//! `dino selfcheck` puts heads there that do not reproduce their known numbers. All keys may be left out, and other
+//! keys are refused. `dino config` lists and sets it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -11,9 +11,9 @@ use crate::model::weights::transfer;
 use crate::system::interrupt;
 
 impl Hub {
-    /// Downloads `file` of `repo` to `partial`, resuming where an earlier run of the same file stopped. On success the file
-    /// is complete: of the size that the server stated, and of its SHA-256 where the server names one. `Ok(false)` means that
-    /// the repository has no such file.
+    /// Downloads `file` of `repo` to `partial`, resuming where an earlier run of the same file stopped. On success the
+    /// file is complete: of the size that the server stated, and of its SHA-256 where the server names one. `Ok(false)`
+    /// means that the repository has no such file.
     ///
     /// # Errors
     /// If the network is forbidden, the server refuses or cannot be reached, the transfer breaks more often than
@@ -29,8 +29,8 @@ impl Hub {
         transfer::fetch(self, repo, file, url, partial, events)
     }
 
-    /// Size in bytes of the file at `path` of a plain host, which is not fetched; `None` where the server does not tell. The
-    /// wait ends at `deadline`; `patience` is the same limit as a duration, for the request and for messages.
+    /// Size in bytes of the file at `path` of a plain host, which is not fetched; `None` where the server does not
+    /// tell. The wait ends at `deadline`; `patience` is the same limit as a duration, for the request and for messages.
     ///
     /// # Errors
     /// If the file is not there, the server cannot be reached, or it does not answer in time; [`Error::Interrupted`].

@@ -1,7 +1,7 @@
 //! What a caller hears while models are fetched and installed: notes, warnings and bytes transferred.
 //!
-//! Nothing in this room prints. The caller passes a [`FetchEventSink`]; an error that it returns stops the work, which is
-//! also the path by which Ctrl-C ends a download.
+//! Nothing in this room prints. The caller passes a [`FetchEventSink`]; an error that it returns stops the work, which
+//! is also the path by which Ctrl-C ends a download.
 
 use crate::error::Result;
 

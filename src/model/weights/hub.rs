@@ -1,8 +1,8 @@
 //! The Hugging Face hub as the environment describes it.
 //!
-//! Only settings are here; `download` adds the transfers to [`Hub`]. The crate hf-hub finds the files that other programs
-//! have already cached. It does not fetch: its agents trust a built-in list of certificate authorities where the system's
-//! store should be asked, and have no timeouts.
+//! Only settings are here; `download` adds the transfers to [`Hub`]. The crate hf-hub finds the files that other
+//! programs have already cached. It does not fetch: its agents trust a built-in list of certificate authorities where
+//! the system's store should be asked, and have no timeouts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -147,8 +147,8 @@ impl Hub {
         })
     }
 
-    /// A plain host of files at the address in the environment variable `variable`, else at `usual`. Requests to it carry no
-    /// token; messages name `instead` as the command that takes a file fetched by other means.
+    /// A plain host of files at the address in the environment variable `variable`, else at `usual`. Requests to it
+    /// carry no token; messages name `instead` as the command that takes a file fetched by other means.
     ///
     /// # Errors
     /// If the variable holds no address.

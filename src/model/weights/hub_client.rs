@@ -1,7 +1,7 @@
 //! Requests to a hub or host: redirects, the size and version that the server states, and failures in words.
 //!
-//! Headers are those of huggingface_hub: `X-Linked-Size` and `X-Linked-Etag` of the first answer describe the file behind the
-//! redirect.
+//! Headers are those of huggingface_hub: `X-Linked-Size` and `X-Linked-Etag` of the first answer describe the file
+//! behind the redirect.
 
 use serde::{Deserialize, Serialize};
 use ureq::http::header::{AUTHORIZATION, ETAG, LOCATION, RANGE};
@@ -40,7 +40,8 @@ pub struct RemoteFileInfo {
 }
 
 impl RemoteFileInfo {
-    /// Whether bytes received under this description are the beginning of the file of `now`: both must name the same version.
+    /// Whether bytes received under this description are the beginning of the file of `now`: both must name the same
+    /// version.
     pub fn is_same_version(&self, now: &RemoteFileInfo) -> bool {
         let sizes_agree = self
             .size
@@ -73,7 +74,8 @@ impl<'a> HubClient<'a> {
         }
     }
 
-    /// Sentences about settings that have no effect on requests of `url`: an ignored `HTTP_PROXY`, a token that is not sent.
+    /// Sentences about settings that have no effect on requests of `url`: an ignored `HTTP_PROXY`, a token that is not
+    /// sent.
     pub fn warnings(&self, url: &str) -> Vec<String> {
         let Ok(uri) = url.parse::<Uri>() else {
             return Vec::new();
@@ -153,7 +155,8 @@ impl<'a> HubClient<'a> {
         ))))
     }
 
-    /// The request with its proxy, range and token; the token goes only to the hub itself and only where nobody can read it.
+    /// The request with its proxy, range and token; the token goes only to the hub itself and only where nobody can
+    /// read it.
     fn request(&self, errand: &HubRequest<'_>) -> Result<RequestBuilder<WithoutBody>> {
         let HubRequest {
             url,

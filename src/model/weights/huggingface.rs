@@ -1,5 +1,5 @@
-//! The cache folder and the token of Hugging Face programs, by the variables that huggingface_hub documents and their old
-//! spellings (its `constants.py` and `utils/_auth.py`).
+//! The cache folder and the token of Hugging Face programs, by the variables that huggingface_hub documents and their
+//! old spellings (its `constants.py` and `utils/_auth.py`).
 
 use std::path::PathBuf;
 use std::{fmt, fs};

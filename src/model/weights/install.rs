@@ -1,7 +1,7 @@
 //! Installation of weights that the user brings: a file, a folder, or a stream.
 //!
-//! [`import`](crate::model::weights::import) reads and recognises the checkpoint; here it gets its name, is checked against
-//! the row of that name, and goes into the store under the model's lock.
+//! [`import`](crate::model::weights::import) reads and recognises the checkpoint; here it gets its name, is checked
+//! against the row of that name, and goes into the store under the model's lock.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -20,8 +20,8 @@ use crate::system::interrupt::{self, UnfinishedPath, WaitGuard};
 /// Installs the weights in `path` (a file or a folder) under `name`, or under the name of its row of the table.
 ///
 /// # Errors
-/// If the file is no checkpoint of a DINOv2 backbone, does not fit `name`, another model of that name is installed, or the
-/// store cannot be written.
+/// If the file is no checkpoint of a DINOv2 backbone, does not fit `name`, another model of that name is installed, or
+/// the store cannot be written.
 pub fn import(
     store: &Store,
     path: &Path,

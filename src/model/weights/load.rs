@@ -23,12 +23,12 @@ pub struct LoadedModel {
 
 /// Loads the model `name` (the default when `None`).
 ///
-/// Where it is not installed, `vits14-focus` is downloaded if `access` allows it. Any other model has to be pulled by the
-/// user, so that gigabytes are never fetched unasked.
+/// Where it is not installed, `vits14-focus` is downloaded if `access` allows it. Any other model has to be pulled by
+/// the user, so that gigabytes are never fetched unasked.
 ///
 /// # Errors
-/// If the model is neither installed nor may be fetched, with the command that fetches it; if the download fails; if its
-/// files are damaged.
+/// If the model is neither installed nor may be fetched, with the command that fetches it; if the download fails; if
+/// its files are damaged.
 pub fn load(
     store: &Store,
     name: Option<&str>,

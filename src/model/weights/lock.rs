@@ -162,8 +162,8 @@ impl ModelLock<'_> {
         &self.workdir
     }
 
-    /// Path of a download's partial file, which outlives the lock so that a later run can resume it. Where the file system has
-    /// no locks it lies in the work folder and is removed with that.
+    /// Path of a download's partial file, which outlives the lock so that a later run can resume it. Where the file
+    /// system has no locks it lies in the work folder and is removed with that.
     pub fn partial(&self) -> PathBuf {
         match self.lock {
             Some(_) => self
@@ -177,7 +177,8 @@ impl ModelLock<'_> {
     /// Writes the tensors of `checkpoint` and then the record, both by rename; a killed run leaves no half of a model.
     ///
     /// # Errors
-    /// If the checkpoint does not have the shapes of `variant`, holds numbers that are not finite, or cannot be written.
+    /// If the checkpoint does not have the shapes of `variant`, holds numbers that are not finite, or cannot be
+    /// written.
     pub fn install(
         &self,
         checkpoint: &Checkpoint,

@@ -31,10 +31,10 @@
 //!
 //! # Keys
 //!
-//! Files keep the names of their exporter (Meta's, transformers', timm's, PyTorch's ONNX exporter). The readers here give
-//! the tensors under those names; [`naming`](crate::model::backbone::naming) maps them to the canonical ones, and
-//! [`Checkpoint::from_raw`](crate::model::backbone::checkpoint::Checkpoint::from_raw) assembles the backbone. Names that an
-//! ONNX export has lost are restored from its graph first ([`onnx`]).
+//! Files keep the names of their exporter (Meta's, transformers', timm's, PyTorch's ONNX exporter). The readers here
+//! give the tensors under those names; [`naming`](crate::model::backbone::naming) maps them to the canonical ones, and
+//! [`Checkpoint::from_raw`](crate::model::backbone::checkpoint::Checkpoint::from_raw) assembles the backbone. Names
+//! that an ONNX export has lost are restored from its graph first ([`onnx`]).
 //!
 //! # Environment
 //!

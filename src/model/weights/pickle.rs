@@ -1,8 +1,9 @@
 //! Candle's restricted pickle machine, guarded.
 //!
-//! In: the bytes of a pickle, protocol 2. Out: an [`Object`] of plain data and references to tensors; nothing is called. Two
-//! guards stand around candle's machine: a file that names a class outside a short list is refused, and so is one with more
-//! than [`MAX_OBJECTS`] objects or deeper than [`MAX_DEPTH`], for a few bytes of pickle can describe terabytes.
+//! In: the bytes of a pickle, protocol 2. Out: an [`Object`] of plain data and references to tensors; nothing is
+//! called. Two guards stand around candle's machine: a file that names a class outside a short list is refused, and so
+//! is one with more than [`MAX_OBJECTS`] objects or deeper than [`MAX_DEPTH`], for a few bytes of pickle can describe
+//! terabytes.
 
 use candle_core::pickle::{Object, Stack};
 
@@ -11,8 +12,8 @@ const MAX_OBJECTS: usize = 5_000_000;
 /// Deepest nesting of objects.
 const MAX_DEPTH: usize = 64;
 
-/// Reads one pickle from the start of `text` and moves `text` past it. Candle's machine runs one instruction at a time, with a
-/// check before and after each.
+/// Reads one pickle from the start of `text` and moves `text` past it. Candle's machine runs one instruction at a time,
+/// with a check before and after each.
 ///
 /// # Errors
 /// Why the pickle is refused, as a part of a sentence about the file.

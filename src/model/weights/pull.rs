@@ -53,8 +53,8 @@ pub fn pull(
     })
 }
 
-/// Installs the checkpoint that `fetch` returns, with the name of its source, as `variant`; calls it only where the model is
-/// not installed, under the model's lock.
+/// Installs the checkpoint that `fetch` returns, with the name of its source, as `variant`; calls it only where the
+/// model is not installed, under the model's lock.
 pub(crate) fn pull_with(
     store: &Store,
     variant: &'static Variant,

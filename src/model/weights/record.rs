@@ -64,8 +64,8 @@ pub struct InstalledModel {
     pub was_installed: bool,
 }
 
-/// Checks that `name` is a file name on every system: up to 64 lower-case letters, digits, `.`, `_` and `-`, the first a
-/// letter or digit.
+/// Checks that `name` is a file name on every system: up to 64 lower-case letters, digits, `.`, `_` and `-`, the first
+/// a letter or digit.
 ///
 /// # Errors
 /// [`Error::Usage`] if it is not.

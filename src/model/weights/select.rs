@@ -1,7 +1,8 @@
 //! Which model a name, or no name, stands for; nothing is loaded or fetched here.
 //!
-//! In: the [`Store`], the environment (`DINO_MODEL`, `DINO_WEIGHTS`) and `config.json`. Out: the name of the default model
-//! ([`default_model`]), or a row of [`VARIANTS`] with the fingerprint of the weights where they are installed ([`find`]).
+//! In: the [`Store`], the environment (`DINO_MODEL`, `DINO_WEIGHTS`) and `config.json`. Out: the name of the default
+//! model ([`default_model`]), or a row of [`VARIANTS`] with the fingerprint of the weights where they are installed
+//! ([`find`]).
 
 use crate::error::{Error, Result};
 use crate::model::backbone::variants::{self, VARIANTS, Variant};
@@ -16,9 +17,9 @@ use crate::terminal::suggest;
 /// The model of last resort: its publisher asks for no account and no permission, and it may be fetched unasked.
 pub const FOCUS_MODEL: &str = "vits14-focus";
 
-/// The model used when none is named: `$DINO_MODEL`, else `vits14-focus` if `$DINO_WEIGHTS` is `focus`, else the one that
-/// `dino config` set, else the first installed official row of the table that is not for the heads of one publisher alone,
-/// else `vits14-focus`.
+/// The model used when none is named: `$DINO_MODEL`, else `vits14-focus` if `$DINO_WEIGHTS` is `focus`, else the one
+/// that `dino config` set, else the first installed official row of the table that is not for the heads of one
+/// publisher alone, else `vits14-focus`.
 ///
 /// # Errors
 /// If a variable or `config.json` is wrong, or if `$DINO_WEIGHTS` is `official` and none of Meta's models is installed.

@@ -1,8 +1,8 @@
 //! The folder of installed models: `models/NAME.safetensors` under canonical names, and `models/NAME.json` about it.
 //!
 //! A model is installed once its JSON is there. This module reads; changes are made under a lock per model, see
-//! [`lock`](crate::model::weights::lock). The tensors are written and synced first and both files arrive by rename, so that a
-//! killed run leaves only a `.tmp-NAME` folder, which the next one removes.
+//! [`lock`](crate::model::weights::lock). The tensors are written and synced first and both files arrive by rename, so
+//! that a killed run leaves only a `.tmp-NAME` folder, which the next one removes.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -61,8 +61,8 @@ impl Store {
         Ok((Store::at(base.join("dino")), source))
     }
 
-    /// A warning about a relative `DINO_HOME`, which is another folder in every working folder; `None` where it is absolute or
-    /// not set.
+    /// A warning about a relative `DINO_HOME`, which is another folder in every working folder; `None` where it is
+    /// absolute or not set.
     pub fn relative_home_warning(variables: &EnvVariables) -> Option<String> {
         let value = variables
             .os(HOME_VARIABLE)
@@ -168,8 +168,8 @@ impl Store {
                 format!("{why}; `dino models rm {name}` and install it anew"),
             )
         };
-        // Only a file that was read and is wrong counts as damaged: one without permission, or on a failing disk, must not be
-        // removed.
+        // Only a file that was read and is wrong counts as damaged: one without permission, or on a failing disk, must
+        // not be removed.
         let unread = |error: &io::Error| match error.kind() {
             io::ErrorKind::NotFound => damaged("is missing".to_owned()),
             _ => cannot_read(&tensors, error),

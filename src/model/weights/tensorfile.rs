@@ -1,7 +1,7 @@
 //! Safetensors files, read tensor by tensor so that a model of four gigabytes needs four, not eight.
 //!
-//! No memory is taken on the word of a header: its length and offsets are checked against the file's length first. The format
-//! is that of the safetensors crate: a u64 length, a JSON header, and the numbers in little-endian order.
+//! No memory is taken on the word of a header: its length and offsets are checked against the file's length first. The
+//! format is that of the safetensors crate: a u64 length, a JSON header, and the numbers in little-endian order.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -44,8 +44,8 @@ impl TensorFile {
         })
     }
 
-    /// As [`TensorFile::open`], with errors made by the caller: `unread` for a file that cannot be read, `wrong` for one that
-    /// is no whole safetensors file.
+    /// As [`TensorFile::open`], with errors made by the caller: `unread` for a file that cannot be read, `wrong` for
+    /// one that is no whole safetensors file.
     pub(super) fn open_or(
         path: &Path,
         unread: &dyn Fn(&std::io::Error) -> Error,

@@ -1,8 +1,8 @@
-//! PyTorch checkpoints (`.pth`, `.pt`, `.bin`): a zip with a pickle and raw numbers, or the older format without a zip, which
-//! `torch_legacy` reads.
+//! PyTorch checkpoints (`.pth`, `.pt`, `.bin`): a zip with a pickle and raw numbers, or the older format without a zip,
+//! which `torch_legacy` reads.
 //!
-//! The pickle is read by `pickle`, which runs nothing, and `torch_state_dict` finds the tensors in it; the sizes that it states
-//! are checked against the zip before memory is taken.
+//! The pickle is read by `pickle`, which runs nothing, and `torch_state_dict` finds the tensors in it; the sizes that
+//! it states are checked against the zip before memory is taken.
 
 use std::collections::BTreeMap;
 use std::fs::File;

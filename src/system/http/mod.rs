@@ -1,5 +1,5 @@
-//! Requests over HTTP: the system's certificates, time limits, proxies, and redirects. The client is ureq; redirects are
-//! followed by the caller, so that a token never reaches another host.
+//! Requests over HTTP: the system's certificates, time limits, proxies, and redirects. The client is ureq; redirects
+//! are followed by the caller, so that a token never reaches another host.
 
 pub mod network_access;
 pub mod proxy;
@@ -28,7 +28,8 @@ use proxy::absolute_form::AbsoluteFormConnector;
 /// Most redirects of one request.
 pub const MAX_REDIRECTS: usize = 10;
 
-/// A request of `url` (`uri` is the same, parsed), directly or through the proxy `route`; `timeout` holds for each step.
+/// A request of `url` (`uri` is the same, parsed), directly or through the proxy `route`; `timeout` holds for each
+/// step.
 ///
 /// # Errors
 /// If the proxy cannot be used.
@@ -107,8 +108,8 @@ fn is_this_machine(host: &str) -> bool {
     }
 }
 
-/// Configuration of a client with the system's certificate store and `timeout` for each step; status codes and redirects are
-/// left to the caller.
+/// Configuration of a client with the system's certificate store and `timeout` for each step; status codes and
+/// redirects are left to the caller.
 pub fn config(timeout: Duration) -> Config {
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
@@ -130,8 +131,8 @@ pub fn config(timeout: Duration) -> Config {
         .build()
 }
 
-/// Whether a connection was established and ended early, so that another attempt makes sense; a host without an address, a
-/// refusal or a bad certificate would fail again.
+/// Whether a connection was established and ended early, so that another attempt makes sense; a host without an
+/// address, a refusal or a bad certificate would fail again.
 pub fn is_connection_lost(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(
@@ -167,8 +168,8 @@ pub fn is_same_origin(a: &str, b: &str) -> bool {
     parts(a).is_some() && parts(a) == parts(b)
 }
 
-/// Whether there is a colon behind the host and no port that can be used, such as `:99999`, `:0` or nothing: the library
-/// reads those as no port, which would lead to the usual one.
+/// Whether there is a colon behind the host and no port that can be used, such as `:99999`, `:0` or nothing: the
+/// library reads those as no port, which would lead to the usual one.
 pub fn has_invalid_port(authority: &Authority) -> bool {
     let whole = authority.as_str();
     let place = whole.rsplit_once('@').map_or(whole, |(_, place)| place);

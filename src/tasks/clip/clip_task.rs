@@ -15,16 +15,16 @@ use crate::terminal::console::Console;
 
 /// A task that renders the frames of a clip.
 ///
-/// [`ClipRun`](super::ClipRun) calls `add_fit_frame` and `fit_frames` first, where `needs_fit_frames`; then `propagate` for
-/// each frame in order, and `render_frame` on any thread.
+/// [`ClipRun`](super::ClipRun) calls `add_fit_frame` and `fit_frames` first, where `needs_fit_frames`; then `propagate`
+/// for each frame in order, and `render_frame` on any thread.
 pub trait ClipTask: TaskPredictor {
     /// Whether something is fitted to frames from all over the clip before the first is rendered.
     fn needs_fit_frames(&self) -> bool {
         false
     }
 
-    /// The smoothing over time without `--smooth`: none by default; labels, which jump more than depths and components do,
-    /// have one.
+    /// The smoothing over time without `--smooth`: none by default; labels, which jump more than depths and components
+    /// do, have one.
     fn default_smoothing(&self) -> Smoothing {
         Smoothing::Constant(0.0)
     }

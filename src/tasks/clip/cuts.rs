@@ -1,5 +1,5 @@
-//! Shot detection: a cut is where both the mean patch token (by its cosine) and a thumbnail (by its colours) change much from
-//! one frame to the next. Tokens alone jump now and then within a shot.
+//! Shot detection: a cut is where both the mean patch token (by its cosine) and a thumbnail (by its colours) change
+//! much from one frame to the next. Tokens alone jump now and then within a shot.
 //!
 //! In: each frame's mean patch token `[D]` and its [`thumbnail`]. Out: the indices of the first frames of new shots.
 
@@ -14,13 +14,13 @@ use crate::model::input::{Geometry, PatchGrid};
 use crate::tasks::clip::state::NamedVectors;
 use crate::tasks::{InferenceMode, TaskOutput, TaskPredictor};
 
-/// The least change of the mean token at a cut, as 1 minus the cosine. Successive frames of one shot differ by less than 0.01
-/// where nothing moves fast, frames of one drive a second apart by 0.01 to 0.07, photos of different rooms by 0.05 to 0.25,
-/// of different things by 0.1 to 1.
+/// The least change of the mean token at a cut, as 1 minus the cosine. Successive frames of one shot differ by less
+/// than 0.01 where nothing moves fast, frames of one drive a second apart by 0.01 to 0.07, photos of different rooms by
+/// 0.05 to 0.25, of different things by 0.1 to 1.
 const MIN_TOKEN_CHANGE: f32 = 0.02;
 
-/// The least mean change of [`thumbnail`] colours at a cut, of 255: a view that moves by a tenth of its width in a second
-/// changes them by 1 to 4 from frame to frame, another photo by 20 to 90.
+/// The least mean change of [`thumbnail`] colours at a cut, of 255: a view that moves by a tenth of its width in a
+/// second changes them by 1 to 4 from frame to frame, another photo by 20 to 90.
 const MIN_COLOR_CHANGE: f32 = 8.0;
 
 /// The least ratio of both changes at a cut to their medians over the frames before it, so that a fast pan is none.

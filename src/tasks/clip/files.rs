@@ -1,5 +1,5 @@
-//! The files that a task makes of one clip: a film of its pictures, or a folder of numbered ones, and the values behind them
-//! as lossless video or one file a frame. All of them appear under their names when they are complete.
+//! The files that a task makes of one clip: a film of its pictures, or a folder of numbered ones, and the values behind
+//! them as lossless video or one file a frame. All of them appear under their names when they are complete.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -147,8 +147,8 @@ struct FrameFolder {
 }
 
 impl<'c> FilmWriter<'c> {
-    /// A writer of the whole film, or of a segment after `frames_before` frames; films of segments begin at time 0 and have no
-    /// sound.
+    /// A writer of the whole film, or of a segment after `frames_before` frames; films of segments begin at time 0 and
+    /// have no sound.
     pub fn new(spec: ClipSpec<'c>, paths: ClipPaths, frames_before: Option<usize>) -> Self {
         FilmWriter {
             spec,

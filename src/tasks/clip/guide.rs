@@ -1,5 +1,5 @@
-//! The guide: the image to whose edges borders are fitted. Where the clip does not change it is a running mean of frames, so
-//! that borders do not tremble with their noise.
+//! The guide: the image to whose edges borders are fitted. Where the clip does not change it is a running mean of
+//! frames, so that borders do not tremble with their noise.
 //!
 //! In: RGB frames in order. Out: the guide of each frame, and how much its squares of 8 x 8 pixels changed.
 
@@ -12,8 +12,8 @@ use crate::tasks::clip::state::NamedVectors;
 /// Side, in pixels, of the squares whose change is measured.
 const SQUARE_SIDE: usize = 8;
 
-/// Mean absolute differences, of 255, up to which a square counts as unchanged, and from which on as changed entirely. Noise
-/// with a standard deviation of 5 gives a mean difference of 4 to 6.
+/// Mean absolute differences, of 255, up to which a square counts as unchanged, and from which on as changed entirely.
+/// Noise with a standard deviation of 5 gives a mean difference of 4 to 6.
 const CHANGE_BOUNDS: [f32; 2] = [9.0, 16.0];
 
 /// The share of the new frame in the guide where a square is unchanged.
@@ -27,8 +27,8 @@ pub struct SquareChanges {
 }
 
 impl SquareChanges {
-    /// The change of each patch, `[rows * cols]`, from 0 to 1: twice the mean of its squares, since what moves rarely fills a
-    /// patch. A patch without the centre of a square, such as padding, has the change of the patch before it.
+    /// The change of each patch, `[rows * cols]`, from 0 to 1: twice the mean of its squares, since what moves rarely
+    /// fills a patch. A patch without the centre of a square, such as padding, has the change of the patch before it.
     pub fn per_patch(&self, geometry: &Geometry) -> Vec<f32> {
         let PatchGrid { rows, cols } = geometry.grid();
         let places = |places: Vec<f32>| -> Vec<f32> {
@@ -67,7 +67,8 @@ pub struct RunningGuide {
 }
 
 impl RunningGuide {
-    /// The guide for the next frame, and how much the frame changed from the guide before; at a cut the frame is the guide.
+    /// The guide for the next frame, and how much the frame changed from the guide before; at a cut the frame is the
+    /// guide.
     pub fn update(&mut self, frame: &RgbImage, is_cut: bool) -> (RgbImage, SquareChanges) {
         let mut guide = match self.last.take() {
             Some(last) if !is_cut && last.dimensions() == frame.dimensions() => last,
@@ -109,7 +110,8 @@ impl RunningGuide {
     }
 }
 
-/// Moves a band of the guide, of `row` values a line, towards the frame's, and sets how much each of its squares changed.
+/// Moves a band of the guide, of `row` values a line, towards the frame's, and sets how much each of its squares
+/// changed.
 fn blend_rows(guide: &mut [u8], frame: &[u8], row: usize, changes: &mut [f32]) {
     let rows = guide.len() / row.max(1);
     for (left, square) in (0..row).step_by(3 * SQUARE_SIDE).zip(changes) {

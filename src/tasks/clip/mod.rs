@@ -1,11 +1,11 @@
-//! Tasks over the frames of a clip. Every frame is rendered with one fit, one range and one palette, so that the film does
-//! not flicker where the clip does not.
+//! Tasks over the frames of a clip. Every frame is rendered with one fit, one range and one palette, so that the film
+//! does not flicker where the clip does not.
 //!
 //! [`ClipRun`] takes frames through the backbone and the tasks, in order: `cuts` finds where a shot ends, `smoothing`
-//! averages scores or tokens (not colours) over time, `guide` averages the image that borders are fitted to, and `stage`
-//! renders frames on several threads. [`ClipWriter`] writes the films: `files` those of one piece, `segments` (kept by
-//! `segment_store`) films in segments of [`SEGMENT_FRAMES`] frames, each with the `state` that later frames need, so that an
-//! interrupted film is resumed. A task takes part by implementing [`ClipTask`].
+//! averages scores or tokens (not colours) over time, `guide` averages the image that borders are fitted to, and
+//! `stage` renders frames on several threads. [`ClipWriter`] writes the films: `files` those of one piece, `segments`
+//! (kept by `segment_store`) films in segments of [`SEGMENT_FRAMES`] frames, each with the `state` that later frames
+//! need, so that an interrupted film is resumed. A task takes part by implementing [`ClipTask`].
 
 mod clip_task;
 mod cuts;

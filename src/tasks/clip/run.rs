@@ -31,7 +31,8 @@ pub struct ClipRun<'r> {
     pub decoder: PhotoDecoder,
     /// Frames in the backbone at once.
     pub batch_size: BatchSize,
-    /// The share of the running mean that each frame keeps, from 0 to below 1 (`--smooth`); by default as each task has it.
+    /// The share of the running mean that each frame keeps, from 0 to below 1 (`--smooth`); by default as each task has
+    /// it.
     pub smooth: Option<f32>,
     /// Where messages go.
     pub console: &'r Console,
@@ -74,13 +75,13 @@ impl ClipRun<'_> {
         fitting.try_for_each(|task| task.fit_frames(self.console))
     }
 
-    /// Renders every frame of `feed`, and calls `take` in order with what the tasks made of it, and with the state after it at
-    /// the end of each segment of [`SEGMENT_FRAMES`]. `before` is the state after the frames before these, if any. Returns the
-    /// indices of the first frames of new shots.
+    /// Renders every frame of `feed`, and calls `take` in order with what the tasks made of it, and with the state
+    /// after it at the end of each segment of [`SEGMENT_FRAMES`]. `before` is the state after the frames before these,
+    /// if any. Returns the indices of the first frames of new shots.
     ///
     /// # Errors
-    /// Those of `take`; if a frame cannot be read or rendered; [`Error::Interrupted`]. Frames that were rendered before were
-    /// taken.
+    /// Those of `take`; if a frame cannot be read or rendered; [`Error::Interrupted`]. Frames that were rendered before
+    /// were taken.
     pub fn render(
         &self,
         clip: &Source,
@@ -180,8 +181,8 @@ impl ClipRun<'_> {
         Ok(shots.cuts().to_vec())
     }
 
-    /// Takes frames through the backbone, and calls `report` with each in order: the outputs of every task, and the mean patch
-    /// token last.
+    /// Takes frames through the backbone, and calls `report` with each in order: the outputs of every task, and the
+    /// mean patch token last.
     fn predict_frames(
         &self,
         clip: &Source,

@@ -1,5 +1,5 @@
-//! The segments of a film on disk until the film is complete: `NAME.TASK.parts/000001/` and so on, each with a `segment.json`
-//! that describes its frames and holds a digest of each of its files.
+//! The segments of a film on disk until the film is complete: `NAME.TASK.parts/000001/` and so on, each with a
+//! `segment.json` that describes its frames and holds a digest of each of its files.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};

@@ -1,5 +1,5 @@
-//! Films in segments, so that an interrupted run can be resumed: each segment is completed on disk, with the state that later
-//! frames need, and all are joined at the end. Films of no more than one segment are written in one piece.
+//! Films in segments, so that an interrupted run can be resumed: each segment is completed on disk, with the state that
+//! later frames need, and all are joined at the end. Films of no more than one segment are written in one piece.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -33,8 +33,8 @@ pub struct ClipWriter<'c> {
 }
 
 impl<'c> ClipWriter<'c> {
-    /// Begins the film `spec` of `total` frames at `paths`. Complete segments with the same `made_from` are kept if the run
-    /// `resumes`; other segments are removed.
+    /// Begins the film `spec` of `total` frames at `paths`. Complete segments with the same `made_from` are kept if the
+    /// run `resumes`; other segments are removed.
     ///
     /// # Errors
     /// Names the folder of segments if it has something else in it, or another run holds it.
@@ -228,8 +228,8 @@ impl<'c> ClipWriter<'c> {
         Ok(())
     }
 
-    /// Completes the files with the frames so far, and moves them to their paths; returns notes for the user. Segments are kept
-    /// if these are not the frames of the `whole` clip.
+    /// Completes the files with the frames so far, and moves them to their paths; returns notes for the user. Segments
+    /// are kept if these are not the frames of the `whole` clip.
     ///
     /// # Errors
     /// Names the file that cannot be written.

@@ -31,8 +31,8 @@ impl fmt::Display for Smoothing {
 /// The shares of the mean that an unchanged patch keeps, and an entirely changed one.
 const KEEP_SHARES: [f32; 2] = [0.97, 0.5];
 
-/// Changes of a patch's scores up to which it counts as unchanged, and from which on as changed entirely: the share of the
-/// probability that goes to other classes.
+/// Changes of a patch's scores up to which it counts as unchanged, and from which on as changed entirely: the share of
+/// the probability that goes to other classes.
 const SCORE_CHANGE_BOUNDS: [f32; 2] = [0.5, 0.8];
 
 /// The same for tokens: 1 minus the cosine.
@@ -77,8 +77,8 @@ impl RunningMean {
         self.mean = state.numbered(MEAN).map(<[f32]>::to_vec).collect();
     }
 
-    /// Replaces the values of `output` by the mean. `changed` says how much the pixels of each patch changed, from 0 to 1;
-    /// without it all count as changed. At a cut the mean begins anew.
+    /// Replaces the values of `output` by the mean. `changed` says how much the pixels of each patch changed, from 0 to
+    /// 1; without it all count as changed. At a cut the mean begins anew.
     ///
     /// # Errors
     /// [`Error::Usage`] for labels of a protocol, which have no mean, if `--smooth` was given.

@@ -1,5 +1,5 @@
-//! A pipeline stage: several worker threads, whose results reach one more thread in order. It renders a clip's frames beside
-//! the backbone.
+//! A pipeline stage: several worker threads, whose results reach one more thread in order. It renders a clip's frames
+//! beside the backbone.
 
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 /// An item of work, or its result, with its number.
 type NumberedItem<T> = (usize, T);
 
-/// Runs `work` on `threads` threads over the items that `feed` passes on, and `take` on one more thread over the results, in
-/// the order of their numbers, from 0. As many items are in work as there are threads, and as many wait.
+/// Runs `work` on `threads` threads over the items that `feed` passes on, and `take` on one more thread over the
+/// results, in the order of their numbers, from 0. As many items are in work as there are threads, and as many wait.
 ///
 /// # Errors
 /// The first of `take` or `work`, which also ends `feed`; else that of `feed`.

@@ -1,5 +1,5 @@
-//! The state of a clip's tasks between two frames, so that an interrupted film is resumed at the end of a segment. On disk it
-//! is a safetensors file of float32 vectors.
+//! The state of a clip's tasks between two frames, so that an interrupted film is resumed at the end of a segment. On
+//! disk it is a safetensors file of float32 vectors.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

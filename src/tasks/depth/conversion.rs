@@ -6,8 +6,8 @@ use crate::model::head::{DepthReadout, HeadMeta, HeadTask};
 use crate::vision::postprocess::metres::MAX_METRES;
 use crate::vision::postprocess::{MetricConversion, ScaleShift};
 
-/// The conversion to metres by `scale` and `shift`, for a head of this `meta`: `1 / (scale * value + shift)` of relative
-/// inverse depth, `scale * value` of metres.
+/// The conversion to metres by `scale` and `shift`, for a head of this `meta`: `1 / (scale * value + shift)` of
+/// relative inverse depth, `scale * value` of metres.
 ///
 /// # Errors
 /// [`Error::Usage`] if the head gives neither relative inverse depth nor metres, or metres with a `shift`.

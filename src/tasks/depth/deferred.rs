@@ -1,4 +1,5 @@
-//! The photos of `--range global` between the passes, and the range that their depths, or those of a clip's frames, give.
+//! The photos of `--range global` between the passes, and the range that their depths, or those of a clip's frames,
+//! give.
 
 use crate::error::Result;
 use crate::io::output::OutputJob;
@@ -8,7 +9,8 @@ use crate::tasks::DeferredPhoto;
 use crate::vision::postprocess::rows::RowSource;
 use crate::vision::render::ValueRange;
 
-/// Values, at most about, that one photo adds to the common range, so that large photos count little more than small ones.
+/// Values, at most about, that one photo adds to the common range, so that large photos count little more than small
+/// ones.
 const SAMPLES_PER_PHOTO: usize = 1 << 16;
 
 /// The photos that wait for the range of all, and that range.

@@ -1,5 +1,5 @@
-//! The files of one photo whose depths and range of colours are known: the picture, the depths in other formats, the point
-//! cloud; and what is printed: depths at pixels, a JSON line.
+//! The files of one photo whose depths and range of colours are known: the picture, the depths in other formats, the
+//! point cloud; and what is printed: depths at pixels, a JSON line.
 
 use std::sync::OnceLock;
 
@@ -48,8 +48,8 @@ pub(super) struct ScaleText {
 }
 
 impl DepthWriter {
-    /// A writer of the files that `recipe` asks for; with `json` it prints one object a photo. `is_inverse` says that larger
-    /// values are nearer.
+    /// A writer of the files that `recipe` asks for; with `json` it prints one object a photo. `is_inverse` says that
+    /// larger values are nearer.
     ///
     /// # Errors
     /// [`Error::Usage`] for axes that the point cloud's format does not have.
@@ -97,7 +97,8 @@ impl DepthWriter {
         job.is_done() && self.recipe.at.is_empty()
     }
 
-    /// Bytes a pixel of the photo that its picture and files take beside the photo; they are written one after the other.
+    /// Bytes a pixel of the photo that its picture and files take beside the photo; they are written one after the
+    /// other.
     pub fn bytes_per_pixel(&self) -> u64 {
         let picture = if self.recipe.side_by_side { 6 } else { 3 };
         let of_format = |format: &FloatFormat| match format {

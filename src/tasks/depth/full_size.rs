@@ -22,8 +22,8 @@ pub(super) struct FullSizeDepth<'m> {
 }
 
 impl<'m> FullSizeDepth<'m> {
-    /// The depths of a `map` over the padded input that a head of this `meta` gave. With a `guide`, the photo or a running
-    /// mean of frames, they are fitted to its edges and held in `buffer`.
+    /// The depths of a `map` over the padded input that a head of this `meta` gave. With a `guide`, the photo or a
+    /// running mean of frames, they are fitted to its edges and held in `buffer`.
     ///
     /// # Errors
     /// As [`refine_depth`].

@@ -48,8 +48,8 @@ pub fn not_finite_error(meta: &HeadMeta) -> Error {
     ))
 }
 
-/// The recipe with the scale and shift of the head's calibration, and that calibration; unless the recipe has a scale of its
-/// own or ignores the calibration.
+/// The recipe with the scale and shift of the head's calibration, and that calibration; unless the recipe has a scale
+/// of its own or ignores the calibration.
 pub(super) fn apply_calibration(
     recipe: DepthRecipe,
     calibration: Option<DepthCalibration>,

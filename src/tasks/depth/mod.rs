@@ -1,12 +1,13 @@
 //! Depth of every pixel by a head: as a picture, as numbers in files, and as a point cloud.
 //!
-//! In: the head's scores over the patch grid. Out: depths `[height, width]` at the photo's size, in the head's unit (metres,
-//! or relative inverse depth) or in metres by `--scale` and `--shift`, and the files of them.
+//! In: the head's scores over the patch grid. Out: depths `[height, width]` at the photo's size, in the head's unit
+//! (metres, or relative inverse depth) or in metres by `--scale` and `--shift`, and the files of them.
 //!
-//! [`DepthPredictor`] reads depths out of scores, with `head` (the head's record), `conversion` (to metres), `full_size` (to
-//! the photo's size) and `warnings`. `task` holds both passes of [`DepthTask`], `deferred` the photos between them, and `clip` the frames of clips. `files`
-//! writes the files of one photo, `picture` the colours, `point_cloud` the points as `camera` places them, and
-//! `report` the text in files and the JSON line; `file_names` has the extensions.
+//! [`DepthPredictor`] reads depths out of scores, with `head` (the head's record), `conversion` (to metres),
+//! `full_size` (to the photo's size) and `warnings`. `task` holds both passes of [`DepthTask`], `deferred` the photos
+//! between them, and `clip` the frames of clips. `files` writes the files of one photo, `picture` the colours,
+//! `point_cloud` the points as `camera` places them, and `report` the text in files and the JSON line; `file_names` has
+//! the extensions.
 
 mod camera;
 mod clip;

@@ -49,7 +49,8 @@ impl CloudWriter {
         })
     }
 
-    /// Bytes a pixel of the photo that its cloud takes: depths, flags of points, and a GLB file, which is built in memory.
+    /// Bytes a pixel of the photo that its cloud takes: depths, flags of points, and a GLB file, which is built in
+    /// memory.
     pub fn bytes_per_pixel(&self) -> u64 {
         let file = match self.format {
             CloudFormat::Glb => 16,

@@ -43,8 +43,8 @@ impl DepthPredictor {
     /// `has_deviation` it computes standard deviations too, of a head with bins.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) for options that contradict each other, [`Error::Model`](crate::Error::Model)
-    /// for a head that is not for depth.
+    /// [`Error::Usage`](crate::Error::Usage) for options that contradict each other,
+    /// [`Error::Model`](crate::Error::Model) for a head that is not for depth.
     pub fn new(
         recipe: &HeadRecipe,
         head: Head,

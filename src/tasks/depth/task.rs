@@ -1,4 +1,5 @@
-//! Both passes of the depths: a map is drawn at once, or with `--range global` kept until the range of all photos is known.
+//! Both passes of the depths: a map is drawn at once, or with `--range global` kept until the range of all photos is
+//! known.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -52,8 +53,8 @@ pub struct DepthTask {
 }
 
 impl DepthTask {
-    /// A task of `head` on a backbone with patches of `patch_size` pixels. The head's `calibration` is used unless the recipe
-    /// has a scale of its own, or ignores it.
+    /// A task of `head` on a backbone with patches of `patch_size` pixels. The head's `calibration` is used unless the
+    /// recipe has a scale of its own, or ignores it.
     ///
     /// # Errors
     /// [`Error::Usage`] for options that contradict each other or the head.

@@ -1,5 +1,5 @@
-//! What speaks against a head's depths: a head for rooms on a photo of a street, or the other way round, and metres beyond
-//! all measure.
+//! What speaks against a head's depths: a head for rooms on a photo of a street, or the other way round, and metres
+//! beyond all measure.
 
 use super::head::{METRE, readout_of, unit};
 use super::predictor::DepthPredictor;
@@ -10,16 +10,17 @@ use crate::vision::postprocess::rows::RowSource;
 /// Metres: a photo of which more than half is nearer is taken for indoors.
 const INDOOR_METRES: f32 = 5.0;
 
-/// A photo that shows a room with a smaller probability than this is taken for outdoors; one with a larger probability than
-/// 1 minus this for a room.
+/// A photo that shows a room with a smaller probability than this is taken for outdoors; one with a larger probability
+/// than 1 minus this for a room.
 const OUTDOOR_PROBABILITY: f32 = 0.3;
 
 /// Metres: a head whose range ends here or nearer is for rooms.
 const LARGEST_ROOM_METRES: f64 = 20.0;
 
 impl DepthPredictor {
-    /// A warning about the `depth` of a photo that shows a room with a probability of `room`, where that is known: a head for
-    /// rooms on an outdoor photo, one for streets on a room, or metres beyond the farthest that are told apart.
+    /// A warning about the `depth` of a photo that shows a room with a probability of `room`, where that is known: a
+    /// head for rooms on an outdoor photo, one for streets on a room, or metres beyond the farthest that are told
+    /// apart.
     pub fn warning(&self, depth: &dyn RowSource, room: Option<f32>) -> Option<String> {
         self.scene_warning(room)
             .or_else(|| self.depth_warning(depth))

@@ -1,5 +1,5 @@
-//! The dataset that a run adds rows to: which photos have rows already, and the record and messages about rows once their
-//! part is written.
+//! The dataset that a run adds rows to: which photos have rows already, and the record and messages about rows once
+//! their part is written.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -62,8 +62,8 @@ struct PendingRow {
 }
 
 impl DatasetUpdate {
-    /// The dataset in `folder`, whose extension decides the format, with `part_bytes` bytes of values in a part. The target of
-    /// `options` is not used.
+    /// The dataset in `folder`, whose extension decides the format, with `part_bytes` bytes of values in a part. The
+    /// target of `options` is not used.
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown extension; names a folder that is a file.
@@ -113,8 +113,8 @@ impl DatasetUpdate {
         self.broken
     }
 
-    /// Determines which photos of a plan have up-to-date rows. `meta` is the description that the dataset must have, where the
-    /// backbone's fingerprint is known already; `most` limits the bytes of a photo.
+    /// Determines which photos of a plan have up-to-date rows. `meta` is the description that the dataset must have,
+    /// where the backbone's fingerprint is known already; `most` limits the bytes of a photo.
     ///
     /// # Errors
     /// Names a dataset that cannot be read, or has another description.
@@ -229,8 +229,8 @@ impl DatasetUpdate {
         Ok(())
     }
 
-    /// Adds a row, and reports the rows whose part was written by it. `reporting` is whether JSON lines are printed, and their
-    /// subject.
+    /// Adds a row, and reports the rows whose part was written by it. `reporting` is whether JSON lines are printed,
+    /// and their subject.
     ///
     /// # Errors
     /// Names the file that cannot be written, after which no more rows are taken; or the photo whose row was refused.

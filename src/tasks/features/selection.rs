@@ -1,4 +1,5 @@
-//! From a recipe to the layers, the pass and the pixels whose features are stored, and to the description of the dataset.
+//! From a recipe to the layers, the pass and the pixels whose features are stored, and to the description of the
+//! dataset.
 
 use std::path::Path;
 
@@ -36,8 +37,8 @@ impl FeatureSelection {
     /// The selection of `recipe`; `head` is the head that it names.
     ///
     /// # Errors
-    /// [`Error::Usage`] for blocks that `model` does not have, and for a head that takes photos in windows or mirrored; names a
-    /// basis or a list that cannot be used.
+    /// [`Error::Usage`] for blocks that `model` does not have, and for a head that takes photos in windows or mirrored;
+    /// names a basis or a list that cannot be used.
     pub fn new(
         recipe: &FeaturesRecipe,
         model: &BackboneInfo,
@@ -105,8 +106,8 @@ impl FeatureSelection {
             .is_some_and(|pass| matches!(pass.scales, InputScales::FullAndCoarse(_)))
     }
 
-    /// The description of a dataset of this selection, by a backbone that computes in the number type `computed`, of photos
-    /// decoded with the options of the tag `photos`.
+    /// The description of a dataset of this selection, by a backbone that computes in the number type `computed`, of
+    /// photos decoded with the options of the tag `photos`.
     pub fn dataset_meta(
         &self,
         recipe: &FeaturesRecipe,
@@ -146,7 +147,8 @@ impl FeatureSelection {
     }
 }
 
-/// How photos are prepared, in the description of a dataset; `photos` is the tag of decoding options, empty for the default.
+/// How photos are prepared, in the description of a dataset; `photos` is the tag of decoding options, empty for the
+/// default.
 pub fn describe_input(preprocessor: &Preprocessor, photos: &str) -> Value {
     let Preprocessor {
         size,

@@ -41,8 +41,8 @@ pub struct FeaturesTask {
 }
 
 impl FeaturesTask {
-    /// A task that stores tokens of `model`, which computes in the number type `computed`; `head` is the head that the recipe
-    /// names. The target of `options` is not used.
+    /// A task that stores tokens of `model`, which computes in the number type `computed`; `head` is the head that the
+    /// recipe names. The target of `options` is not used.
     ///
     /// # Errors
     /// [`Error::Usage`] for options that contradict each other or the model; names a file that cannot be used.

@@ -1,5 +1,5 @@
-//! The parts of an [`InferenceMode`](super::inference_mode::InferenceMode) that options and the head's own record decide:
-//! the protocol, the views that are averaged, the windows, and how photos are prepared.
+//! The parts of an [`InferenceMode`](super::inference_mode::InferenceMode) that options and the head's own record
+//! decide: the protocol, the views that are averaged, the windows, and how photos are prepared.
 
 use crate::engine::FlipViews;
 use crate::error::{Error, Result};
@@ -10,8 +10,8 @@ use crate::terminal::console::Console;
 use crate::vision::inference::slide::Slide;
 use crate::vision::preprocess::{Preprocessor, Resample};
 
-/// Patches, at most, of a photo at its own size that `--size native` did not ask for: about 1024 x 768 pixels. The published
-/// depth heads were trained and evaluated on half of that.
+/// Patches, at most, of a photo at its own size that `--size native` did not ask for: about 1024 x 768 pixels. The
+/// published depth heads were trained and evaluated on half of that.
 const MAX_NATIVE_PATCHES: usize = 4096;
 
 /// The protocol to run `head` with: that of `--protocol`, else the head's own unless other options rule it out.
@@ -98,7 +98,8 @@ pub(super) fn choose_slide(recipe: &HeadRecipe, head: &Head) -> Result<Option<Sl
     }
 }
 
-/// How photos are prepared for `head` with the options of `recipe`: at the size that it was trained for, without `--size`.
+/// How photos are prepared for `head` with the options of `recipe`: at the size that it was trained for, without
+/// `--size`.
 pub(super) fn build_preprocessor(
     recipe: &HeadRecipe,
     protocol: Option<Protocol>,

@@ -1,5 +1,5 @@
-//! How a photo goes through the backbone for a task: as a whole, in the windows of `--slide`, or by a published evaluation
-//! protocol. The names `whole` and `slide` are those of mmsegmentation's test modes.
+//! How a photo goes through the backbone for a task: as a whole, in the windows of `--slide`, or by a published
+//! evaluation protocol. The names `whole` and `slide` are those of mmsegmentation's test modes.
 
 use image::RgbImage;
 
@@ -31,8 +31,8 @@ impl InferenceMode {
     /// The mode of `head` with the options of `recipe`, on a backbone with patches of `patch_size` pixels.
     ///
     /// # Errors
-    /// [`Error::Usage`] for options that contradict each other or the head; [`Error::Model`] if the head's record contradicts
-    /// itself.
+    /// [`Error::Usage`] for options that contradict each other or the head; [`Error::Model`] if the head's record
+    /// contradicts itself.
     pub fn new(
         recipe: &HeadRecipe,
         head: &Head,
@@ -84,7 +84,8 @@ impl InferenceMode {
         &self.backbone_pass().preprocessor
     }
 
-    /// The mode in words, with size, windows and mirroring; also used to tell whether a calibration was fitted in the same mode.
+    /// The mode in words, with size, windows and mirroring; also used to tell whether a calibration was fitted in the
+    /// same mode.
     pub fn describe(&self) -> String {
         let windows = match self {
             InferenceMode::Whole(_) => String::new(),

@@ -29,8 +29,8 @@ pub fn layer_pass(layer: LayerRequest, size: SizeRule, patch_size: usize) -> Bac
     }
 }
 
-/// The block, from 0, that `--layer` names among the `depth` blocks of the model `name`; negative numbers count from the end,
-/// with -1 as the last.
+/// The block, from 0, that `--layer` names among the `depth` blocks of the model `name`; negative numbers count from
+/// the end, with -1 as the last.
 ///
 /// # Errors
 /// [`Error::Usage`] if the model has no such block.

@@ -1,4 +1,5 @@
-//! Stored features in the backbone's place (`--features`): which tasks they serve, and what the backbone would have given.
+//! Stored features in the backbone's place (`--features`): which tasks they serve, and what the backbone would have
+//! given.
 //!
 //! In: a dataset of `dino features`. Out: a [`BackboneOutput`] for each photo that has a row.
 
@@ -144,8 +145,8 @@ impl StoredFeatures {
         }
     }
 
-    /// Refuses a task that needs other features than are stored. `kind` names it in the message; `photos` is the tag of the
-    /// decoding options, which must be those of the dataset.
+    /// Refuses a task that needs other features than are stored. `kind` names it in the message; `photos` is the tag of
+    /// the decoding options, which must be those of the dataset.
     ///
     /// # Errors
     /// [`Error::Usage`], which names the dataset and what it lacks.

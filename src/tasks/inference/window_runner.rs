@@ -110,7 +110,8 @@ impl WindowRunner<'_> {
         Ok(TaskOutput::Labels(map))
     }
 
-    /// The scores of windows, with those of their mirror images; as many windows in a batch as the device's memory allows.
+    /// The scores of windows, with those of their mirror images; as many windows in a batch as the device's memory
+    /// allows.
     fn score_windows(
         &self,
         pass: &BackbonePass,

@@ -26,7 +26,8 @@ pub struct CloudRecipe {
     /// The most points that are kept; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_points: Option<usize>,
-    /// Points beside a jump in depth of more than this share of the nearer depth, between 0 and 1, are dropped; none by default.
+    /// Points beside a jump in depth of more than this share of the nearer depth, between 0 and 1, are dropped; none by
+    /// default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drop_edges: Option<f32>,
 }

@@ -15,7 +15,8 @@ use crate::model::input::SizeRule;
 pub struct FeaturesRecipe {
     /// The dataset: a folder, whose extension decides the format of its parts.
     pub output: PathBuf,
-    /// The size of photos in the backbone's input; the short side at 518 by default, or the size that `head` was trained for.
+    /// The size of photos in the backbone's input; the short side at 518 by default, or the size that `head` was
+    /// trained for.
     #[serde(with = "text::option", skip_serializing_if = "Option::is_none")]
     pub size: Option<SizeRule>,
     /// The blocks, from 0, or from -1 at the end; by default the last, or those of `head` or `basis`.

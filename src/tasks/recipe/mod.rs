@@ -2,8 +2,8 @@
 //!
 //! A recipe file is TOML with the names of the options: `model = "vits14-focus"`, then a table for each task, such as
 //! `[[depth]]` with `head = "indoor"` and `save = ["npy"]`. Settings that are left out have the commands' defaults.
-//! `set_option` sets one by `TASK.OPTION=VALUE`, `text` reads and writes values as the options take them, and `checks` has
-//! the checks that the recipes share.
+//! `set_option` sets one by `TASK.OPTION=VALUE`, `text` reads and writes values as the options take them, and `checks`
+//! has the checks that the recipes share.
 
 mod checks;
 mod cloud;

@@ -90,8 +90,8 @@ pub struct LabelRecipe {
     /// Names of the classes that are shown; all by default.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
-    /// The least probability, from 0 to 1, of a pixel's class; less probable pixels have no class in picture and files. By
-    /// default files have every pixel's class, and only the picture leaves out unsure ones.
+    /// The least probability, from 0 to 1, of a pixel's class; less probable pixels have no class in picture and files.
+    /// By default files have every pixel's class, and only the picture leaves out unsure ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub least: Option<f32>,
     /// Opacity of the colours over the photo, from 0 to 1; 0.55 by default.

@@ -15,8 +15,8 @@ use crate::tasks::Task;
 use crate::terminal::console::TAR_FLAG;
 
 impl TaskRun<'_> {
-    /// Runs `tasks` over the photos that were `collected`. `load` loads the backbones, one on each device, and is called only
-    /// if a photo is to be computed. Returns the exit code.
+    /// Runs `tasks` over the photos that were `collected`. `load` loads the backbones, one on each device, and is
+    /// called only if a photo is to be computed. Returns the exit code.
     ///
     /// # Errors
     /// What concerns the whole run: [`Error::Usage`], an output that cannot be written, a model that cannot be loaded,

@@ -5,8 +5,8 @@ use crate::model::input::{CoarseScale, Geometry};
 use crate::system::memory::format_bytes;
 use crate::terminal::console::Console;
 
-/// Notes that a photo was reduced below the requested size; and with `--verbose` its patches, also those of the `coarse` scale,
-/// the GFLOP of the backbone, and the bytes of `memory` that the photo takes until it is finished.
+/// Notes that a photo was reduced below the requested size; and with `--verbose` its patches, also those of the
+/// `coarse` scale, the GFLOP of the backbone, and the bytes of `memory` that the photo takes until it is finished.
 pub fn explain_input(
     config: &BackboneConfig,
     console: &Console,

@@ -1,7 +1,7 @@
 //! `--tar`: the results of the photos of a tar, in a tar with the same keys.
 //!
-//! The files of a photo are written one by one, as without `--tar`, so that an interrupted run is resumed. Once all photos of
-//! a tar are finished their files are packed, and removed if no photo failed.
+//! The files of a photo are written one by one, as without `--tar`, so that an interrupted run is resumed. Once all
+//! photos of a tar are finished their files are packed, and removed if no photo failed.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -36,11 +36,12 @@ pub(super) struct OutputTar {
 }
 
 impl TaskRun<'_> {
-    /// Plans the tars of outputs of `sources`: the photos that are still to be done, their tars, and the number of photos whose
-    /// tars are up to date.
+    /// Plans the tars of outputs of `sources`: the photos that are still to be done, their tars, and the number of
+    /// photos whose tars are up to date.
     ///
     /// # Errors
-    /// [`Error::Usage`] for tasks, inputs or destinations that cannot be packed, and for a foreign file in place of a tar.
+    /// [`Error::Usage`] for tasks, inputs or destinations that cannot be packed, and for a foreign file in place of a
+    /// tar.
     pub(super) fn plan_packs(
         &self,
         tasks: &[Box<dyn Task>],
@@ -168,7 +169,8 @@ impl TaskRun<'_> {
         Ok(())
     }
 
-    /// Packs the tars, and prints their paths. A tar that cannot be written is a fault of the run, and the others follow.
+    /// Packs the tars, and prints their paths. A tar that cannot be written is a fault of the run, and the others
+    /// follow.
     ///
     /// # Errors
     /// [`Error::Interrupted`], or [`Error::Usage`].
@@ -247,8 +249,8 @@ impl TaskRun<'_> {
     }
 }
 
-/// Writes a tar of `files`, which lie below `folder`, to `path`; folders among them with all their files. The same files give
-/// the same bytes.
+/// Writes a tar of `files`, which lie below `folder`, to `path`; folders among them with all their files. The same
+/// files give the same bytes.
 fn write_tar(path: &Path, folder: &Path, files: &[&Path]) -> Result<()> {
     let mut all = Vec::new();
     for file in files {
@@ -275,7 +277,8 @@ fn write_tar(path: &Path, folder: &Path, files: &[&Path]) -> Result<()> {
     })
 }
 
-/// Removes the files below `folder` that are packed in the tar at `path` with the same bytes; an interrupted run left them.
+/// Removes the files below `folder` that are packed in the tar at `path` with the same bytes; an interrupted run left
+/// them.
 fn remove_leftovers(path: &Path, folder: &Path) -> Result<()> {
     if !folder.is_dir() {
         return Ok(());

@@ -12,8 +12,8 @@ use crate::vision::render::captions;
 /// The most class names that a message lists.
 const MAX_LISTED: usize = 40;
 
-/// One flag a class, by the names in `wanted`, whatever their case; `None` if there are none. `of` names the owner of the
-/// classes in messages.
+/// One flag a class, by the names in `wanted`, whatever their case; `None` if there are none. `of` names the owner of
+/// the classes in messages.
 ///
 /// # Errors
 /// [`Error::Usage`] for an unknown name, with a similar one or the list of names.

@@ -240,8 +240,8 @@ impl CocoRunFile {
         })
     }
 
-    /// Refuses a kept document that is about other photos than those with complete files. Returns the number of the other
-    /// photos, such as unreadable ones, which are tried again.
+    /// Refuses a kept document that is about other photos than those with complete files. Returns the number of the
+    /// other photos, such as unreadable ones, which are tried again.
     ///
     /// # Errors
     /// [`Error::Usage`] with the numbers of photos that differ.

@@ -124,8 +124,8 @@ impl LabelRenderer {
         }
     }
 
-    /// Writes the cutout: the photo as RGBA, transparent outside the classes of [`Self::cutout_classes`]. An empty one and one
-    /// of the whole photo give a warning.
+    /// Writes the cutout: the photo as RGBA, transparent outside the classes of [`Self::cutout_classes`]. An empty one
+    /// and one of the whole photo give a warning.
     fn write_cutout(
         &self,
         labelled: &PhotoLabels<'_>,

@@ -65,8 +65,8 @@ impl LabelRenderer {
         })
     }
 
-    /// Leaves pixels out of the picture whose class has a probability below `least`, if the recipe has no bound of its own and
-    /// the photo is shown beneath.
+    /// Leaves pixels out of the picture whose class has a probability below `least`, if the recipe has no bound of its
+    /// own and the photo is shown beneath.
     pub fn set_picture_threshold(&mut self, least: f32) {
         self.default_min_probability = (!self.recipe.mask_only).then_some(least);
     }
@@ -103,7 +103,8 @@ impl LabelRenderer {
         }
     }
 
-    /// A key that differs where the system's fonts draw the names otherwise; `None` where the built-in font draws them all.
+    /// A key that differs where the system's fonts draw the names otherwise; `None` where the built-in font draws them
+    /// all.
     pub fn font_key(&self) -> Option<String> {
         let captions = &self.captions;
         let unnamed: Vec<usize> = (0..captions.len())

@@ -1,5 +1,5 @@
-//! Self-check on a user's machine: known outputs of published weights, computed there on any device and compared with those
-//! of the models' publishers or of PyTorch; and `device`, which compares a device with the CPU.
+//! Self-check on a user's machine: known outputs of published weights, computed there on any device and compared with
+//! those of the models' publishers or of PyTorch; and `device`, which compares a device with the CPU.
 
 mod device;
 
@@ -16,8 +16,8 @@ pub use device::{Agreement, compare_device};
 /// Which values of a model are compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ReferenceKind {
-    /// A backbone's tokens of [`test_pattern`], after the final norm: three channels of the cls token, of the first patch
-    /// and of the last.
+    /// A backbone's tokens of [`test_pattern`], after the final norm: three channels of the cls token, of the first
+    /// patch and of the last.
     Tokens,
     /// The top left 3 x 3 of a DPT head's own map of the publisher's example photo, in metres.
     ExampleDepths,
@@ -71,8 +71,8 @@ pub const REFERENCES: [ReferenceValues; 2] = [
 /// The path of the example photo on the publisher's host.
 pub const EXAMPLE_PHOTO: &str = "images/example.jpg";
 
-/// A synthetic picture, by a formula: at (x, y, c) `((7 x + 3 y + 85 c) xor (11 (x / 16) (y / 16))) mod 256`, divisions rounded
-/// down.
+/// A synthetic picture, by a formula: at (x, y, c) `((7 x + 3 y + 85 c) xor (11 (x / 16) (y / 16))) mod 256`, divisions
+/// rounded down.
 pub fn test_pattern(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let value = |c: u32| ((x * 7 + y * 3 + c * 85) ^ ((x / 16) * (y / 16) * 11)) as u8;

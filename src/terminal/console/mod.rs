@@ -1,8 +1,8 @@
 //! The only place that prints: data to stdout, everything else to stderr.
 //!
 //! Messages are worded and coloured as clap's are (`error: …`), appear above a running progress bar, and are plain
-//! where stderr is no terminal or `NO_COLOR` is set. `recorder` keeps messages of photos that are computed side by side,
-//! `progress` makes the bars.
+//! where stderr is no terminal or `NO_COLOR` is set. `recorder` keeps messages of photos that are computed side by
+//! side, `progress` makes the bars.
 
 mod progress;
 mod record;
@@ -97,7 +97,8 @@ impl Console {
     /// One line of data on stdout.
     ///
     /// # Errors
-    /// If stdout is closed or cannot be written. A reader that has closed the pipe (`| head`) ends the program silently.
+    /// If stdout is closed or cannot be written. A reader that has closed the pipe (`| head`) ends the program
+    /// silently.
     pub fn out(&self, line: &str) -> Result<()> {
         self.write_out(&[line.as_bytes(), b"\n"])
     }
@@ -116,9 +117,9 @@ impl Console {
         }
     }
 
-    /// Prints the path of a written file on stdout, one line, byte for byte as the system has it. Where stdout is reserved for
-    /// data it becomes a note, unless the data are JSON, which names files itself, or files are packed; where stdout is closed
-    /// nothing is printed.
+    /// Prints the path of a written file on stdout, one line, byte for byte as the system has it. Where stdout is
+    /// reserved for data it becomes a note, unless the data are JSON, which names files itself, or files are packed;
+    /// where stdout is closed nothing is printed.
     ///
     /// # Errors
     /// As [`Console::out`].

@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::system::files::FileStamp;
 
 impl Console {
-    /// A console that keeps its messages until [`Console::replay`]. Bars, errors and [`Console::warnings`] are shown at once.
+    /// A console that keeps its messages until [`Console::replay`]. Bars, errors and [`Console::warnings`] are shown at
+    /// once.
     pub fn recorder(&self) -> Self {
         Console {
             record: Some(Arc::default()),
@@ -67,8 +68,8 @@ impl Console {
         })
     }
 
-    /// Records a value measured in the photo of this recorder, for the folder's record; without effect on a console that is no
-    /// recorder.
+    /// Records a value measured in the photo of this recorder, for the folder's record; without effect on a console
+    /// that is no recorder.
     pub fn record_fact(&self, name: &'static str, value: impl Into<Value>) {
         if self.record.is_some() {
             let value = value.into();

@@ -1,5 +1,5 @@
-//! Progress of work: a bar at a terminal, else a line every 30 seconds; both with the rate so far and the time left at that
-//! rate. Work over several photos has a first and a last line too.
+//! Progress of work: a bar at a terminal, else a line every 30 seconds; both with the rate so far and the time left at
+//! that rate. Work over several photos has a first and a last line too.
 
 mod rate;
 mod unit;
@@ -116,7 +116,8 @@ impl Progress {
         }
     }
 
-    /// Progress as lines passed to `say`, one after every `every`; of several photos, one at the start and one at the end too.
+    /// Progress as lines passed to `say`, one after every `every`; of several photos, one at the start and one at the
+    /// end too.
     pub(crate) fn lines(
         unit: ProgressUnit,
         total: Option<u64>,

@@ -1,5 +1,5 @@
-//! Variables that are empty are not set, nothing is read from the working folder by accident, and `dino info` tells what
-//! holds.
+//! Variables that are empty are not set, nothing is read from the working folder by accident, and `dino info` tells
+//! what holds.
 
 use std::fs;
 use std::path::Path;

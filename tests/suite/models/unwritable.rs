@@ -1,7 +1,7 @@
 //! Stores that cannot be written: what is in them is used, and what cannot be put there names the way out.
 //!
-//! A folder without permission to write stops everybody but root; a file system mounted for reading alone stops root too,
-//! and so does /proc.
+//! A folder without permission to write stops everybody but root; a file system mounted for reading alone stops root
+//! too, and so does /proc.
 
 use std::fs;
 use std::path::Path;
@@ -54,8 +54,8 @@ mod read_only {
         })
     }
 
-    /// Runs the program with `home` read-only: by a mount, else by permissions. `None` where neither binds, as for a root
-    /// without the right to mount; then the test says so.
+    /// Runs the program with `home` read-only: by a mount, else by permissions. `None` where neither binds, as for a
+    /// root without the right to mount; then the test says so.
     fn dino_read_only(home: &Path, args: &[&str]) -> Option<Run> {
         let mut command = dino(home);
         command.args(args);

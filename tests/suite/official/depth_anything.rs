@@ -1,5 +1,5 @@
-//! Depth Anything V2: what its heads give, against transformers in f64 (`tests/goldens/depth_anything.py`), and how they
-//! come into the store.
+//! Depth Anything V2: what its heads give, against transformers in f64 (`tests/goldens/depth_anything.py`), and how
+//! they come into the store.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Arrow IPC files (Feather 2): record batches of 16 MiB or 4096 rows, uncompressed, so that each array is one range of bytes.
+//! Arrow IPC files (Feather 2): record batches of 16 MiB or 4096 rows, uncompressed, so that each array is one range of
+//! bytes.
 
 use std::ops::Range;
 use std::path::Path;
@@ -163,7 +164,7 @@ impl PartReader for ArrowPartReader {
 /// Maps a file into memory.
 #[allow(unsafe_code)] // A memory map.
 fn map(file: &std::fs::File) -> std::io::Result<bytes::Bytes> {
-    // SAFETY: parts appear whole and are never written again, only replaced or deleted, which leaves what is mapped as it
-    // was.
+    // SAFETY: parts appear whole and are never written again, only replaced or deleted, which leaves what is mapped as
+    // it was.
     unsafe { memmap2::Mmap::map(file) }.map(bytes::Bytes::from_owner)
 }

@@ -1,5 +1,5 @@
-//! safetensors: for each photo the tensors `KEY/cls`, `KEY/patches` and so on. `__metadata__` has, under `dino`, the description
-//! of the dataset and the metadata of the rows, with the `KEY` of each under `tensors`.
+//! safetensors: for each photo the tensors `KEY/cls`, `KEY/patches` and so on. `__metadata__` has, under `dino`, the
+//! description of the dataset and the metadata of the rows, with the `KEY` of each under `tensors`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

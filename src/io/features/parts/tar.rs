@@ -1,8 +1,8 @@
-//! WebDataset: for each photo the members `KEY.cls.npy`, `KEY.patches.npy` and so on, or `KEY.npy` if only one array is stored,
-//! followed by `KEY.json`.
+//! WebDataset: for each photo the members `KEY.cls.npy`, `KEY.patches.npy` and so on, or `KEY.npy` if only one array is
+//! stored, followed by `KEY.json`.
 //!
-//! WebDataset takes the name before the first dot for the key, and skips names with line breaks and those in folders like
-//! `__meta__`; such keys are changed in the names, and kept in the JSON.
+//! WebDataset takes the name before the first dot for the key, and skips names with line breaks and those in folders
+//! like `__meta__`; such keys are changed in the names, and kept in the JSON.
 
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};

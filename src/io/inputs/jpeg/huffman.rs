@@ -1,5 +1,5 @@
-//! Huffman tables of a JPEG (ITU-T T.81, annex C, and the decoding procedure of F.2.2.3): codes up to [`LOOKAHEAD`] bits
-//! are resolved by one look-up, longer ones by the limits of each code length.
+//! Huffman tables of a JPEG (ITU-T T.81, annex C, and the decoding procedure of F.2.2.3): codes up to [`LOOKAHEAD`]
+//! bits are resolved by one look-up, longer ones by the limits of each code length.
 
 use super::error::JpegError;
 

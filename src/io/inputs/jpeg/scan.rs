@@ -55,8 +55,8 @@ pub(super) struct ScanWalk {
 /// and block, has bit `k` set where coefficient `k` is known not to be zero, which refining scans need.
 ///
 /// # Errors
-/// [`JpegError::Truncated`] if the scan needs more data than there are, [`JpegError::Damaged`] where the data contradict
-/// the header.
+/// [`JpegError::Truncated`] if the scan needs more data than there are, [`JpegError::Damaged`] where the data
+/// contradict the header.
 pub(super) fn walk(
     header: &ScanHeader<'_>,
     data: &[u8],
@@ -171,7 +171,8 @@ fn walk_progressive_block(
     }
 }
 
-/// The first scan of AC coefficients (T.81, G.1.2.2); `zero_run` counts the blocks that an end-of-band run still covers.
+/// The first scan of AC coefficients (T.81, G.1.2.2); `zero_run` counts the blocks that an end-of-band run still
+/// covers.
 fn walk_first_ac(
     bits: &mut EntropyBitReader<'_>,
     header: &ScanHeader<'_>,

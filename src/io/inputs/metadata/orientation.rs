@@ -1,5 +1,5 @@
-//! Reads the orientation of a stored image, as Pillow's `exif_transpose` does: the EXIF tag Orientation (274), and XMP's
-//! `tiff:Orientation` only where EXIF has none. [`develop`](crate::io::inputs::develop) applies it.
+//! Reads the orientation of a stored image, as Pillow's `exif_transpose` does: the EXIF tag Orientation (274), and
+//! XMP's `tiff:Orientation` only where EXIF has none. [`develop`](crate::io::inputs::develop) applies it.
 
 use exif::Tag;
 use image::metadata::Orientation;

@@ -84,7 +84,8 @@ pub(super) fn find(tiff: Tiff, first: u64, page: usize) -> Result<Ifd, String> {
     }
 }
 
-/// Whether the directory holds a camera's sensor data or their preview (DNG, Canon CR2, and others by their sub-images).
+/// Whether the directory holds a camera's sensor data or their preview (DNG, Canon CR2, and others by their
+/// sub-images).
 fn is_camera_raw(directory: &Ifd) -> bool {
     let is_sensor_data = |directory: &Ifd| {
         let photometric = directory.integer(tags::PHOTOMETRIC).ok().flatten();

@@ -1,8 +1,8 @@
 //! The GPU build of this program, run in its place where there is an NVIDIA driver.
 //!
-//! A program with CUDA does not start where the driver's library is missing, so the ordinary build has no CUDA. First of all it
-//! searches `dino-cuda` beside itself and in the store's `bin`, and where both that and the driver's library exist, it replaces
-//! itself by that program. `DINO_CUDA=0` turns this off.
+//! A program with CUDA does not start where the driver's library is missing, so the ordinary build has no CUDA. First
+//! of all it searches `dino-cuda` beside itself and in the store's `bin`, and where both that and the driver's library
+//! exist, it replaces itself by that program. `DINO_CUDA=0` turns this off.
 
 use std::ffi::OsString;
 use std::fs;
@@ -110,8 +110,8 @@ impl GpuBuildAbsence {
 /// The absence that this run has found, determined once.
 static ABSENCE: OnceLock<GpuBuildAbsence> = OnceLock::new();
 
-/// Replaces this process by the GPU build with the same arguments, and then does not return. Otherwise returns a sentence for
-/// the user where a GPU build exists and does not run, and `None` where there is none or no need of it.
+/// Replaces this process by the GPU build with the same arguments, and then does not return. Otherwise returns a
+/// sentence for the user where a GPU build exists and does not run, and `None` where there is none or no need of it.
 ///
 /// To be called before any thread is started or anything is read.
 ///

@@ -11,7 +11,8 @@ use crate::system::child_process::ChildProcess;
 /// How long `--version` of the GPU build may take; its libraries may have to be read from a slow disk.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Runs `program --version` and checks the answer. Once the program has replaced this process, a failure could not be explained.
+/// Runs `program --version` and checks the answer. Once the program has replaced this process, a failure could not be
+/// explained.
 ///
 /// # Errors
 /// The reason why it cannot be used, as a part of a sentence.

@@ -1,8 +1,8 @@
-//! Plain HTTP through an HTTP proxy: the request line has the absolute form, the whole URL, as RFC 9112 (3.2.2) requires and
-//! curl does.
+//! Plain HTTP through an HTTP proxy: the request line has the absolute form, the whole URL, as RFC 9112 (3.2.2)
+//! requires and curl does.
 //!
-//! ureq opens a tunnel for plain HTTP too, which many proxies allow for port 443 alone. So the request is made as if the proxy
-//! were the server, and this transport inserts the server into the request line as it is sent.
+//! ureq opens a tunnel for plain HTTP too, which many proxies allow for port 443 alone. So the request is made as if
+//! the proxy were the server, and this transport inserts the server into the request line as it is sent.
 
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 

@@ -1,7 +1,8 @@
-//! The proxy of a request, by curl's variables and rules. A proxy that cannot be used is an error, never a direct connection.
+//! The proxy of a request, by curl's variables and rules. A proxy that cannot be used is an error, never a direct
+//! connection.
 //!
-//! ureq reads the variables too, but ignores values that it cannot parse, takes `ALL_PROXY` before `HTTPS_PROXY` and has other
-//! rules for `NO_PROXY`; so the proxy is set for each request.
+//! ureq reads the variables too, but ignores values that it cannot parse, takes `ALL_PROXY` before `HTTPS_PROXY` and
+//! has other rules for `NO_PROXY`; so the proxy is set for each request.
 
 pub mod absolute_form;
 
@@ -126,8 +127,8 @@ impl ProxySettings {
     }
 }
 
-/// Whether an entry of `NO_PROXY` is about `host`: a name covers itself and all below it, an address itself, and a network
-/// its addresses. An entry with a port, which curl does not know, is about that port alone.
+/// Whether an entry of `NO_PROXY` is about `host`: a name covers itself and all below it, an address itself, and a
+/// network its addresses. An entry with a port, which curl does not know, is about that port alone.
 fn covers(entry: &str, host: &str, port: u16) -> bool {
     let host = bare(host);
     let address: Option<IpAddr> = host.parse().ok();

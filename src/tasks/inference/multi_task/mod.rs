@@ -1,7 +1,7 @@
 //! Several tasks over the same photos: tasks that need the same input share a pass of the backbone.
 //!
-//! `runner` holds [`MultiTaskRunner`], `shared_pass` decides which passes can be merged, and `pass_runner` is what a device
-//! runs: photos `ReadyPhoto` in, [`OutputsByTask`] out.
+//! `runner` holds [`MultiTaskRunner`], `shared_pass` decides which passes can be merged, and `pass_runner` is what a
+//! device runs: photos `ReadyPhoto` in, [`OutputsByTask`] out.
 
 mod pass_runner;
 mod runner;

@@ -144,7 +144,8 @@ impl PassRunner for MultiTaskRunner<'_> {
 }
 
 impl MultiTaskRunner<'_> {
-    /// On a CPU: the backbone's output of each photo, in which heads run where the photo is finished, beside the backbone.
+    /// On a CPU: the backbone's output of each photo, in which heads run where the photo is finished, beside the
+    /// backbone.
     fn keep_for_heads(
         &self,
         shared: &SharedPass,

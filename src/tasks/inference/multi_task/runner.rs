@@ -43,14 +43,14 @@ pub type OutputsByTask = Vec<Option<Result<DeviceOutput>>>;
 pub enum DeviceOutput {
     /// The task's output.
     Task(TaskOutput),
-    /// The backbone's output, from which the task's is still to be computed: on a CPU heads run where photos are finished,
-    /// beside the backbone.
+    /// The backbone's output, from which the task's is still to be computed: on a CPU heads run where photos are
+    /// finished, beside the backbone.
     Backbone(Arc<BackboneOutput>),
 }
 
 impl<'a> MultiTaskRunner<'a> {
-    /// A runner of `tasks` over photos, each of which is for the tasks whose bits are set in its `wanted_tasks`. Windows run in
-    /// batches of `batch_size`.
+    /// A runner of `tasks` over photos, each of which is for the tasks whose bits are set in its `wanted_tasks`.
+    /// Windows run in batches of `batch_size`.
     pub fn new(
         backbone: &'a Backbone,
         tasks: Vec<&'a dyn TaskPredictor>,

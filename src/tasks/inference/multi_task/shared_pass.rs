@@ -43,8 +43,8 @@ pub(super) fn share_passes(tasks: &[&dyn TaskPredictor]) -> Vec<SharedPass> {
     passes
 }
 
-/// One pass that serves both, if there is one: they may differ in the layers, in whether the mirror image or the coarse scale
-/// is computed too, and in how padding is removed from the output.
+/// One pass that serves both, if there is one: they may differ in the layers, in whether the mirror image or the coarse
+/// scale is computed too, and in how padding is removed from the output.
 fn merge_passes(one: &BackbonePass, other: &BackbonePass) -> Option<BackbonePass> {
     let without_unpad = |preprocessor: Preprocessor| Preprocessor {
         unpad: Unpad::Crop,

@@ -1,7 +1,7 @@
 //! Rows as columns of Arrow, which Parquet and Arrow IPC parts share.
 //!
-//! An array that is one vector a photo (`cls`, `coarse_cls`) is a fixed-size list. Grids and sets are binary values, which
-//! every reader returns as they are, where lists would be decoded number by number.
+//! An array that is one vector a photo (`cls`, `coarse_cls`) is a fixed-size list. Grids and sets are binary values,
+//! which every reader returns as they are, where lists would be decoded number by number.
 
 mod read;
 mod row_group;

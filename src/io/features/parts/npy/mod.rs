@@ -1,11 +1,12 @@
-//! NumPy arrays: a file for each kind of array, and a CSV table of the rows. The table is written last, and makes the part
-//! exist.
+//! NumPy arrays: a file for each kind of array, and a CSV table of the rows. The table is written last, and makes the
+//! part exist.
 //!
-//! `PART.cls.npy` is `[photos, L, D]`, and so on. Grids differ between photos, so `PART.patches.npy` is `[tokens, width]`: the
-//! tokens of one photo after the other, of each one layer after the other, row by row.
+//! `PART.cls.npy` is `[photos, L, D]`, and so on. Grids differ between photos, so `PART.patches.npy` is `[tokens,
+//! width]`: the tokens of one photo after the other, of each one layer after the other, row by row.
 //!
-//! When a part is continued, its array files are replaced one by one by longer ones with the same beginning, so that the old
-//! table is right at any moment. When rows are removed, only the table is rewritten, and their numbers stay in the arrays.
+//! When a part is continued, its array files are replaced one by one by longer ones with the same beginning, so that
+//! the old table is right at any moment. When rows are removed, only the table is rewritten, and their numbers stay in
+//! the arrays.
 
 mod offsets;
 mod table;
