@@ -46,7 +46,6 @@ mod real_features;
 mod record;
 mod relative;
 mod segment;
-mod segment_files;
 mod several;
 mod shards;
 mod simd;

@@ -1,43 +1,14 @@
-//! COCO documents, connected regions and cutouts of `dino segment`, against the ids that it writes itself.
+//! COCO documents, polygons and connected regions, against the ids that `dino segment` writes itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use serde_json::Value;
-use tempfile::tempdir;
 
+use super::{NAMES, decode_rle, folder_with_head, ids, list, number, read_json, segment, small};
 use crate::program::sample;
-use crate::results::{as_text, first_json, open_picture};
-use crate::segment::{NAMES, clusters, decode_rle, folder_with_head, segment};
+use crate::results::{as_text, first_json};
 
-fn read_json(path: impl AsRef<Path>) -> Value {
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
-/// The ids of `--save npy`, and the map's width.
-fn ids(path: impl AsRef<Path>) -> (Vec<u8>, usize) {
-    let bytes = std::fs::read(path).unwrap();
-    let array = npyz::NpyFile::new(&bytes[..]).unwrap();
-    let width = array.shape()[1] as usize;
-    (array.into_vec().unwrap(), width)
-}
-
-fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap()
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().unwrap()
-}
-
-/// A photo of `samples/`, made small.
-fn small(name: &str, path: &Path) {
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let small = image::imageops::thumbnail(&open_picture(sample(name)), 96, 72);
-    small.save(path).unwrap();
-}
-
-/// Whether the pixel is within a polygon, by the even-odd rule at its centre.
+/// Whether the centre of a pixel is within a polygon, by the even-odd rule.
 fn is_inside(polygon: &[Value], x: u64, y: u64) -> bool {
     let points: Vec<[u64; 2]> = polygon
         .chunks(2)
@@ -49,7 +20,7 @@ fn is_inside(polygon: &[Value], x: u64, y: u64) -> bool {
     crossed.count() % 2 == 1
 }
 
-/// A polygon's area by its corners.
+/// The area of a polygon, computed from its corners.
 fn area_of(polygon: &[Value]) -> f64 {
     let at = |i: usize| polygon[i % polygon.len()].as_f64().unwrap();
     let cross = |i: usize| at(i) * at(i + 3) - at(i + 2) * at(i + 1);
@@ -258,154 +229,6 @@ fn polygons_and_regions_are_exact() {
         .map(|region| number(&region["pixels"]))
         .sum();
     assert_eq!(number(&fewer["regions_left_out"]["pixels"]), left);
-}
-
-#[test]
-fn a_cutout_is_the_photo_where_its_classes_are() {
-    let folder = folder_with_head();
-    let photo = sample("chelsea.png");
-    let original = open_picture(&photo);
-    let run = |out: &str, more: &[&str]| {
-        let args = [as_text(&photo), "-o", out, "--save", "cutout,npy", "--json"];
-        let run = segment(folder.path(), &[&args[..], more].concat()).expect_code(0);
-        let file = |end: &str| {
-            folder
-                .path()
-                .join(out)
-                .join(format!("chelsea.segment.{end}"))
-        };
-        let cutout = image::open(file("cutout.png")).unwrap();
-        assert_eq!(cutout.color(), image::ColorType::Rgba8);
-        (
-            first_json(&run),
-            cutout.into_rgba8(),
-            ids(file("ids.npy")),
-            run,
-        )
-    };
-    let (report, whole, (map, width), said) = run("all", &[]);
-    assert!(
-        said.stderr.contains("its cutout is the whole photo"),
-        "{}",
-        said.stderr
-    );
-    assert!(
-        whole
-            .pixels()
-            .zip(original.pixels())
-            .all(|(a, b)| a.0[..3] == b.0 && a.0[3] == 255)
-    );
-    assert_eq!(report["cutout_box"], serde_json::json!([0, 0, 451, 300]));
-    // The second largest class: the largest may touch all sides.
-    let class = &list(&report["classes"])[1];
-    let (id, name) = (number(&class["id"]) as u8, class["name"].as_str().unwrap());
-    let (report, cutout, _, said) = run("one", &["--classes", name]);
-    assert!(!said.stderr.contains("cutout"), "{}", said.stderr);
-    assert_eq!(cutout.dimensions(), (451, 300));
-    for ((pixel, below), &other) in cutout.pixels().zip(original.pixels()).zip(&map) {
-        let [r, g, b] = below.0;
-        let expected = if other == id { [r, g, b, 255] } else { [0; 4] };
-        assert_eq!(pixel.0, expected);
-    }
-    let places = || map.iter().enumerate().filter(|(_, other)| **other == id);
-    let (left, right) = places().fold((width, 0), |(l, r), (i, _)| {
-        (l.min(i % width), r.max(i % width + 1))
-    });
-    let (top, bottom) = places().fold((width, 0), |(t, b), (i, _)| {
-        (t.min(i / width), b.max(i / width + 1))
-    });
-    let bounds = serde_json::json!([left, top, right - left, bottom - top]);
-    assert_eq!(report["cutout_box"], bounds);
-    let (report, cropped, _, _) = run("crop", &["--classes", name, "--crop"]);
-    assert_eq!(report["cutout_box"], bounds);
-    let part = image::imageops::crop_imm(
-        &cutout,
-        left as u32,
-        top as u32,
-        (right - left) as u32,
-        (bottom - top) as u32,
-    );
-    assert_eq!(cropped, part.to_image());
-}
-
-#[test]
-fn a_cutout_of_nothing_is_said() {
-    let folder = folder_with_head();
-    let dot = folder.path().join("dot.png");
-    image::RgbImage::from_pixel(1, 1, image::Rgb([90, 120, 50]))
-        .save(dot)
-        .unwrap();
-    let args = ["dot.png", "--json", "--save", "cutout", "--crop"];
-    let report = first_json(&segment(folder.path(), &args).expect_code(0));
-    let there = report["classes"][0]["name"].as_str().unwrap();
-    let other = NAMES.iter().find(|name| **name != there).unwrap();
-    let run = segment(
-        folder.path(),
-        &[&args[..], &["--classes", other, "-o", "none"]].concat(),
-    );
-    let run = run.expect_code(0);
-    assert_eq!(first_json(&run)["cutout_box"], Value::Null);
-    run.expect_stderr(&format!(
-        "dot.png: nothing of {other} in it, so its cutout is transparent all over and not cropped"
-    ));
-    let cutout = image::open(folder.path().join("none/dot.segment.cutout.png")).unwrap();
-    assert_eq!(cutout.into_rgba8().into_raw(), [0; 4]);
-}
-
-#[test]
-fn clusters_have_all_files_of_classes() {
-    let folder = tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    small("chelsea.png", &at("in/x/f.png"));
-    small("coffee.png", &at("in/y/f.png"));
-    let args = [
-        "-r",
-        "in",
-        "--clusters",
-        "3",
-        "--save",
-        "cutout,npy",
-        "--coco",
-        "run.json",
-        "--instances",
-        "regions",
-        "--coco-polygons",
-    ];
-    let book = ["--save-codebook", "book.safetensors"];
-    clusters(folder.path(), &[&args[..], &book].concat()).expect_code(0);
-    let bytes = std::fs::read(at("run.json")).unwrap();
-    let run: Value = serde_json::from_slice(&bytes).unwrap();
-    let categories: Vec<(u64, &str)> = list(&run["categories"])
-        .iter()
-        .map(|c| (number(&c["id"]), c["name"].as_str().unwrap()))
-        .collect();
-    assert_eq!(categories, [(1, "1"), (2, "2"), (3, "3")]);
-    let area: u64 = list(&run["annotations"])
-        .iter()
-        .map(|a| number(&a["area"]))
-        .sum();
-    assert_eq!(area, 2 * 96 * 72);
-    assert_eq!(
-        open_picture(at("dino-out/y/f.clusters.cutout.png")).dimensions(),
-        (96, 72)
-    );
-    // Taken up again, with the fit or with the saved clusters.
-    for how in [
-        &["--clusters", "3"][..],
-        &["--codebook", "book.safetensors"],
-    ] {
-        std::fs::remove_file(at("run.json")).unwrap();
-        let args = [&args[..2], how, &args[4..]].concat();
-        let again = clusters(folder.path(), &args).expect_code(0);
-        assert_eq!(again.lines().last().unwrap(), "run.json");
-        // By the saved clusters it is another recipe, though it gives the same.
-        assert_eq!(again.lines().len() > 1, how[0] == "--codebook");
-        assert!(std::fs::read(at("run.json")).unwrap() == bytes, "{how:?}");
-        assert_eq!(
-            clusters(folder.path(), &args).expect_code(0).lines(),
-            [""; 0]
-        );
-    }
 }
 
 #[test]
