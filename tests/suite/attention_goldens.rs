@@ -1,5 +1,5 @@
-//! What the cls token attends to, against PyTorch in f64 (`tests/goldens/attention.py`): four shrunken models, and the
-//! real `vits14-focus` on two photos.
+//! Attention of the cls token against PyTorch in f64 (`tests/goldens/attention.py`): four shrunken models, and the real
+//! `vits14-focus` on two photos.
 
 use candle_core::{DType, Device};
 use dino::io::inputs::{PhotoDecoder, Source};

@@ -60,7 +60,7 @@ fn backbone_with(config: BackboneConfig, golden: &Golden) -> Backbone {
     Backbone::new(config, checkpoint, &Device::Cpu, DType::F32).unwrap()
 }
 
-/// The formula that stands for a photo in `backbone.py`.
+/// The pixels by the formula of `backbone.py`.
 pub fn pixels(b: usize, h: usize, w: usize) -> Tensor {
     let mut values = Vec::new();
     for b in 0..b {
@@ -88,7 +88,7 @@ fn tokens(features: &dino::model::backbone::Features, layer: usize) -> Vec<f64> 
     .concat()
 }
 
-/// By the kernels for CPUs, and by the tensors that GPUs run on.
+/// Compares both the CPU kernels and the tensor operations that GPUs use.
 fn every_stage_agrees(name: &str) {
     let golden = Golden::load(name);
     every_stage_of(&backbone(name, &golden), name, &golden);

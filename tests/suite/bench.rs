@@ -1,4 +1,4 @@
-//! `dino bench`, and what `-v` says of a photo's cost.
+//! `dino bench`, and the cost of a photo that `-v` prints.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The features that training keeps are seen, bounded and removed by name.
+//! `dino cache`: the features that training stores are listed, limited in size and removed by name.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn cache(at: &Path, args: &[&str]) -> Run {
     )
 }
 
-/// Name and photos of each holding.
+/// The name and the number of photos of each cached set.
 fn listed(at: &Path) -> Vec<(String, u64)> {
     let listed = cache(at, &["list", "--json"]).expect_code(0);
     let lines = listed.lines();

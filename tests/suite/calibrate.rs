@@ -1,4 +1,4 @@
-//! `dino calibrate`, and whatever reads depths with what it fitted, on real photos with the real backbone.
+//! `dino calibrate`, and the commands that use its calibration, on real photos with the real backbone.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ use crate::results::read_npy;
 const PHOTOS: [&str; 4] = ["chelsea.png", "rocket.jpg", "room.jpg", "dogs.jpg"];
 const SIZE: [&str; 2] = ["--size", "112"];
 
-/// A folder with `indoor` as a file of its own, and a set whose labels are what it says, `factor` times and wrong by a
-/// few percent from photo to photo.
+/// A folder with the head `indoor` as a file, and a data set whose labels are its depths times `factor`, off by a few
+/// percent that differ from photo to photo.
 fn folder(factor: f32) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let run = |args: &[&str]| dino_with_model(folder.path(), args).expect_code(0);
@@ -26,7 +26,7 @@ fn folder(factor: f32) -> TempDir {
     folder
 }
 
-/// Makes a set of the photos with what `head.safetensors` says about them, as `of` changes it.
+/// Makes a data set of the photos, whose labels are the depths of `head.safetensors` changed by `of`.
 fn label(folder: &Path, args: &[&str], of: impl Fn(usize, f32) -> f32) {
     let set = folder.join("set");
     for part in ["images", "depth"] {

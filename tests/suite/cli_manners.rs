@@ -1,4 +1,4 @@
-//! What holds for every command: help, version, wrong usage, quiet pipes.
+//! What every command does with help, version, wrong usage and closed pipes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::program::{command, dino, finish};
 
-/// Every command, as it is typed.
+/// The arguments that name each command.
 const COMMANDS: &[&[&str]] = &[
     &["depth"],
     &["segment"],

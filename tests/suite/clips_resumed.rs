@@ -1,4 +1,4 @@
-//! Films whose making was ended, and gone on with: what comes out is what would have without a break.
+//! Clips that were interrupted and continued: the film is the same as without the interruption.
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::clips::{dino, fast, folder, make, probe, raw, same_times};
 use crate::program::{command, store_with_focus};
 use crate::results::first_json;
 
-/// More frames than two segments have.
+/// A number of frames that needs more than two segments.
 const FRAMES: usize = 620;
 
-/// Labels of a clip that moves, which lean on the frames before them.
+/// Labels of a moving clip, which depend on the frames before them.
 const LABELS: [&str; 8] = [
     "segment", "clip.mp4", "--size", "56", "--smooth", "0.9", "--save", "ffv1",
 ];
@@ -33,7 +33,7 @@ fn clip(at: &Path) {
     );
 }
 
-/// Begins to make a film, and returns when it `is_there`, whatever that is.
+/// Starts to make a film, and returns when `is_there` holds.
 fn begun_until(at: &Path, args: &[&str], is_there: impl Fn() -> bool) -> Child {
     let mut child = command(args)
         .current_dir(at)
@@ -51,7 +51,7 @@ fn begun_until(at: &Path, args: &[&str], is_there: impl Fn() -> bool) -> Child {
     child
 }
 
-/// Begins to make a film, and returns when one segment of it is kept.
+/// Starts to make a film, and returns when this segment of it is stored.
 fn begun(at: &Path, args: &[&str], segment: &str) -> Child {
     let told = at.join(segment).join("segment.json");
     begun_until(at, args, || told.is_file())
@@ -62,7 +62,7 @@ fn kill(mut child: Child) {
     child.wait().unwrap();
 }
 
-/// As Ctrl-C; returns the exit code.
+/// Interrupts the program as Ctrl-C does; returns the exit code.
 #[cfg(unix)]
 fn interrupt(mut child: Child) -> Option<i32> {
     let mut ask = Command::new("kill");

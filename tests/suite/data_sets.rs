@@ -1,5 +1,5 @@
-//! Data sets as people have them, against one that is as the program likes it: the same head comes of them, or a
-//! sentence.
+//! Data sets in other layouts, encodings and orientations than the plain one: `dino train` makes the same head from
+//! them, or prints an error message.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::train::{SIDE, blocks, figures, ramps, tensors, train, write_grey};
 
 const QUICK: [&str; 4] = ["--epochs", "1", "--patches", "400"];
 
-/// Copies the toy in `from` to `to`, every mask through `change`.
+/// Copies the data set in `from` to `to` and applies `change` to every mask.
 fn masks_changed(from: &Path, to: &Path, change: impl Fn(GrayImage) -> GrayImage) {
     for part in ["images", "masks"] {
         fs::create_dir_all(to.join(part)).unwrap();
@@ -32,8 +32,8 @@ fn masks_changed(from: &Path, to: &Path, change: impl Fn(GrayImage) -> GrayImage
     fs::copy(from.join("classes.json"), to.join("classes.json")).unwrap();
 }
 
-/// Stores the photos of a toy as a camera held sideways does, so that `orientation` makes them upright; they are made
-/// wider than high before, with their masks.
+/// Stores the photos of a data set as a camera held sideways does, so that the EXIF `orientation` makes them upright;
+/// their masks are turned with them.
 fn stored_sideways(folder: &Path, orientation: u8) {
     let back = match orientation {
         6 => Orientation::Rotate270,

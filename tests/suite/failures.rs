@@ -1,4 +1,4 @@
-//! What failed is on record: not tried again where that cannot help, and where it can, it is.
+//! The record of failures: a photo that would fail again is not tried again, other failures are.
 
 use std::fs;
 use std::path::Path;
@@ -278,8 +278,7 @@ fn a_record_that_is_torn_read_only_or_gone_is_no_silent_loss() {
     assert!(!afresh.stderr.contains(AS_BEFORE));
 }
 
-/// Lines that cannot be written leave an output of which only `begun` is known, which the next run takes for what it
-/// is.
+/// An output of which the record has only the line `begun`, because the disk was full, is recognised by the next run.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_record_on_a_full_disk_ends_with_what_was_begun() {

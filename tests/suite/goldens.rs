@@ -1,4 +1,4 @@
-//! Reading the committed goldens (see `tests/goldens/README.md`).
+//! Reads the committed goldens (see `tests/goldens/README.md`).
 #![allow(dead_code)] // each test file uses a part of it
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use dino::system::environment::EnvVariables;
 pub struct Golden(HashMap<String, Tensor>);
 
 impl Golden {
-    /// Loads them, after the kernels that they check were chosen by `DINO_SIMD`.
+    /// Loads the tensors, after choosing the kernels that `DINO_SIMD` names.
     pub fn load(name: &str) -> Self {
         dino::model::device::choose_simd(&EnvVariables::from_process())
             .expect("a path of this machine");
@@ -27,7 +27,7 @@ impl Golden {
             .unwrap_or_else(|| panic!("the golden has no {name}"))
     }
 
-    /// All tensors under `prefix`, without it.
+    /// All tensors whose names begin with `prefix`, under the rest of their names.
     pub fn under(&self, prefix: &str) -> impl Iterator<Item = (String, Tensor)> {
         self.0
             .iter()
@@ -48,7 +48,7 @@ pub fn numbers(tensor: &Tensor) -> Vec<f64> {
         .expect("a tensor of numbers")
 }
 
-/// The largest absolute difference; both must have one length.
+/// The largest absolute difference of two slices of the same length.
 pub fn max_abs(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len(), "the two sides have different lengths");
     assert!(a.iter().all(|v| v.is_finite()), "not finite");

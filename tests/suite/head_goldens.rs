@@ -33,7 +33,7 @@ fn geometry() -> Geometry {
     }
 }
 
-/// Features of both blocks; the second look has none of the golden's own cls tokens, for heads read none of it.
+/// Features of both blocks; the coarse scale has the cls tokens of the fine one, because heads do not read its own.
 fn features(golden: &Golden) -> Features {
     let look = |patches: &str, grid: PatchGrid, coarse: Option<Box<Features>>| {
         let layers = [0usize, 1].map(|block| {
@@ -72,7 +72,7 @@ fn dense(golden: &Golden, weight: &str, bias: &str) -> Dense {
     }
 }
 
-/// Heads of the golden: what they are called, and what they read beside patch tokens.
+/// A head of the golden: its name, and what it reads beside patch tokens.
 type Reads = (&'static str, &'static [usize], &'static [GlobalToken]);
 const COARSE: Reads = ("coarse", &[3], &[]);
 const CLS: Reads = ("cls", &[], &[GlobalToken::Cls]);

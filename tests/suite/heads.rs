@@ -1,4 +1,4 @@
-//! The heads inside the program, on real photos, and `dino heads`.
+//! The heads that are built into the program, on real photos, and the `dino heads` command.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::program::{Run, command, dino_with_model, finish, sample};
 
 const SHIPPED: [&str; 5] = ["everyday", "indoor", "objects", "rooms", "street"];
 
-/// `dino heads ARGS` in a store of its own.
+/// Runs `dino heads` with the store `home`.
 fn heads(home: &Path, args: &[&str]) -> Run {
     let args = [&["heads"], args].concat();
     finish(command(&args).env("DINO_HOME", home), b"")

@@ -1,4 +1,4 @@
-//! Photos from lists, through the built program.
+//! Lists of photos as inputs of the built program.
 
 use std::fs;
 use std::path::Path;
@@ -8,13 +8,13 @@ use tempfile::TempDir;
 use crate::program::{Run, command, finish, folder_of, store_with_focus};
 use crate::results::names_in_dino_out;
 
-/// A folder with this photo under these names.
+/// A temporary folder with this photo under these names.
 pub fn photos(names: &[&str]) -> TempDir {
     let photos: Vec<(&str, &str)> = names.iter().map(|name| (*name, "room.jpg")).collect();
     folder_of(&photos)
 }
 
-/// `dino depth` of small photos, in `folder`.
+/// Runs `dino depth` on small inputs in `folder`, with `input` on stdin.
 pub fn depth_of(folder: &Path, args: &[&str], input: &[u8]) -> Run {
     let mut command = command(&["depth", "--offline", "--size", "56"]);
     command

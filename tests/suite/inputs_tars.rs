@@ -1,4 +1,4 @@
-//! Tars of photos, through the built program.
+//! Tar files as inputs and outputs of the built program.
 
 use std::fs;
 use std::path::Path;
@@ -130,7 +130,7 @@ fn a_hundred_tars_need_few_descriptors() {
     assert_eq!(run.lines().len(), 100);
 }
 
-/// The members of a tar, with their sizes, in their order.
+/// The names and sizes of the members of a tar, in their order.
 fn members(path: &Path) -> Vec<(String, u64)> {
     let mut tar = tar::Archive::new(fs::File::open(path).unwrap());
     let entries = tar.entries().unwrap().map(Result::unwrap);

@@ -1,4 +1,4 @@
-//! Photos at addresses, through the built program.
+//! URLs as inputs of the built program.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn depth(folder: &Path, args: &[&str]) -> Run {
     finish(&mut command, b"")
 }
 
-/// A server of photos, and of much that is none.
+/// A server that answers with photos, other files and errors.
 fn server() -> Server {
     let photo = |name: &str| Arc::new(fs::read(sample(name)).unwrap());
     let (room, dogs) = (photo("room.jpg"), photo("dogs.jpg"));

@@ -1,4 +1,4 @@
-//! Photos that come into a folder while the program runs.
+//! `--watch`: photos that are added to a folder while the program runs.
 
 use std::fs;
 use std::path::Path;
@@ -31,7 +31,7 @@ impl Watch {
         }
     }
 
-    /// Ends it with Ctrl-C; returns its exit code and what it said.
+    /// Ends the program as Ctrl-C does; returns its exit code and stderr.
     fn end(self) -> (Option<i32>, String) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-INT", &id]).status().unwrap();
@@ -42,7 +42,7 @@ impl Watch {
     }
 }
 
-/// Waits until there is a file.
+/// Waits until the file exists.
 #[track_caller]
 fn await_file(path: &Path) {
     let begun = Instant::now();

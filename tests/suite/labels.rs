@@ -1,5 +1,4 @@
-//! Labels in the encodings that people have them in, as `dino train` and `dino eval` read them; what `dino` writes is
-//! read back.
+//! Label files of many encodings, as `dino train` and `dino eval` read them; they read the files that `dino` writes.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +10,8 @@ use crate::program::{Run, dino_with_model, sample};
 use crate::results::as_text;
 use crate::{depth, segment};
 
-/// Runs `dino eval` with the head in `folder`; its figures, and those of every photo by its stem.
+/// Runs `dino eval` with the head in `folder`; returns its figures, and the figure of every photo by the stem of its
+/// file name.
 fn eval(folder: &Path, args: &[&str]) -> (Run, Value, Vec<(String, f64)>) {
     let all = [&["eval"], args, &["--head", "head.safetensors"]].concat();
     let all = [

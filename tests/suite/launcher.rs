@@ -1,5 +1,5 @@
-//! The GPU build runs in place of this one where the driver's library is there. Both are made up: the program is a
-//! script, the library any other.
+//! The GPU build runs in place of this build where the library of the GPU driver is installed. In these tests the GPU
+//! build is a script, and the driver's library is any other library.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Puts a GPU build there which says this version, and what it is run with.
+    /// Installs a GPU build that prints this version, or the arguments that it is run with.
     fn with_program(self, name: &str, version: &str) -> Self {
         let script = format!(
             "#!/bin/sh\n\
@@ -48,7 +48,7 @@ impl Place {
         self
     }
 
-    /// Puts a library there that can be opened, one that this very test uses.
+    /// Installs a driver library that can be opened: a copy of one that this test uses.
     fn with_driver(self) -> Self {
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         let library = maps
@@ -59,7 +59,7 @@ impl Place {
         self
     }
 
-    /// Puts a file there in place of the library, which hides one that the machine has.
+    /// Installs a file that is not a library, which hides a library of the machine.
     fn without_driver(self) -> Self {
         fs::write(self.at("lib/libcuda.so.1"), "no library").unwrap();
         self
@@ -80,7 +80,7 @@ impl Place {
     }
 }
 
-/// By another program: one that a test beside this one starts would hold the file open while it is run.
+/// Copies with another program, because a process that a parallel test starts would keep the file open while it is run.
 fn cp(from: &Path, to: &Path) {
     let status = Command::new("cp").args([from, to]).status();
     assert!(status.unwrap().success());

@@ -1,9 +1,9 @@
-//! The metadata of heads that tests make up: what they share, for `HeadMeta { .., ..made_up_meta(..) }`.
+//! Metadata for the heads that tests make up, as the base of `HeadMeta { .., ..made_up_meta(..) }`.
 
 use dino::model::head::{HeadInput, HeadMeta, HeadTask};
 use dino::model::input::Unpad;
 
-/// A linear head on the last block of a ViT-S, normalised, for photos of 112 pixels.
+/// Metadata of a linear head on the normalised last block of a ViT-S, for photos of 112 pixels.
 pub fn made_up_meta(task: HeadTask, backbone: &str, fingerprint: &str) -> HeadMeta {
     HeadMeta {
         format: 1,

@@ -1,6 +1,6 @@
-//! The tests that need more than one module: goldens, the real backbone, and the built program as a user runs it.
+//! Tests that need more than one module: goldens, the real backbone, and the built program as a user runs it.
 //!
-//! One binary, because linking costs more than running.
+//! They are one binary because linking takes longer than running.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod goldens;

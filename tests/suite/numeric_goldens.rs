@@ -18,8 +18,9 @@ fn golden_image(golden: &Golden) -> RgbImage {
     RgbImage::from_raw(61, 47, bytes).unwrap()
 }
 
-/// Bilinear is cv2's bit for bit. Bicubic rounds to 8 bits: at most one level from the rounding reference. From the
-/// exact numbers both are not much more than the rounding of two passes; cv2 rounds down on the way.
+/// Bilinear gives cv2's bytes. Bicubic rounds to 8 bits and differs from the reference that rounds too by at most one
+/// level. Both differ from the exact numbers by little more than the rounding of two passes; cv2 rounds down between
+/// them.
 #[test]
 fn resizers_agree_with_their_references() {
     let golden = Golden::load("resize");
@@ -138,7 +139,7 @@ fn otsu_agrees_with_the_exact_definition() {
     assert_eq!(low as f64, golden.numbers("otsu_low_count")[0]);
 }
 
-/// The upscaler of pictures against torch's bilinear and nearest-exact, on the golden map.
+/// Enlarged pictures against torch's bilinear and nearest-exact interpolation of the golden map.
 #[test]
 fn upscaling_agrees_with_pytorch() {
     use dino::model::input::{Geometry, SizeRule};

@@ -1,6 +1,6 @@
-//! Photos as people have them, through the built program: what is wrong with a file is said, and the rest goes on.
+//! Photo files of many kinds in the built program: faults of a file are reported, and the other photos are processed.
 //!
-//! `dino pca --overlay 0` gives the photo as it was decoded.
+//! The tests see the decoded photo through `dino pca --overlay 0`.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::program::{Run, command, files_below, finish, sample, store_with_focus};
 
-/// A photograph, made small.
+/// A sample photo, scaled down.
 fn small_photo() -> RgbImage {
     let photo = image::open(sample("coffee.png")).unwrap().into_rgb8();
     image::imageops::thumbnail(&photo, 90, 60)
@@ -44,7 +44,7 @@ fn pca(folder: &TempDir, args: &[&str]) -> Run {
     pca_in(folder.path(), args, b"")
 }
 
-/// The decoded photo, as an output shows it.
+/// The decoded photo, read from an output.
 fn seen(folder: &TempDir, name: &str) -> RgbImage {
     let path = folder.path().join("dino-out").join(name);
     image::open(path).unwrap().into_rgb8()
@@ -220,7 +220,7 @@ fn what_lies_under_transparent_parts_is_not_seen() {
     assert_eq!(seen(&folder, "noise.pca.png").get_pixel(80, 3).0[2], 7);
 }
 
-/// Display P3, whose red is more than sRGB's.
+/// An ICC profile for Display P3, whose red lies outside of sRGB.
 fn display_p3() -> Vec<u8> {
     moxcms::ColorProfile::new_display_p3().encode().unwrap()
 }
@@ -248,7 +248,7 @@ fn colours_are_brought_to_srgb() {
     assert_eq!(seen(&folder, "p3.pca.png"), picture);
 }
 
-/// The start of an iPhone photo.
+/// The first bytes of a HEIC file.
 const HEIC: &[u8] = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic and more";
 
 #[cfg(unix)]

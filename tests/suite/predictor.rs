@@ -1,4 +1,4 @@
-//! `dino::Predictor` gives Rust programs what the commands write.
+//! `dino::Predictor` returns the same results to Rust programs as the commands write.
 
 use std::path::Path;
 use std::{fs, thread};
@@ -36,7 +36,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Compares with what `dino depth` and `dino segment` write of `name` with these options.
+/// Compares results with what `dino depth` and `dino segment` write for the photo `name` with these options.
 #[track_caller]
 fn assert_written(found: &Prediction, name: &str, options: &[&str], of_depth: &[&str]) {
     let folder = tempfile::tempdir().unwrap();

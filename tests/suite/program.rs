@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-/// What came out of a run.
+/// The output of a run.
 pub struct Run {
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
@@ -17,7 +17,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// The exit code; a signal is none.
+    /// The exit code, or -1 if a signal ended the program.
     pub fn code(&self) -> i32 {
         self.status.code().unwrap_or(-1)
     }
@@ -30,7 +30,7 @@ impl Run {
             .collect()
     }
 
-    /// Fails the test unless the exit code is `code`, and shows what the program said.
+    /// Fails the test and prints stderr unless the exit code is `code`.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
         let stdout =
@@ -56,14 +56,14 @@ impl Run {
     }
 }
 
-/// A photograph of `samples/`.
+/// The path of a photo of `samples/`.
 pub fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("samples")
         .join(name)
 }
 
-/// A temporary folder of photos, by their names in it and the samples that they are.
+/// A temporary folder with copies of samples: pairs of a name in the folder and a sample.
 pub fn folder_of(photos: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, of) in photos {
@@ -79,7 +79,7 @@ pub fn read(folder: &TempDir, name: &str) -> Vec<u8> {
     fs::read(folder.path().join(name)).unwrap()
 }
 
-/// The program, not run yet, in a quiet environment.
+/// The program, not run yet, without environment variables that change its output.
 pub fn command<S: AsRef<OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dino"));
     command
@@ -100,7 +100,7 @@ pub fn dino<S: AsRef<OsStr>>(args: &[S]) -> Run {
     finish(&mut command(args), b"")
 }
 
-/// Runs `dino` in `folder` with the real backbone at hand.
+/// Runs `dino` in `folder` with a store that holds the real backbone.
 pub fn dino_with_model<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> Run {
     finish(
         command(args)

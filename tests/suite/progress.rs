@@ -1,4 +1,4 @@
-//! What a run over several photos tells where stderr is no terminal.
+//! The progress messages of a run over several photos when stderr is not a terminal.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! The real `vits14-focus` on two samples against transformers in f64 (`tests/goldens/real.py`): the whole way from
-//! the file to the features, at the native grid and at a non-square one.
+//! The real `vits14-focus` on two samples against transformers in f64 (`tests/goldens/real.py`): everything from the
+//! photo file to the features, at the native grid and at a non-square one.
 
 use candle_core::{DType, Device};
 use dino::io::inputs::{PhotoDecoder, Source};

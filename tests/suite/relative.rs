@@ -1,4 +1,5 @@
-//! Relative inverse depth is no depth: what is written, drawn and refused, by a made-up head on the real backbone.
+//! Heads for relative inverse depth, which is not in metres: what is written, drawn and refused, with a made-up head on
+//! the real backbone.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Reads what a run of the program left: its lines of JSON, pictures, and arrays.
+//! Reads the outputs of a run: lines of JSON, pictures and arrays.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::program::{Run, files_below};
 
-/// A path as an argument.
+/// A path as text, for an argument.
 pub fn as_text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -20,19 +20,19 @@ pub fn open_picture(path: impl AsRef<Path>) -> RgbImage {
         .into_rgb8()
 }
 
-/// Shape and values of a float32 `.npy`.
+/// The shape and the values of a float32 `.npy` file.
 pub fn read_npy(path: impl AsRef<Path>) -> (Vec<u64>, Vec<f32>) {
     let bytes = std::fs::read(path).unwrap();
     let file = npyz::NpyFile::new(&bytes[..]).unwrap();
     (file.shape().to_vec(), file.into_vec().unwrap())
 }
 
-/// The first line on stdout.
+/// The first line on stdout, as JSON.
 pub fn first_json(run: &Run) -> Value {
     serde_json::from_str(&run.lines()[0]).unwrap()
 }
 
-/// All lines on stdout.
+/// All lines on stdout, as JSON.
 pub fn json_lines(run: &Run) -> Vec<Value> {
     run.lines()
         .iter()

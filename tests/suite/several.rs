@@ -1,4 +1,4 @@
-//! `dino run`: several tasks over the same photos give what their own commands give.
+//! `dino run`: several tasks over the same photos write what the commands of the tasks write.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Photos shared out among jobs that fill one folder, and what is asked of the records of such folders.
+//! `--shard`: jobs that share photos and write to one folder; and commands that list, check and join the records of
+//! such folders.
 
 use std::path::Path;
 use std::{fs, thread};
@@ -8,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::program::{Run, command, dino_with_model, files_below, finish, store_with_focus};
 
-/// Twelve small photos in two folders, and one of two pages.
+/// A temporary folder with twelve small photos in two folders, and a photo of two pages.
 fn photos() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (index, name) in (0u8..).zip(["x/a", "x/b", "x/c", "x/d", "y/a", "y/b", "y/c", "y/d"]) {

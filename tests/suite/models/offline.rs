@@ -1,4 +1,4 @@
-//! Offline means that no socket is opened and no package client is started, by whichever command and whoever says it.
+//! Offline runs open no socket and start no package client, whatever the command and however offline is set.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::server::{Reply, Server};
 use super::{dino, run};
 use crate::program::sample;
 
-/// What must see nothing: a hub, a proxy and clients in PATH that leave a mark.
+/// A hub, a proxy and clients in PATH that record when they are used; offline runs must not use them.
 struct Trap {
     server: Server,
     folder: tempfile::TempDir,
@@ -36,7 +36,7 @@ impl Trap {
         }
     }
 
-    /// The command in an empty store, with the trap in every way out.
+    /// The command with an empty store, in which every connection leads to the trap.
     fn command(&self, home: &Path, args: &[&str]) -> Command {
         let mut command = dino(home);
         command.args(args).env("PATH", self.folder.path());
@@ -142,7 +142,7 @@ fn no_command_opens_a_socket_or_starts_a_client() {
     }
 }
 
-/// The trap works: without the word, the same commands walk into it.
+/// Without `--offline` the same commands use the trap, so the trap works.
 #[cfg(unix)]
 #[test]
 fn online_the_same_commands_go_out() {

@@ -1,5 +1,5 @@
-//! A hub for tests: an HTTP server on this machine that answers as it is told, remembers what it was asked, and ends
-//! by itself.
+//! A hub for tests: an HTTP server on this machine whose answers a test chooses. It remembers its requests, and ends by
+//! itself.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Longest life of a server, should a test hang.
 const LIFE: Duration = Duration::from_secs(60);
 
-/// What was asked.
+/// A request.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub path: String,
@@ -21,7 +21,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The first byte asked for.
+    /// The first byte of the requested range.
     pub fn start(&self) -> usize {
         let range = self
             .headers
@@ -31,22 +31,22 @@ impl Request {
     }
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Default)]
 pub struct Reply {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Arc<Vec<u8>>,
-    /// From which byte of the body on.
+    /// The first byte of the body that is sent.
     pub start: usize,
-    /// Close the connection when this byte of the body is reached.
+    /// The byte of the body before which the connection is closed.
     pub cut: Option<usize>,
-    /// Then keep silent for so long before closing.
+    /// How long nothing is sent before the connection is closed.
     pub stall: Duration,
 }
 
 impl Reply {
-    /// Only a status.
+    /// An answer with a status and no body.
     pub fn status(status: u16) -> Self {
         Reply {
             status,
@@ -54,7 +54,7 @@ impl Reply {
         }
     }
 
-    /// A file from the byte that was asked for, as a server answers that knows ranges.
+    /// A file from the requested byte on, as a server with range requests answers.
     pub fn file(request: &Request, body: &Arc<Vec<u8>>) -> Self {
         let start = request.start().min(body.len());
         let mut reply = Reply {
@@ -73,14 +73,14 @@ impl Reply {
         reply
     }
 
-    /// With another header.
+    /// Adds a header.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 }
 
-/// The running server.
+/// A running server.
 pub struct Server {
     port: u16,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -89,7 +89,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server; `answer` gets each request and how many came before it.
+    /// Starts a server; `answer` gets each request and the number of requests before it.
     pub fn start(answer: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -120,12 +120,12 @@ impl Server {
         }
     }
 
-    /// Its address.
+    /// The address of the server.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }

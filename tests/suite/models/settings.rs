@@ -1,5 +1,5 @@
-//! Variables that are empty are not set, nothing is read from the working folder by accident, and `dino info` tells
-//! what holds.
+//! Settings: empty environment variables count as unset, nothing is read from the working folder by accident, and `dino
+//! info` lists the settings and their sources.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn setting<'a>(settings: &'a serde_json::Value, name: &str) -> &'a serde_json::V
     all.find(|it| it["name"] == name).unwrap()
 }
 
-/// A cache of Hugging Face programs with the fixtures' model in it.
+/// A cache as Hugging Face programs make it, with the model of the fixtures.
 fn fill_cache(cache: &Path) {
     let repo = cache.join("models--facebook--dino-vits16");
     fs::create_dir_all(repo.join("snapshots/abc")).unwrap();
@@ -76,7 +76,7 @@ fn info_tells_what_holds_and_who_said_so_but_no_secret() {
     assert!(text.contains("\nnetwork   allowed\n"), "{text}");
 }
 
-/// Each is read as a path or a name of the working folder where an empty value is taken for a set one.
+/// If an empty value counted as set, each of these would be read as a path in the working folder.
 #[test]
 fn empty_variables_do_not_lead_to_the_working_folder() {
     let home = tempfile::tempdir().unwrap();

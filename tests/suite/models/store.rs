@@ -1,4 +1,5 @@
-//! The store: damage is found and named, removal works, and loading says what to do about what is not there.
+//! The store of models: damage is found and named, models are removed, and errors about missing models name the next
+//! step.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +11,7 @@ use dino::system::http::NetworkAccess;
 use super::fixtures::{self, NAME};
 use super::{left_behind, models, out};
 
-/// A store with the fixtures' model.
+/// A store with the model of the fixtures.
 fn filled() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");

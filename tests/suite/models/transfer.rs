@@ -1,4 +1,4 @@
-//! The hub's protocol on small files, through the library.
+//! Downloads of small files with the library, by the protocol of the hub.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::server::{Reply, Server};
 const REPO: &str = "facebook/test";
 const FILE: &str = "model.safetensors";
 
-/// A hub at `server` that waits half a second and does not try twice.
+/// A client of `server` that waits half a second and does not retry.
 fn hub(server: &str) -> Hub {
     Hub {
         endpoint: server.to_owned(),
@@ -30,7 +30,7 @@ fn hub(server: &str) -> Hub {
     }
 }
 
-/// 300 kB that are nowhere the same.
+/// 300 kB without repetitions.
 fn payload() -> Arc<Vec<u8>> {
     Arc::new(
         (0..75_000u32)
@@ -39,7 +39,7 @@ fn payload() -> Arc<Vec<u8>> {
     )
 }
 
-/// Downloads to `folder/part`; the error as text.
+/// Downloads to `folder/part`; returns the error as text.
 fn fetch(hub: &Hub, folder: &Path) -> Result<bool, String> {
     hub.download(REPO, FILE, &folder.join("part"), &mut |_| Ok(()))
         .map_err(|error| error.to_string())

@@ -1,7 +1,7 @@
-//! Stores that cannot be written: what is in them is used, and what cannot be put there names the way out.
+//! Stores that cannot be written: their models are used, and errors about new ones name a remedy.
 //!
-//! A folder without permission to write stops everybody but root; a file system mounted for reading alone stops root
-//! too, and so does /proc.
+//! A folder without write permission stops everybody but root; a file system that is mounted read-only stops root too,
+//! and so does /proc.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::fixtures::{self, NAME};
 use super::{dino, models, out, run};
 use crate::program::{command, finish};
 
-/// A store with the fixtures' model.
+/// A store with the model of the fixtures.
 fn filled() -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");
@@ -240,7 +240,7 @@ fn a_home_that_is_not_there_and_cannot_be_made_names_the_way_out() {
     );
 }
 
-/// What cannot be fetched anyway is no matter of the store.
+/// With `--offline` the error is about the missing download, not about the store.
 #[cfg(target_os = "linux")]
 #[test]
 fn offline_is_said_before_a_store_that_cannot_be_written() {

@@ -1,4 +1,4 @@
-//! `dino heads import`: files as torch.save wrote them (`tests/goldens/official/`), honest, odd and hostile.
+//! `dino heads import` of files that torch.save wrote (`tests/goldens/official/`): ordinary, unusual and hostile ones.
 
 use std::path::Path;
 

@@ -1,5 +1,4 @@
-//! Published heads: their files, where they come from, and the numbers that they give, against
-//! `tests/goldens/official.py`.
+//! Published heads: their files, their downloads, and their outputs against `tests/goldens/official.py`.
 
 mod depth_anything;
 mod files;

@@ -1,4 +1,4 @@
-//! The program with published heads, as a user runs it: seeded weights in the real shapes of ViT-S/14.
+//! The built program with published heads, whose weights are seeded and have the real shapes of ViT-S/14.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -355,7 +355,7 @@ fn known_numbers_are_compared_and_a_stranger_is_off() {
     assert!(out(&done).contains("vits14-focus: ok"), "{}", out(&done));
 }
 
-/// The publisher's own file and photo, where they are: `DINO_HOME` with nyu-dpt-vits14, `DINO_EXAMPLE` the photo.
+/// Needs the publisher's own file and photo: `DINO_HOME` with nyu-dpt-vits14, and `DINO_EXAMPLE` with the photo.
 #[test]
 #[ignore = "needs files that cannot be fetched everywhere: DINO_OFFICIAL_HOME and DINO_EXAMPLE name them"]
 fn the_real_head_gives_the_known_depths() {

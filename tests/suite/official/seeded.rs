@@ -1,4 +1,4 @@
-//! Weights and photos by the formulas of `tests/goldens/official_weights.py`, in which they are written down.
+//! Weights and photos made by the formulas of `tests/goldens/official_weights.py`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use dino::model::backbone::variants;
 
-/// The photo of a size.
+/// The photo of this size.
 pub use dino::tasks::selfcheck::test_pattern as photo;
 
 use crate::models::fixtures::zip_file;
@@ -61,7 +61,7 @@ pub fn numbers(key: &str, shape: &[usize]) -> Vec<f32> {
         .collect()
 }
 
-/// The tensors of `shapes`.
+/// Seeded tensors of these names and shapes.
 pub fn filled(shapes: impl IntoIterator<Item = (String, Vec<usize>)>) -> Tensors {
     let tensor = |(key, shape): (String, Vec<usize>)| {
         let values = numbers(&key, &shape);
@@ -70,12 +70,12 @@ pub fn filled(shapes: impl IntoIterator<Item = (String, Vec<usize>)>) -> Tensors
     shapes.into_iter().map(tensor).collect()
 }
 
-/// The backbone of that row of the table.
+/// The tensors of the backbone of that name in the table of variants.
 pub fn backbone(variant: &str) -> Tensors {
     filled(variants::find(variant).unwrap().config.tensor_shapes())
 }
 
-/// A linear depth head for `inputs` numbers a patch.
+/// The tensors of a linear depth head for `inputs` numbers per patch.
 pub fn linear_depth(inputs: usize) -> Tensors {
     let name = "decode_head.conv_depth";
     filled([
@@ -84,7 +84,7 @@ pub fn linear_depth(inputs: usize) -> Tensors {
     ])
 }
 
-/// A segmentation head.
+/// The tensors of a linear segmentation head.
 pub fn segmenter(inputs: usize, classes: usize) -> Tensors {
     let mut shapes = vec![
         (
@@ -99,7 +99,7 @@ pub fn segmenter(inputs: usize, classes: usize) -> Tensors {
     filled(shapes)
 }
 
-/// A classifier of photos.
+/// The tensors of a photo classifier.
 pub fn classifier(inputs: usize) -> Tensors {
     filled([
         ("weight".to_owned(), vec![1000, inputs]),
@@ -107,7 +107,7 @@ pub fn classifier(inputs: usize) -> Tensors {
     ])
 }
 
-/// A DPT head for tokens of width `dim`, with `channels` after the four stages.
+/// The tensors of a DPT head for tokens of width `dim`, with `channels` after the four stages.
 pub fn dpt(dim: usize, channels: usize) -> Tensors {
     let mut shapes = Vec::new();
     let mut conv = |name: String, out: usize, ins: usize, side: usize, bias: bool| {
@@ -167,7 +167,8 @@ pub fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The whole file whose pickle is the fixture `name`: its numbers are those of `tensors`, and of training state noise.
+/// The whole file whose pickle is the fixture `name`, filled with the numbers of `tensors`, and with noise as training
+/// state.
 pub fn torch_file(name: &str, tensors: &Tensors) -> Vec<u8> {
     let pickle = std::fs::read(fixture(&format!("{name}.pkl"))).unwrap();
     let list = std::fs::read(fixture(&format!("{name}.json"))).unwrap();

@@ -55,7 +55,7 @@ fn fifo(folder: &Path) -> &'static str {
     "pipe.safetensors"
 }
 
-/// Waits until `folder` holds `name`.
+/// Waits until the file exists.
 fn wait_for(path: &Path) {
     let start = Instant::now();
     while !path.exists() {

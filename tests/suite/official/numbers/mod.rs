@@ -19,11 +19,11 @@ use crate::goldens::Golden;
 
 /// Largest difference of linear depth heads in metres, of logits and of probabilities.
 const GATE: f64 = 1e-3;
-/// Largest difference of DPT heads in metres. A GELU by tanh, or a minimum depth that is not added, changes them by at
-/// most 1e-3.
+/// Largest difference of DPT heads in metres. It is below 1e-3, because a GELU by tanh, or a minimum depth that is not
+/// added, changes depths by no more than that.
 const DPT: f64 = 2e-4;
 
-/// The models of `official.py`: those of size S are real, the others are narrower than theirs.
+/// The models of `official.py`: `S` and `S-reg` have their real sizes, the others are narrower.
 fn config(size: &str) -> BackboneConfig {
     let small = variants::find("vits14").unwrap().config;
     let narrow = |dim: usize, depth: usize| BackboneConfig {
@@ -68,7 +68,7 @@ fn head(name: &str, network: HeadNetwork) -> Head {
     }
 }
 
-/// How the backbone sees photos for this head.
+/// The preprocessing and the backbone passes that this head asks for.
 fn pass(head: &Head, views: FlipViews) -> BackbonePass {
     let input = &head.meta.input;
     BackbonePass {
