@@ -16,7 +16,7 @@ struct QueueSlotsState {
 }
 
 impl QueueSlots {
-    /// With `capacity` free slots.
+    /// A semaphore with `capacity` free slots.
     pub fn new(capacity: usize) -> Self {
         QueueSlots {
             state: Mutex::new(QueueSlotsState {
@@ -28,7 +28,7 @@ impl QueueSlots {
         }
     }
 
-    /// Takes a slot, and waits until there is one; false if they are closed.
+    /// Takes a slot, waiting until one is free; false once closed.
     pub fn acquire(&self) -> bool {
         let full = |state: &mut QueueSlotsState| state.free == 0 && !state.closed;
         let waited = self.changed.wait_while(self.lock(), full);
