@@ -80,15 +80,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_room_lets_in_what_it_is_for() {
-        let room = QueueSlots::new(1);
-        assert!(room.acquire());
-        room.grow_to(2);
-        room.grow_to(1);
-        assert!(room.acquire());
-        room.release(1);
-        assert!(room.acquire());
-        drop(CloseOnDrop(&room));
-        assert!(!room.acquire());
+    fn slots_are_limited_and_grow_until_closed() {
+        let slots = QueueSlots::new(1);
+        assert!(slots.acquire());
+        slots.grow_to(2);
+        slots.grow_to(1);
+        assert!(slots.acquire());
+        slots.release(1);
+        assert!(slots.acquire());
+        drop(CloseOnDrop(&slots));
+        assert!(!slots.acquire());
     }
 }

@@ -57,7 +57,7 @@ pub struct DepthMapPair<'a> {
     pub truth: DepthLabel,
 }
 
-/// What predictions are compared with labels for.
+/// The purpose of a comparison of predictions with labels.
 #[derive(Debug, Clone, Copy)]
 pub enum EvaluationPurpose {
     /// Metrics of the predictions after this conversion.

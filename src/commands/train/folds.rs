@@ -171,7 +171,7 @@ pub fn train_folds(
     for fold in 0..folds {
         let samples = all.without_fold(fold);
         if samples.is_empty() {
-            // The failures that led to this come first.
+            // The failures that caused this error are printed first.
             report.print_summary(console);
             return Err(Error::Model(
                 "no pixel of any label counts, so there is nothing to train on".into(),

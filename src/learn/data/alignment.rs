@@ -1,5 +1,5 @@
 //! Alignment of labels with their photos. Photos are used upright, after their EXIF orientation; a label whose shape is
-//! that of the stored photo was made before that and is turned likewise, and one of another shape is refused.
+//! that of the stored photo is turned in the same way, and one of neither shape is refused unless labels are stretched.
 //!
 //! In: a mask or depth label and the shape of its photo. Out: the label as it lies on the upright photo, at its own
 //! resolution.

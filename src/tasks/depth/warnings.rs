@@ -1,5 +1,5 @@
 //! Warnings that depths are probably wrong: a head for rooms on an outdoor photo, a head for streets on a room, or
-//! converted depths at the limit of 1 / 0.
+//! converted inverse depths beyond the farthest distance that is told apart.
 
 use super::head::{METRE, readout_of, unit};
 use super::predictor::DepthPredictor;
