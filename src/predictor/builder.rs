@@ -97,7 +97,7 @@ impl PredictorBuilder {
     }
 
     /// The most bytes of host memory that photos may take, those of [`Predictor::predict_each`] together. Default: four
-    /// fifths of what is free.
+    /// fifths of the free memory, less 64 MiB.
     pub fn max_memory(mut self, bytes: u64) -> Self {
         self.max_memory = Some(bytes);
         self
