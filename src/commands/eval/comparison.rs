@@ -175,7 +175,7 @@ impl DepthEvaluation {
         Ok(LabelledPhotos { set, reader })
     }
 
-    /// Calls `take` with the prediction for each photo. Photos that fail are recorded and left out.
+    /// Calls `take` with the prediction for each photo. Photos that fail are recorded in the report and left out.
     ///
     /// # Errors
     /// If the backbone cannot be loaded, or the run is interrupted.

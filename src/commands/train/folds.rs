@@ -58,7 +58,7 @@ pub struct TrainingData {
     sets: Vec<TrainingSet>,
     /// How predictions for photos that were kept out are scored.
     validation_task: ValidationTask,
-    /// What is done about labels of another shape than their photo's.
+    /// How labels of another shape than their photo's are treated.
     alignment: LabelAlignment,
 }
 

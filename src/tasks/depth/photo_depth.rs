@@ -1,4 +1,4 @@
-//! One photo with its depths, as the writers of its files take it.
+//! [`PhotoDepth`]: one photo with its depths, the input of the writers of its files.
 
 use image::RgbImage;
 
