@@ -85,10 +85,10 @@ impl FeaturePool {
         })
     }
 
-    /// The features of a patch, `[read_width]`.
+    /// The features of a patch that is in the pool, `[read_width]`.
     ///
     /// # Panics
-    /// Where the patch is behind the last one of the pool.
+    /// Where the patch comes after the last one of the pool.
     fn row(&self, patch: PatchKey) -> &[f16] {
         let at = self.patches.partition_point(|other| *other < patch);
         &self.values[at * self.width..][..self.width]

@@ -15,7 +15,7 @@ use crate::vision::render::{Colormap, ValueRange};
 pub struct PhotoDepth<'a> {
     /// The photo's source and the destinations of its files.
     pub job: &'a OutputJob,
-    /// The decoded photo, where `DepthWriter::uses_photo`.
+    /// The decoded photo; always there where `DepthWriter::uses_photo`.
     pub photo: Option<&'a RgbImage>,
     /// How the photo lies in the backbone's input.
     pub geometry: &'a Geometry,
