@@ -90,7 +90,7 @@ fn parse_cloud_target(text: OsString) -> Result<CloudTarget, String> {
             format,
             path: Some(path),
         }),
-        // Pipes and devices are called what they are called.
+        // A pipe or device may have any name; it gets PLY.
         None if !path.as_os_str().is_empty() && matches!(ResolvedPath::resolve_flag(&path), Ok(ResolvedPath::Stream(_))) => Ok(CloudTarget {
             format: CloudFormat::Ply,
             path: Some(path),

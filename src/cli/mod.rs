@@ -1,9 +1,10 @@
 //! The command line as types: one file per command, and one per group of options that commands share.
 //!
-//! clap is used below this module only. A command's options are a struct `NameArgs`; groups such as [`InputArgs`],
-//! [`OutputArgs`] and [`RunArgs`] are flattened into it, in the order of `--help`. Doc comments on options are the help
-//! texts. Methods such as [`DepthArgs::recipe`] turn options into the library's plain values, so that commands see no
-//! strings and no clap. A new command is added to [`Command`]; `short_help` lists what its `-h` shows.
+//! clap is used below this module only (but for `clap_complete::Shell` in `commands/shell.rs`). A command's options are
+//! a struct `NameArgs`; groups such as [`InputArgs`], [`OutputArgs`] and [`RunArgs`] are flattened into it, in the
+//! order of `--help`. Doc comments on options are the help texts. Methods such as [`DepthArgs::recipe`] turn options
+//! into the library's plain values, so that commands see no strings and no clap. A new command is added to [`Command`];
+//! `short_help` lists what its `-h` shows.
 
 mod attention;
 mod backbone;

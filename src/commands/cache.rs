@@ -128,7 +128,7 @@ fn report_freed(freed: RemovedFeatures, console: &Console) {
     ));
 }
 
-/// Names of models with the folders of their features, which are called by fingerprint.
+/// Names of models with the folders of their features, which are named by fingerprint.
 struct ModelNames(Vec<(String, String)>);
 
 impl ModelNames {

@@ -37,7 +37,7 @@ pub fn run(args: &ConfigArgs, console: &Console) -> Result<u8> {
             }
             Ok(default) => console.out(&default.line(key))?,
             Err(error) => {
-                // Classifiers are there only when they were fetched.
+                // Only classifiers that were fetched exist; none is built in.
                 if args.key.is_some() || key != "classify" {
                     console.error(&error);
                     code = 1;

@@ -1,5 +1,5 @@
-//! One layer of many photos for `dino attention` and `dino similar`: outputs are planned against the manifest, the
-//! backbone runs, and the command's callback writes the files of each photo.
+//! Runs the backbone over photos for `dino attention` and `dino similar`: plans outputs against the manifest, computes
+//! one layer, and calls the command back to write the files of each photo.
 
 use dino::engine::run_report::{Outcome, RunReport};
 use dino::engine::{
@@ -19,19 +19,19 @@ use dino::{Error, Result};
 use super::model::ModelReplicas;
 use crate::cli::OutputArgs;
 
-/// How the backbone runs over the photos.
+/// The backbone, the layer to compute, and how photos are prepared.
 pub struct LayerExtractor<'a> {
     /// The backbone on all devices.
     pub model: &'a ModelReplicas,
     /// The block, and whether the final norm is applied.
     pub layer: LayerRequest,
-    /// The size at which it sees a photo.
+    /// The size of photos in the backbone's input.
     pub size: SizeRule,
     /// How photos are decoded.
     pub decoder: PhotoDecoder,
-    /// Photos of one size in one pass.
+    /// Photos of one padded size in a batch.
     pub batch_size: BatchSize,
-    /// Bytes of memory that a photo takes after the backbone, by its layout.
+    /// Host memory in bytes that a photo takes after the backbone, by its layout.
     pub postprocess_bytes: &'a (dyn Fn(&Geometry) -> u64 + Sync),
 }
 
@@ -43,7 +43,7 @@ pub struct PhotoJobs<'c> {
     ledger: Ledger,
     lines: JsonLines,
     report: RunReport,
-    /// By job: whether the photo is refused, for an output is in the way or it failed before.
+    /// By job: whether the photo is left out, because an output cannot be replaced or the photo failed before.
     refused: Vec<bool>,
     console: &'c Console,
 }
@@ -58,7 +58,7 @@ pub struct ExtractionRequest<'a> {
     pub extensions: &'a [&'static str],
     /// Where outputs go.
     pub output: &'a OutputArgs,
-    /// Which shard of the photos this run has.
+    /// The shard of the photos that this run processes; none for all.
     pub shard: Option<Shard>,
     /// Memory limit of a photo in bytes.
     pub max_bytes: u64,

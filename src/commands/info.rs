@@ -1,4 +1,4 @@
-//! `dino info`: what this build is, and what it finds on this machine.
+//! `dino info`: version, devices, threads, model store and settings of this build on this machine.
 
 use std::path::PathBuf;
 

@@ -72,10 +72,10 @@ pub fn depth_range(readout: &DepthReadout) -> (f64, f64) {
     }
 }
 
-/// How depth maps are read, and what they are checked against.
+/// The depth scale that maps are read with, and the ranges that they are checked against.
 #[derive(Debug, Clone, Copy)]
 pub struct DepthCheckConfig {
-    /// Units per metre that option or layout state; none if the default is assumed.
+    /// Units per metre that `--depth-scale` or the data set's layout states; none if the default is assumed.
     pub explicit_scale: Option<f64>,
     /// Units per metre in force.
     pub scale: f64,
@@ -88,7 +88,7 @@ pub struct DepthCheckConfig {
 /// Inspects a sample of depth maps, and warns if their unit or range may be wrong.
 ///
 /// # Errors
-/// If the median reading is outside the valid range.
+/// As [`DepthMapCheck::check`], where `explicit_scale` stands for a scale that the user named.
 pub fn check_depth<'a>(
     name: &str,
     pairs: impl ExactSizeIterator<Item = &'a LabelledPair>,

@@ -1,5 +1,5 @@
-//! What the manifest keeps of outputs that are made from one layer: digests of the settings that decide them, by which
-//! a later run tells whether they are up to date, and facts for people.
+//! Manifest entries of outputs that are made from one layer: digests of the settings that decide them, by which a later
+//! run tells whether they are up to date, and facts for people.
 
 use dino::Result;
 use dino::io::inputs::DecodeOptions;

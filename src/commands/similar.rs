@@ -66,7 +66,7 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
     let place = (Some(place), first.page().map(|page| page.number));
     let size = args.tokens.size.size.to_string();
     let manifest = LayerManifest {
-        // Another point has other files: it is another question.
+        // Another point gives other files, so the point is part of the task's name.
         task: format!("similar-{}-{}", args.at.0, args.at.1),
         extensions: &extensions,
         siblings: &["npy"],

@@ -21,7 +21,7 @@ use crate::system::memory::{self, MemoryGate, MemoryPermit};
 /// The crop of a photo of (width, height) pixels: left, top, width and height.
 pub type PhotoCrop = fn((u32, u32)) -> (u32, u32, u32, u32);
 
-/// A photo whose features are read from a dataset.
+/// What is known of a photo whose features are read from a dataset.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredPhoto {
     /// Width and height in pixels, upright.
@@ -64,16 +64,16 @@ pub(super) struct AdmittedPhoto<'s> {
 
 /// Where the pixels of a photo come from.
 enum PixelSource<'s> {
-    /// From an opened file, to be decoded.
+    /// An opened file, to be decoded.
     Opened(OpenedPhoto<'s>),
-    /// Nowhere: black pixels of this (width, height) stand for them, since only features are used.
+    /// No file: black pixels of this (width, height), for a photo of which only stored features are used.
     Blank((u32, u32)),
-    /// From a frame that was decoded already.
+    /// A frame that was decoded already.
     Decoded(RgbImage),
 }
 
 impl DecodeStage {
-    /// With the memory limit of `decoder`, no crop, no stamps and no stored features.
+    /// A stage with the memory limit of `decoder`, without crop, stamps and stored features.
     pub fn new(decoder: PhotoDecoder) -> Self {
         DecodeStage {
             gate: MemoryGate::new(decoder.options.max_memory),

@@ -1,4 +1,5 @@
-//! One device: how it computes a batch ([`PassRunner::run_batch`], with retries), and the threads of several devices.
+//! One batch slot of a device: how it computes a batch ([`PassRunner::run_batch`], with retries), and the threads of
+//! several slots.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +13,7 @@ use super::ready_photo::ReadyPhoto;
 use crate::error::{Error, Result};
 use crate::model::device::is_out_of_memory;
 
-/// One device, or one batch slot of it.
+/// One batch slot of a device.
 pub(super) struct DeviceWorker<'l, N> {
     /// What it computes of a batch.
     pub runner: &'l N,
@@ -21,8 +22,8 @@ pub(super) struct DeviceWorker<'l, N> {
 }
 
 impl<N: PassRunner> DeviceWorker<'_, N> {
-    /// Loop of the thread of device `number`: computes each batch received and sends [`PipelineEvent::Computed`], until
-    /// the channel closes.
+    /// Loop of the thread of batch slot `number`: computes each batch received and sends [`PipelineEvent::Computed`],
+    /// until the channel closes.
     pub fn serve<T>(
         &self,
         number: usize,
@@ -74,7 +75,7 @@ impl<N: PassRunner> DeviceWorker<'_, N> {
                 },
             }
         });
-        // `alone` catches the error of a single photo, so that none is left for the whole.
+        // `alone` returns errors per photo, so `outputs` is never an error here.
         photos
             .into_iter()
             .zip(outputs.into_iter().flatten())
@@ -84,18 +85,18 @@ impl<N: PassRunner> DeviceWorker<'_, N> {
 
 /// Where batches are computed.
 pub(super) enum DeviceWorkers<'s, N> {
-    /// The only device: on the caller's thread.
+    /// The only batch slot: on the caller's thread.
     Inline(&'s DeviceWorker<'s, N>),
-    /// Several devices: each on a thread of its own, one batch at a time.
+    /// Several batch slots: each on a thread of its own, one batch at a time.
     Threads {
-        /// By device, the channel of its batches.
+        /// By batch slot, the channel of its batches.
         batches: Vec<Sender<Vec<ReadyPhoto>>>,
-        /// Devices without a batch, the one that waits longest first.
+        /// Batch slots without a batch, the one idle longest first.
         idle: VecDeque<usize>,
     },
 }
 
-/// Starts a thread for each of several `devices`; a single one computes on the caller's thread.
+/// Starts a thread for each of several batch slots (`devices`); a single one computes on the caller's thread.
 ///
 /// # Errors
 /// [`Error::Usage`] if the system starts no more threads.

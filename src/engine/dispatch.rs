@@ -42,13 +42,13 @@ pub(super) struct Dispatcher<'d, 's, N: PassRunner, F, T, B, R> {
     waiting_for_memory: Option<usize>,
     /// The number of photos, once it is known.
     total: Option<usize>,
-    /// Batches that device threads have.
+    /// Number of batches on the threads of batch slots.
     computing: usize,
-    /// Photos that are computed, but not finished.
+    /// Number of photos that are computed, but not finished.
     finishing: usize,
     /// Results that wait to be reported in order.
     finished: ReorderBuffer<Result<T>>,
-    /// Why the run ends early, and no more photos are computed.
+    /// Why the run ends early; no more photos are computed then.
     abort_error: Option<Error>,
 }
 
@@ -190,7 +190,7 @@ where
     }
 
     /// How many photos at the front of the queue are to be computed now, if any: a full batch, or fewer if the next
-    /// photo cannot join them (another size, the last one, or one that waits for the memory that they hold).
+    /// photo cannot join them (another size or batch key, none left, or one that waits for the memory that they hold).
     fn due_batch_len(&self) -> Option<usize> {
         if matches!(&self.devices, DeviceWorkers::Threads { idle, .. } if idle.is_empty()) {
             return None;
@@ -214,7 +214,7 @@ where
         is_due.then_some(count)
     }
 
-    /// Computes the first `count` photos of the queue here, or sends them to the device that is idle for longest.
+    /// Computes the first `count` photos of the queue here, or sends them to the batch slot that has been idle longest.
     fn compute_batch(&mut self, count: usize) {
         let photos: Vec<ReadyPhoto> = self.queue.drain(..count).map(|one| one.ready).collect();
         self.slots.release(photos.len());

@@ -13,7 +13,7 @@ pub(super) enum PipelineEvent<T, C> {
     WaitingForMemory(usize),
     /// A clip has ended after this many frames.
     FeedEnded(usize),
-    /// The device of this number has computed a batch.
+    /// The batch slot of this number has computed a batch.
     Computed(usize, Vec<(ReadyPhoto, Result<C>)>),
     /// The photo of this index went through `finish`, or failed in it.
     Finished(usize, Result<T>),

@@ -16,7 +16,8 @@ use crate::system::files::FileStamp;
 pub struct FailedStamps(Arc<Mutex<BTreeMap<usize, FileStamp>>>);
 
 impl FailedStamps {
-    /// Stamps the photo that failed with `error`, if that is lasting. `metadata` was read before the photo was.
+    /// Stores the stamp of the photo that failed with `error`, if the failure is lasting and the file unchanged since
+    /// `metadata`, which was read before the photo.
     pub(super) fn record(
         &self,
         (index, source): (usize, &Source),

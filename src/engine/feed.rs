@@ -20,9 +20,9 @@ pub trait FrameFeed: Sync {
 
 /// What a run takes its photos from.
 pub(super) enum PhotoFeed<'f> {
-    /// Photos to open and decode, by index.
+    /// Sources to open and decode, by index.
     Sources(&'f [&'f Source]),
-    /// A clip, for messages, and its frames.
+    /// A clip (for messages) and its frames.
     Frames(&'f Source, &'f dyn FrameFeed),
 }
 

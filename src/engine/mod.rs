@@ -1,6 +1,6 @@
 //! Runs a [`PassRunner`] (a backbone with heads) over photos: they are decoded on worker threads, computed in batches
 //! on one device or several, finished on worker threads again, and reported in the order of the inputs. A photo that
-//! fails is reported as its error; the others go on.
+//! fails is reported as its error and does not stop the others.
 //!
 //! # One photo, stage by stage
 //!
@@ -27,8 +27,9 @@
 //!       caller's thread           dispatch.rs: put in order, `report(index, result)`
 //! ```
 //!
-//! `pipeline.rs` has what all stages of a run share, `run.rs` starts the threads, `event.rs` is what they send to the
-//! caller's thread.
+//! A batch slot is a runner with its own copy of the batch data: one a device, three on an NVIDIA GPU
+//! ([`batch_slots`]), so that copies overlap with computation. `pipeline.rs` has what all stages of a run share,
+//! `run.rs` starts the threads, `event.rs` is what they send to the caller's thread.
 //!
 //! # Memory
 //!
@@ -36,8 +37,8 @@
 //! takes if that is more, before its pixels are decoded, and drops it after `finish`. [`DecodeStage::gate`] keeps the
 //! sum of all permits within its limit; a photo that alone exceeds it is refused. A photo whose header does not tell
 //! its size has no permit: it is compared with the limit once it is decoded. The queue is bounded by number too: at
-//! most `batch size * devices + worker threads` photos are decoded and not computed, and no batch starts while at least
-//! `2 * worker threads + batch size` photos are being finished, so that a slow stage holds up the ones before it.
+//! most `batch size * batch slots + worker threads` photos are decoded and not computed, and no batch starts while at
+//! least `2 * worker threads + batch size` photos are being finished, so that a slow stage holds up the ones before it.
 //!
 //! Device memory is bounded by the batch: [`BatchSize`] plans it from [`PassRunner::device_memory`], [`BatchLimit`]
 //! halves it where that was not enough.
@@ -133,7 +134,7 @@ impl Engine {
     }
 
     /// Runs `sources` through `runners`, of which there is one for each device, or for each of the [`batch_slots`]; all
-    /// give the same outputs. On the worker threads, `finish` turns the output of a photo into its result. On this
+    /// must give the same outputs. On the worker threads, `finish` turns the output of a photo into its result. On this
     /// thread, `report` gets the index and result of each photo, in the order of `sources`, and `before` gets, before a
     /// photo is computed, its index, its layouts and the bytes of host memory that are planned for it.
     ///

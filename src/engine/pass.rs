@@ -14,7 +14,7 @@ use crate::vision::preprocess::{PreparedImage, Preprocessor, resize, shrink_inpu
 /// How photos go through the backbone: what is computed of each photo.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BackbonePass {
-    /// Makes the input: size, padding, normalisation.
+    /// Resizes, pads and normalises the photo.
     pub preprocessor: Preprocessor,
     /// The blocks whose tokens are returned.
     pub requests: Vec<LayerRequest>,
@@ -134,7 +134,7 @@ impl BackbonePass {
     }
 
     /// Host memory in bytes that a photo of this layout takes until its features are there, beside its own pixels.
-    /// `window` is the number of patches that run at once, if the photo is computed in windows.
+    /// `window` is the number of patches that run at once if the photo is computed in windows, else none.
     pub fn memory(&self, backbone: &Backbone, geometry: &Geometry, window: Option<usize>) -> u64 {
         let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
         // f32 RGB: the prepared photo; stacked windows below count twice.

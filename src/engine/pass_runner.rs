@@ -74,7 +74,7 @@ pub struct FeaturePass<'a> {
     pub pass: BackbonePass,
     /// Host memory in bytes that a photo of a layout takes after the backbone, its own pixels not counted.
     pub bytes_after: &'a (dyn Fn(&Geometry) -> u64 + Sync),
-    /// Gets the progress of the batch that is being computed, in percent.
+    /// Gets the progress of the batch that is being computed, from 0 to 100 percent.
     pub on_progress: &'a (dyn Fn(usize) + Sync),
 }
 
@@ -126,7 +126,7 @@ impl PassRunner for FeaturePass<'_> {
     }
 }
 
-/// A [`PassRunner`] that returns what the cls token attends to in one block.
+/// A [`PassRunner`] that returns the attention weights of the cls token in one block.
 pub struct AttentionPass<'a> {
     /// How photos are prepared; the layers of its pass are not used.
     pub pass: FeaturePass<'a>,

@@ -1,8 +1,9 @@
 //! What the stages of a run share: decoding, workers, devices, the feed and the caller's `finish`.
 //!
 //! Photos are admitted in order, decoded by any worker, computed in order and in batches, finished by any worker, and
-//! reported in order on the caller's thread. With one device, the caller's thread computes; with several, each has a
-//! thread of its own, and the batches, which are the same as for one device, go to whichever is free.
+//! reported in order on the caller's thread. A single batch slot computes on the caller's thread. Several (several
+//! devices, or one NVIDIA GPU, which has three) have a thread each; the batches are those of a single slot, and go to
+//! the slot that has been idle longest.
 
 use rayon::ThreadPool;
 
@@ -24,9 +25,9 @@ pub(super) struct PhotoPipeline<'f, N, F> {
     pub workers: &'f ThreadPool,
     /// Where photos come from.
     pub feed: PhotoFeed<'f>,
-    /// The first runner, for layouts and memory plans, which are the same on all devices.
+    /// The first runner, for layouts and memory plans, which are the same for all runners.
     pub runner: &'f N,
-    /// At least one.
+    /// The batch slots, at least one.
     pub devices: &'f [DeviceWorker<'f, N>],
     /// Turns the output of a photo into the result that is reported; runs on the workers.
     pub finish: F,

@@ -16,7 +16,7 @@ struct QueueSlotsState {
 }
 
 impl QueueSlots {
-    /// With `capacity` free slots.
+    /// A semaphore with `capacity` free slots.
     pub fn new(capacity: usize) -> Self {
         QueueSlots {
             state: Mutex::new(QueueSlotsState {
@@ -28,7 +28,7 @@ impl QueueSlots {
         }
     }
 
-    /// Takes a slot, and waits until there is one; false if they are closed.
+    /// Takes a slot, waiting until one is free; false once closed.
     pub fn acquire(&self) -> bool {
         let full = |state: &mut QueueSlotsState| state.free == 0 && !state.closed;
         let waited = self.changed.wait_while(self.lock(), full);
@@ -80,15 +80,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_room_lets_in_what_it_is_for() {
-        let room = QueueSlots::new(1);
-        assert!(room.acquire());
-        room.grow_to(2);
-        room.grow_to(1);
-        assert!(room.acquire());
-        room.release(1);
-        assert!(room.acquire());
-        drop(CloseOnDrop(&room));
-        assert!(!room.acquire());
+    fn slots_are_limited_and_grow_until_closed() {
+        let slots = QueueSlots::new(1);
+        assert!(slots.acquire());
+        slots.grow_to(2);
+        slots.grow_to(1);
+        assert!(slots.acquire());
+        slots.release(1);
+        assert!(slots.acquire());
+        drop(CloseOnDrop(&slots));
+        assert!(!slots.acquire());
     }
 }

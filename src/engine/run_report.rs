@@ -1,5 +1,5 @@
-//! The result of a run over many inputs. One bad input never stops the others, Ctrl-C stops between two inputs, and at
-//! the end every failure is named and skipped inputs are counted.
+//! [`RunReport`]: the outcomes of a run over many inputs, its summary and its exit code. A failed input does not stop
+//! the others; Ctrl-C stops between two inputs.
 
 use serde_json::json;
 
@@ -30,7 +30,7 @@ pub struct RunReport {
     pub reported_failures: usize,
     /// Errors of the run as a whole, which belong to no input.
     pub faults: Vec<Error>,
-    /// What a search through folders found and skipped, if there was one.
+    /// Counts of files found and skipped by a search through folders, if there was one.
     pub summary: Option<SearchSummary>,
     /// Whether the summary is also printed to stdout as a JSON object, after those of the photos.
     pub json: bool,
@@ -89,7 +89,7 @@ impl RunReport {
         Ok(results)
     }
 
-    /// Records the failure of the input `name`, or returns its result.
+    /// Returns the result of the input `name`, or records its failure and returns none.
     ///
     /// # Errors
     /// Only what concerns the whole run: [`Error::Interrupted`] and [`Error::Usage`].

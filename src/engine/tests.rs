@@ -1,4 +1,4 @@
-//! Photos through a network that is none, on devices that are none.
+//! The engine with a fake [`PassRunner`] on fake devices.
 
 mod lanes;
 
@@ -16,23 +16,23 @@ use crate::model::input::SizeRule;
 use crate::terminal::console::Console;
 use crate::vision::preprocess::PreparedImage;
 
-/// Finds in each photo which one it is.
+/// A runner whose output is the index of each photo.
 struct Fake {
-    /// Photos that its device has memory for at once.
+    /// The number of photos that its device has memory for at once.
     fits: usize,
-    /// Photos that it fails on, in whatever company.
+    /// Indices of photos on which any batch with them fails.
     bad: BTreeSet<usize>,
-    /// Bytes that a photo takes of its device.
+    /// Device memory of a photo in bytes.
     bytes: Option<u64>,
-    /// The photos of each run, in their order.
+    /// The indices of each batch, in the order of the calls.
     runs: Mutex<Vec<Vec<usize>>>,
-    /// Whether it panics.
+    /// Whether `run_batch` panics.
     has_fault: bool,
-    /// Where it waits for other devices before its first run.
+    /// The barrier that it waits at in its first batch.
     meeting: Option<Arc<Meeting>>,
 }
 
-/// Where devices wait until as many as it is for have come.
+/// A barrier for a number of devices, with a timeout.
 struct Meeting {
     missing: Mutex<usize>,
     changed: Condvar,
@@ -125,7 +125,7 @@ impl PassRunner for Fake {
     }
 }
 
-/// Photos of these widths, in a folder of their own.
+/// Photos of these widths and height 2, in a temporary folder.
 fn photos(widths: &[u32]) -> (TempDir, Vec<Source>) {
     let folder = tempfile::tempdir().unwrap();
     let write = |(index, &width): (usize, &u32)| {
@@ -137,7 +137,7 @@ fn photos(widths: &[u32]) -> (TempDir, Vec<Source>) {
     (folder, sources)
 }
 
-/// An engine for as many devices with 1000 bytes.
+/// An engine with two workers for this number of `devices`, each with 1000 bytes of free memory.
 fn engine(devices: usize, batch_size: &str, console: &Console) -> Engine {
     let at_once = |number| BatchLimit::new(usize::MAX, "photos", format!("cuda:{number}"), console);
     Engine {
@@ -152,7 +152,7 @@ fn engine(devices: usize, batch_size: &str, console: &Console) -> Engine {
     }
 }
 
-/// What is reported of photos that go through `networks`, and which notes are made.
+/// The results, in order, of photos of these widths, and the notes that were printed.
 fn run(networks: &[Fake], widths: &[u32], batch_size: &str) -> (Vec<Result<usize>>, Vec<String>) {
     let (_folder, sources) = photos(widths);
     let sources: Vec<&Source> = sources.iter().collect();
@@ -174,7 +174,7 @@ fn run(networks: &[Fake], widths: &[u32], batch_size: &str) -> (Vec<Result<usize
     (told, console.recorded_notes())
 }
 
-/// The photos that were found, all of them in order.
+/// The number of results, which must be the indices in order.
 fn all_of(told: Vec<Result<usize>>) -> usize {
     let found: Vec<usize> = told.into_iter().map(Result::unwrap).collect();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
@@ -224,7 +224,7 @@ fn a_bad_photo_does_not_take_the_others_with_it() {
     let (told, notes) = run(std::slice::from_ref(&network), &[3; 6], "3");
     let failed: Vec<usize> = (0..6).filter(|&index| told[index].is_err()).collect();
     assert_eq!(failed, [1]);
-    // The next batch is whole again, and nothing is said.
+    // The next batch is whole again, and no note is printed.
     assert_eq!(network.sizes(), [3, 1, 1, 1, 3]);
     assert_eq!(notes.len(), 0);
 }
@@ -237,7 +237,7 @@ fn auto_makes_batches_by_the_memory_of_the_device() {
     };
     let (told, notes) = run(std::slice::from_ref(&network), &[3; 40], "auto");
     assert_eq!(all_of(told), 40);
-    // More of them wait decoded than there are workers for.
+    // The queue holds a whole batch, though there are fewer workers.
     assert_eq!(network.sizes(), [16, 16, 8]);
     assert_eq!(notes.len(), 0);
 }

@@ -8,7 +8,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 
-/// As many threads as the global pool has, for work beside a backbone on `device`.
+/// A pool of as many threads as the global one, for work beside a backbone on `device`.
 ///
 /// # Errors
 /// [`Error::Usage`] if the system starts no more threads.

@@ -1,4 +1,4 @@
-//! [`PredictorBuilder`]: which heads, backbone, devices and sizes a [`Predictor`] has, and how it is loaded.
+//! [`PredictorBuilder`]: chooses the heads, backbone, devices and sizes of a [`Predictor`], and loads it.
 
 use std::path::PathBuf;
 
@@ -58,8 +58,8 @@ impl PredictorBuilder {
         self
     }
 
-    /// The name of a backbone, in place of the one that the first head names. Heads refuse one that they were not
-    /// trained on.
+    /// The name of a backbone. Default: the one that the first head names. [`PredictorBuilder::build`] fails if a head
+    /// was not trained on it.
     pub fn model(mut self, name: impl Into<String>) -> Self {
         self.model = Some(name.into());
         self
@@ -77,7 +77,8 @@ impl PredictorBuilder {
         self
     }
 
-    /// Where to compute. Several GPUs share the photos of [`Predictor::predict_each`].
+    /// The device, or devices, to compute on. Default: the first that works of CUDA, Metal and the CPU. Several GPUs
+    /// share the photos of [`Predictor::predict_each`].
     pub fn device(mut self, device: DeviceChoice) -> Self {
         self.device = device;
         self
@@ -96,7 +97,7 @@ impl PredictorBuilder {
     }
 
     /// The most bytes of host memory that photos may take, those of [`Predictor::predict_each`] together. Default: four
-    /// fifths of what is free.
+    /// fifths of the free memory, less 64 MiB.
     pub fn max_memory(mut self, bytes: u64) -> Self {
         self.max_memory = Some(bytes);
         self

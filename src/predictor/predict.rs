@@ -44,7 +44,7 @@ pub struct Predictor {
     pub(super) batch_size: BatchSize,
     pub(super) max_memory: Option<u64>,
     pub(super) notes: Vec<String>,
-    /// Records, and prints nothing.
+    /// A recorder, which prints nothing.
     pub(super) console: Console,
 }
 
@@ -115,7 +115,7 @@ impl Predictor {
             .map(|backbone| self.runner(backbone, sources.len()))
             .collect();
         let finish = |ready: ReadyPhoto, output: OutputsByTask| match runners.first() {
-            // Layouts are the same on all devices.
+            // Layouts are the same for all runners.
             Some(runner) => {
                 let decoding = captured.take_for(&sources[ready.index].name());
                 let mut prediction = self.read_outputs(runner, ready, output)?;

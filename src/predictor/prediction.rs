@@ -33,8 +33,8 @@ impl Prediction {
         self.labels.as_ref().ok_or_else(|| no_head_error("segment"))
     }
 
-    /// Warnings in sentences: what a decoder made of an odd file, an image that was computed at a smaller size than
-    /// asked for, a head for streets on a photo of a room.
+    /// Warnings in sentences, such as a damaged file that was decoded in part, an image computed at a smaller size than
+    /// asked for, or a head for streets on a photo of a room.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -135,7 +135,7 @@ impl LabelPrediction {
         &self.map.ids
     }
 
-    /// `[height, width]`, the probability of each label, from 0 to 1.
+    /// `[height, width]`, the softmax probability of each pixel's class, from 0 to 1.
     pub fn confidence(&self) -> &[f32] {
         &self.map.confidence
     }

@@ -1,4 +1,5 @@
-//! A backbone as far as it is known before it is loaded, so that options that do not fit it are refused first.
+//! [`BackboneInfo`]: name, shape and weights of a backbone before it is loaded, so that options that do not fit it are
+//! refused first.
 
 use std::path::Path;
 

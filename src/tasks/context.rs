@@ -1,4 +1,4 @@
-//! What the tasks of a run share: the decoder, the options of output, and a label.
+//! [`TaskContext`]: what the tasks of a run share (decoder and output options), and the task's own label.
 
 use image::{GrayImage, RgbImage};
 
@@ -8,7 +8,7 @@ use crate::io::manifest::photo_changed_error;
 use crate::io::output::LineSubject;
 use crate::system::files::{Digest, FileStamp};
 
-/// What the tasks of a run share. The label is the task's own.
+/// The decoder and output options that the tasks of a run share, with the label of one task.
 #[derive(Debug, Clone)]
 pub struct TaskContext {
     /// Decodes photos that are shown or cut out after the backbone.

@@ -1,5 +1,5 @@
 //! The state of a two-pass task over patch tokens ([`pca`](super::pca), [`clusters`](super::clusters)): its fit `F`,
-//! read from a file or made of the tokens of all photos, which are spooled to disk between the passes.
+//! read from a file or fitted to the tokens of all photos, which are spooled to disk between the passes.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::model::weights::ModelRecord;
 use crate::tasks::DeferredPhoto;
 use crate::tasks::backbone_info::{BackboneInfo, FitOrigin};
 
-/// A fit that was read from a file, in place of one of the run's own photos.
+/// A fit read from a file, which replaces one to the run's own photos.
 pub struct SavedFit<F> {
     /// The fit.
     pub fit: F,
@@ -25,7 +25,7 @@ pub struct SavedFit<F> {
 
 /// The fit of a two-pass task, and the photos that wait for it.
 pub struct DeferredTokens<F> {
-    /// The fit of a file (`--basis`, `--codebook`, `--keep-fit`); no photo waits then.
+    /// The fit of a file (`--basis`, `--codebook`, `--keep-fit`); no photo is deferred then.
     pub saved: Option<SavedFit<F>>,
     state: Mutex<SpoolState<F>>,
 }
@@ -41,7 +41,7 @@ struct SpoolState<F> {
 }
 
 impl<F: Clone> DeferredTokens<F> {
-    /// No tokens yet, of `dim` numbers each.
+    /// An empty state for tokens of `dim` numbers each.
     pub fn new(dim: usize, saved: Option<SavedFit<F>>) -> Self {
         DeferredTokens {
             saved,
@@ -57,7 +57,7 @@ impl<F: Clone> DeferredTokens<F> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses a loaded backbone to whose tokens the saved fit was not fitted, and sets the weights of `model`.
+    /// Records the loaded weights in `model`, and refuses them if the saved fit was made with other weights.
     ///
     /// # Errors
     /// As [`BackboneInfo::check_origin`].
@@ -95,7 +95,7 @@ impl<F: Clone> DeferredTokens<F> {
         self.state().photos.len()
     }
 
-    /// Keeps what `fit` makes of all tokens.
+    /// Calls `fit` with all spooled tokens and keeps its result.
     ///
     /// # Errors
     /// Those of `fit`.

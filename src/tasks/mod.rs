@@ -1,4 +1,5 @@
-//! What is made of photos: depths, classes, clusters, components, stored features, tracked labels.
+//! Tasks: what is computed from photos and written. Depth, classes, clusters, principal components, stored features,
+//! tracked labels.
 //!
 //! A task is a value that implements [`TaskPredictor`] (which pass of the backbone it needs, and what it makes of the
 //! pass's output) and [`Task`] (which files it writes, and with which content). [`run`] runs any number of tasks over
@@ -19,7 +20,7 @@
 //! 5. [`Task::collect_finished`] takes photos in the order of the inputs. For deferred photos the second pass follows:
 //!    [`Task::fit`], then [`Task::finish_deferred`] for each.
 //!
-//! Frames of clips take the same way to a [`TaskOutput`]; see [`clip`].
+//! Frames of clips reach a [`TaskOutput`] by the same steps; see [`clip`] for the rest.
 //!
 //! # Adding a task
 //!

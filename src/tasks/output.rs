@@ -1,5 +1,5 @@
-//! What a photo is at each stage of a task: computed by the device ([`TaskOutput`]), ready to be rendered
-//! ([`PredictedPhoto`]), finished or deferred ([`FinishedPhoto`]), and kept for the second pass ([`DeferredPhoto`]).
+//! The types that a photo passes through in a task: the device's output ([`TaskOutput`]), that output with the photo
+//! ([`PredictedPhoto`]), the result ([`FinishedPhoto`]), and what is kept for the second pass ([`DeferredPhoto`]).
 
 use image::RgbImage;
 
@@ -14,7 +14,7 @@ use crate::tasks::features::{GatheredRow, PhotoTokens};
 use crate::tasks::segment::AnnotatedPhoto;
 use crate::vision::postprocess::LabelMap;
 
-/// What the device computed of a photo for a task.
+/// The device's output for one photo and task.
 #[derive(Debug)]
 pub enum TaskOutput {
     /// The scores of a head, `[rows, cols, K]`, over the padded input.
@@ -76,7 +76,7 @@ pub struct PredictedPhoto<'a> {
     pub is_only: bool,
 }
 
-/// How far [`Task::finish_photo`](super::Task::finish_photo) brought a photo.
+/// The result of [`Task::finish_photo`](super::Task::finish_photo).
 pub enum FinishedPhoto {
     /// All its files are written, or were there already.
     Written(Outcome),
@@ -93,7 +93,8 @@ pub enum FinishedPhoto {
 pub struct DeferredPhoto {
     /// The photo's source and the destinations of its files.
     pub job: OutputJob,
-    /// The photo, only where it is the only one of the run; others are decoded again if they are shown.
+    /// The decoded photo, if it is the only one of the run and the task keeps it; others are decoded again if they are
+    /// shown.
     pub photo: Option<RgbImage>,
     /// Stamp of the bytes that the photo was decoded from.
     pub stamp: Option<FileStamp>,
@@ -127,12 +128,12 @@ impl DeferredPhoto {
     }
 }
 
-/// A task other than `features` was given a row of a dataset.
+/// The error of a task other than `features` for a row of a dataset.
 pub(super) fn unexpected_row_error() -> Error {
     Error::Model("a row goes into a dataset".into())
 }
 
-/// A task with `head` was given an output that is no scores.
+/// The error of a task with `head` for an output other than scores.
 pub(super) fn no_scores_error(head: &Head) -> Error {
     Error::Model(format!(
         "the head {} gave something else than scores",

@@ -23,9 +23,9 @@ use crate::terminal::console::Console;
 pub enum PhotoSelection {
     /// Photos of which a file is missing.
     Missing,
-    /// All photos if files of any are missing, else none: the pictures depend on a fit to all photos.
+    /// All photos unless every one has up-to-date files with the fit to exactly these photos; then none.
     AllOrNone,
-    /// All photos: something is asked for that their files do not hold.
+    /// All photos, for results that their files do not hold (printed values, a document of all photos).
     All,
 }
 

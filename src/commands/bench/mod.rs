@@ -21,7 +21,8 @@ use super::model;
 use crate::cli::BenchArgs;
 use timing::{peak_memory, reset_peak_memory, time_forward};
 
-/// Measurements of one model at one size; a row of the table and an object of `--json`.
+/// Measurements of one model at one size; a row of the table and an object of `--json`. Sizes are in pixels, times of a
+/// batch in milliseconds, memory in MB.
 #[derive(Debug, Serialize, Deserialize)]
 struct BenchRow {
     model: String,

@@ -84,7 +84,7 @@ pub fn reset_peak_memory() -> bool {
 }
 
 /// Peak resident memory of this process in bytes since the last [`reset_peak_memory`]; none where the system does not
-/// tell.
+/// report it.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

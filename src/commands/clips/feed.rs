@@ -1,5 +1,5 @@
-//! Decoded frames of a clip as a [`FrameFeed`] of the engine, which knows no times; those wait here until frames are
-//! written.
+//! Decoded frames of a clip as a [`FrameFeed`] of the engine. It also queues the frames' times, which the engine does
+//! not carry, until the frames are written.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

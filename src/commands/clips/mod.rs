@@ -31,7 +31,7 @@ use crate::cli::{InputArgs, VideoArgs};
 /// Frames per second of folders of images, without `--fps`.
 const FOLDER_RATE: u64 = 25;
 
-/// The constant rate factor of VP9 without `--crf`; about as good as 14 in H.264.
+/// The constant rate factor of VP9 without `--crf`; about the quality of 14 in H.264.
 const WEBM_CRF: u8 = 20;
 
 /// A run of tasks over clips.
@@ -40,11 +40,11 @@ pub struct ClipPipeline<'c> {
     pub video: &'c VideoArgs,
     /// Where results go.
     pub options: &'c OutputOptions,
-    /// Whether one JSON object a clip and task is printed instead of the written paths.
+    /// Whether one JSON object for each clip and task is printed instead of the written paths.
     pub json: bool,
-    /// Limits and background of decoding.
+    /// The decoder, with its memory limit and background colour.
     pub decoder: PhotoDecoder,
-    /// Frames in one pass of the backbone.
+    /// Frames in a batch.
     pub batch_size: BatchSize,
     /// Fingerprint of the backbone's weights; none before they are installed.
     pub fingerprint: Option<String>,

@@ -148,7 +148,8 @@ impl ClipPipeline<'_> {
         self.video.smooth.map_or(usual, Smoothing::Constant)
     }
 
-    /// Whether all of `places` are there, made from the same and `count` frames long; notes what is made again.
+    /// Whether all of `places` exist with this `made_from` and `count` frames; prints a note about those that are made
+    /// again.
     ///
     /// # Errors
     /// Names a file that dino did not make, unless `--force` may replace it.

@@ -20,7 +20,7 @@ impl ClipPipeline<'_> {
     /// Fits the tasks that need it to some frames of the clip, then renders all selected frames.
     ///
     /// # Errors
-    /// Names the clip or the film that failed; frames that are done are kept where `--resume` can go on with them.
+    /// Names the clip or the film that failed; complete segments are kept for `--resume`.
     pub(super) fn render_clip(
         &self,
         source: &Source,
@@ -87,7 +87,8 @@ impl ClipPipeline<'_> {
             Err(error) => (Vec::new(), Err(error)),
         };
         let frames = done + feed.written_frames();
-        // A truncated clip gives no more another time; an interrupted run or a killed ffmpeg may.
+        // A truncated clip has no more frames in a later run; after an interruption or a killed ffmpeg there may be
+        // more.
         let is_over = ended.is_ok() || clip.truncated.is_some();
         for ((task, planned, _), files) in wanted.iter().zip(files) {
             let (clipped, kept) = (files.clipped(), files.done_frames());

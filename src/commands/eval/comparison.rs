@@ -57,7 +57,7 @@ pub struct DepthMapPair<'a> {
     pub truth: DepthLabel,
 }
 
-/// What predictions are compared with labels for.
+/// The purpose of a comparison of predictions with labels.
 #[derive(Debug, Clone, Copy)]
 pub enum EvaluationPurpose {
     /// Metrics of the predictions after this conversion.
@@ -175,7 +175,7 @@ impl DepthEvaluation {
         Ok(LabelledPhotos { set, reader })
     }
 
-    /// Calls `take` with the prediction for each photo. Photos that fail are recorded and left out.
+    /// Calls `take` with the prediction for each photo. Photos that fail are recorded in the report and left out.
     ///
     /// # Errors
     /// If the backbone cannot be loaded, or the run is interrupted.

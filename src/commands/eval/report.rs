@@ -37,7 +37,7 @@ pub struct PhotoMetrics {
 /// The photos with the worst metrics, as pictures.
 pub struct WorstPhotos {
     is_enabled: bool,
-    /// Badness, photo, and its picture; the worst first.
+    /// Error (larger is worse), photo, and its picture; the worst first.
     ranked: Vec<(f64, PathBuf, RgbImage)>,
 }
 

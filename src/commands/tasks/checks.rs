@@ -108,7 +108,7 @@ pub fn check_tars(input: &InputArgs, options: &OutputOptions) -> Result<()> {
     Ok(())
 }
 
-/// Refuses options that `--watch` has no use for.
+/// Refuses options that do not go with `--watch`.
 pub fn check_watch(recipe: &Recipe, stored: Option<&Path>, options: &OutputOptions) -> Result<()> {
     if stored.is_some() {
         let why = "--watch waits for photos that have not come, of which --features has none; leave one of them out";

@@ -25,9 +25,9 @@ use crate::commands::clips::{ClipPipeline, select_clips};
 use crate::commands::watch::FolderWatch;
 use crate::commands::{defaults, model, stored};
 
-/// What becomes of results.
+/// Where results go, and in which form.
 pub struct RunOutput {
-    /// Where results go, and what becomes of those that are there.
+    /// The target, and whether existing outputs are replaced.
     pub options: OutputOptions,
     /// Whether one JSON object a photo is printed instead of the written paths.
     pub json: bool,
@@ -38,7 +38,7 @@ pub struct RunOutput {
 }
 
 impl RunOutput {
-    /// The first of these options that is given and that clips have no use for.
+    /// The first of these options that is given and does not apply to clips.
     fn photo_only_flag(&self) -> Option<&'static str> {
         match (self.keep_fit, self.pack_tars) {
             (true, _) => Some("--keep-fit"),

@@ -52,7 +52,7 @@ pub struct CacheBudget {
 }
 
 impl CacheBudget {
-    /// Prunes features that were longest not in use, and notes the photos of this training as used.
+    /// Removes the least recently used features over the limit, and records the photos of this training as used.
     pub fn reserve(
         args: &TrainArgs,
         folder: CacheFolder,

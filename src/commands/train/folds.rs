@@ -58,7 +58,7 @@ pub struct TrainingData {
     sets: Vec<TrainingSet>,
     /// How predictions for photos that were kept out are scored.
     validation_task: ValidationTask,
-    /// What is done about labels of another shape than their photo's.
+    /// How labels of another shape than their photo's are treated.
     alignment: LabelAlignment,
 }
 
@@ -171,7 +171,7 @@ pub fn train_folds(
     for fold in 0..folds {
         let samples = all.without_fold(fold);
         if samples.is_empty() {
-            // The failures that led to this come first.
+            // The failures that caused this error are printed first.
             report.print_summary(console);
             return Err(Error::Model(
                 "no pixel of any label counts, so there is nothing to train on".into(),

@@ -1,10 +1,10 @@
-//! Several devices, and what ends a run.
+//! Several devices, and the end of a run by errors and panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 
-/// Two devices that both get a batch, whatever the threads do.
+/// Two runners that wait for each other, so that both get a batch.
 fn two(fits: [usize; 2]) -> [Fake; 2] {
     let meeting = Meeting::of(2);
     fits.map(|fits| Fake {
@@ -13,7 +13,7 @@ fn two(fits: [usize; 2]) -> [Fake; 2] {
     })
 }
 
-/// The batches of all devices, by their first photo.
+/// The batches of all devices, sorted by their first photo.
 fn batches(networks: &[Fake]) -> Vec<Vec<usize>> {
     let runs = networks
         .iter()
@@ -58,7 +58,8 @@ fn a_bad_photo_fails_on_whichever_device_it_is() {
     assert_eq!(failed, [0, 7]);
 }
 
-/// Runs more photos than can be under way, whose first one is reported with an error, or whose `fault` is a panic.
+/// Runs more photos than fit into the queues. The report of the first one returns an error; with `fault`, `finish`
+/// panics.
 fn end_early(networks: &[Fake], fault: bool) -> Result<()> {
     let (_folder, sources) = photos(&[3; 100]);
     let sources: Vec<&Source> = sources.iter().collect();

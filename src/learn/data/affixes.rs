@@ -63,7 +63,7 @@ const DEPTH_WORDS: [&str; 10] = [
     "label",
 ];
 
-/// Words that the names of files end with that were made of labels, or lie beside them, and are no labels.
+/// Words at the end of the names of files beside labels that are not labels, such as previews made of them.
 const COMPANION_WORDS: [&str; 16] = [
     "vis",
     "viz",
@@ -83,7 +83,7 @@ const COMPANION_WORDS: [&str; 16] = [
     "valid",
 ];
 
-/// The name of a file without the word that marks it as no label (`0` of `0_vis`); none where it has no such word.
+/// The name of a file without the word that says that it is not a label (`0` of `0_vis`); none without such a word.
 pub(super) fn strip_companion_word(stem: &str) -> Option<&str> {
     let lower = stem.to_ascii_lowercase();
     COMPANION_WORDS.iter().find_map(|word| {

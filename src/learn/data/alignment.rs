@@ -1,5 +1,5 @@
 //! Alignment of labels with their photos. Photos are used upright, after their EXIF orientation; a label whose shape is
-//! that of the stored photo was made before that and is turned likewise, and one of another shape is refused.
+//! that of the stored photo is turned in the same way, and one of neither shape is refused unless labels are stretched.
 //!
 //! In: a mask or depth label and the shape of its photo. Out: the label as it lies on the upright photo, at its own
 //! resolution.
@@ -225,7 +225,7 @@ mod tests {
                 .unwrap();
             let expected: Vec<u16> = photo.to_luma8().iter().map(|&id| u16::from(id)).collect();
             match number {
-                // Nothing tells whether the label was turned.
+                // Sizes do not show whether the label was turned.
                 2..=4 => assert_eq!((found, said(&fitting).len()), (stored.clone(), 1)),
                 _ => assert_eq!(
                     (found.ids, (found.width as u32, found.height as u32)),
@@ -265,7 +265,7 @@ mod tests {
             fit((240, 320), shape((480, 640), 6)).unwrap(),
             ((240, 320), 0)
         );
-        // Nearly square: the size tells.
+        // Nearly square: the exact size decides.
         assert_eq!(fit((100, 99), shape((99, 100), 8)).unwrap(), ((99, 100), 1));
         assert_eq!(fit((99, 100), shape((99, 100), 8)).unwrap(), ((99, 100), 0));
         assert_eq!(fit((64, 64), shape((64, 64), 8)).unwrap(), ((64, 64), 1));

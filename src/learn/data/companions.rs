@@ -1,4 +1,4 @@
-//! Files that lie among labels and are none: previews and confidence maps made of them, and the other kinds of files
+//! Files among the labels that are not labels: previews and confidence maps made of them, and the other kinds of files
 //! that Cityscapes has for each photo.
 
 use std::collections::HashSet;
@@ -7,7 +7,7 @@ use crate::learn::data::affixes;
 use crate::learn::data::data_set::LabelKind;
 use crate::learn::data::pairing::NamedFile;
 
-/// Leaves out files that come with labels and are none; of Cityscapes' kinds of files it keeps one kind of ids.
+/// Leaves out files beside labels that are not labels; of Cityscapes' kinds of files it keeps one kind of ids.
 pub(super) fn without_companions(
     mut labels: Vec<NamedFile>,
     kind: LabelKind,

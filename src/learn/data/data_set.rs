@@ -1,5 +1,5 @@
-//! A labelled data set: pairs of a photo and a label, as files on the disk, divided into train, val and test where the
-//! data itself is. How they are found is in `open`.
+//! A labelled data set: pairs of a photo and a label, as files on the disk, divided into train, val and test as the
+//! data itself is. `open` finds them.
 
 use std::path::PathBuf;
 

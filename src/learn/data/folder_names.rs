@@ -84,8 +84,8 @@ pub(super) fn label_folder(kind: LabelKind) -> &'static str {
     }
 }
 
-/// Those of `folders` whose name is one of `names`, in the order of `names`; the suffix of Cityscapes' archives does
-/// not count.
+/// Those of `folders` whose name is one of `names`, in the order of `names`; the suffix of Cityscapes' archives is
+/// ignored.
 ///
 /// # Errors
 /// Where two folders have one name but for case or Unicode form.

@@ -96,7 +96,7 @@ fn find_layout(
     if let Some(images) = folders_named(&inside, &PHOTO_FOLDERS)?.into_iter().next() {
         let mut labels = folders_named(&inside, known)?;
         if labels.is_empty() {
-            // Names such as masks40 or depth_raw count where there is only one.
+            // Names such as masks40 or depth_raw are accepted where there is only one.
             let stem = label_folder(kind);
             labels = inside
                 .iter()

@@ -2,8 +2,8 @@
 //!
 //! In: the path of a folder, a list or a public release. Out: a [`DataSet`] of pairs ([`data_set`]), which [`split`]
 //! divides into training and validation; [`labels`] reads the files of masks and depth maps, [`taxonomy`] gives ids
-//! their classes, [`alignment`] lays labels onto their photos, and [`checks`] refuses what hardly can be meant, from
-//! the [`statistics`] of some labels.
+//! their classes, [`alignment`] lays labels onto their photos, and [`checks`] refuses implausible labels by the
+//! [`statistics`] of a sample.
 
 mod affixes;
 pub mod alignment;

@@ -1,4 +1,4 @@
-//! Finding the pairs of a data set, in whatever form it is kept.
+//! Finds the pairs of a data set in a list, a public release or folders.
 //!
 //! In: a path. It is a list of pairs by its extension (`list`), else a folder: a public release with a layout of its
 //! own (`public_releases`), or `images/` and a folder of labels beside it, with splits around or within them, that

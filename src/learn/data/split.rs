@@ -6,7 +6,8 @@ use crate::learn::data::data_set::{DataSet, LabelledPair};
 /// Which pairs are held out for validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SplitStrategy {
-    /// The data's own `val` part where it has one, else [`SplitStrategy::Blocks`].
+    /// For a share, the data's own `val` part where it has one beside `train`; else, and for folds,
+    /// [`SplitStrategy::Blocks`].
     Auto,
     /// Runs of up to 16 neighbours of the sorted list, evenly spread over it: neighbouring frames often show the same
     /// place, and must not be on both sides.

@@ -212,7 +212,7 @@ impl DepthStatistics {
             .then_some(first)
     }
 
-    /// The quantile of the readings at `share` (0..1), metres; 0 where there are no readings.
+    /// The quantile of the readings at `share` (0..1), in metres, without interpolation; 0 where there are no readings.
     pub fn quantile(&self, share: f64) -> f64 {
         let last = self.readings.len().saturating_sub(1) as f64;
         let reading = self.readings.get((share * last).round() as usize);

@@ -98,7 +98,7 @@ impl Confusion {
             .collect()
     }
 
-    /// Mean IoU over the ids that any label has, 0..1; 0 of none.
+    /// Mean IoU over the ids that any label has, 0..1; 0 without any.
     pub fn mean_iou(&self) -> f64 {
         mean(
             self.per_id()
@@ -119,7 +119,7 @@ impl Confusion {
         self.images.iter().filter(|&&images| images > 0).count()
     }
 
-    /// Share of pixels whose id is predicted right, 0..1; 0 of none.
+    /// Share of pixels whose id is predicted right, 0..1; 0 without pixels.
     pub fn pixel_accuracy(&self) -> f64 {
         let right: u64 = (0..self.ids).map(|id| self.hits(id)).sum();
         match self.total() {
@@ -134,7 +134,7 @@ impl Confusion {
     }
 }
 
-/// The mean; 0 of no value.
+/// The mean; 0 without values.
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (mut sum, mut count) = (0.0, 0u32);
     for value in values {

@@ -24,7 +24,7 @@ pub enum Crop {
 }
 
 /// The crop of KITTI's depth benchmark: 1216 x 352 (width x height) at the bottom centre of an image of this (width,
-/// height), as (left, top, width, height).
+/// height), as (left, top, width, height). A smaller side is not cut.
 pub fn kitti_crop((width, height): (u32, u32)) -> (u32, u32, u32, u32) {
     let (w, h) = (width.min(1216), height.min(352));
     ((width - w) / 2, height - h, w, h)

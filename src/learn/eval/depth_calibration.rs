@@ -12,7 +12,7 @@ use crate::vision::postprocess::{MetricConversion, ScaleShift};
 /// Readings kept of each photo at most, so that ten thousand photos take 160 MB.
 pub const MOST_READINGS: usize = 2048;
 
-/// The least relative gain of the held-out logarithmic error with which a calibration counts as a help.
+/// The least relative fall of the held-out logarithmic error that counts as an improvement.
 pub const LEAST_GAIN: f64 = 0.01;
 
 /// Gains of the logarithmic error below this are rounding.
@@ -69,7 +69,7 @@ fn splitmix64(number: u64) -> u64 {
 /// Models of the conversion from a head's value to metres, the simplest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CalibrationModel {
-    /// Metres as they are.
+    /// The head's metres, unchanged.
     Identity,
     /// Metres times a factor.
     Factor,
@@ -330,7 +330,7 @@ pub fn fit_calibration(
         false => (CalibrationModel::Identity, &[CalibrationModel::Factor][..]),
     };
     let candidates = models.iter().map(|&model| (model, held_out(model)));
-    // Of equals the simplest, which comes first.
+    // Among equals the simplest model wins, which comes first.
     let (model, (after, fitted)) =
         candidates.min_by(|a, b| a.1.0.log_rmse.total_cmp(&b.1.0.log_rmse))?;
     let all: Vec<_> = photos.iter().collect();

@@ -1,5 +1,5 @@
-//! The restlessness of a predicted label map: how often the id changes from pixel to pixel along rows and columns,
-//! against the changes in the mask itself.
+//! The noise of a predicted label map: how often the id changes from pixel to pixel along rows and columns, compared
+//! with the mask.
 
 use crate::learn::data::Mask;
 use crate::learn::eval::MaskEvaluator;
@@ -17,7 +17,7 @@ pub struct LabelChanges {
 
 impl LabelChanges {
     /// The changes in `map` and `mask`, both `[height, width]` of one size, in the ids that `evaluator` counts; classes
-    /// that stand for no id of the set are told apart.
+    /// without an id of the set count as different from each other.
     pub fn of(evaluator: &MaskEvaluator<'_>, mask: &Mask, map: &LabelMap) -> Self {
         let ids = |predicted: bool| -> Vec<Option<u32>> {
             let pixels = mask.ids.iter().zip(&map.ids);
@@ -107,7 +107,7 @@ mod tests {
         );
         assert_eq!((found.predicted, found.labelled), (3, 1));
         assert_eq!(found.ratio(), Some(3.0));
-        // What is not judged counts in neither.
+        // Pixels without a class count in neither.
         let found = LabelChanges::of(&evaluator, &mask(vec![1, 255, 1]), &map(vec![1, 0, 2]));
         assert_eq!(found, LabelChanges::default());
         assert_eq!(found.ratio(), None);

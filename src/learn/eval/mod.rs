@@ -1,9 +1,9 @@
 //! Evaluation: metrics as the papers compute them, from predictions and labels at the label's pixels.
 //!
 //! [`depth`] has the errors of metric depth after Eigen et al. with the crops of NYU Depth V2 and KITTI, [`confusion`]
-//! the IoU and accuracies of classes after PASCAL VOC, [`segment`] the way from class scores to a confusion matrix,
-//! [`coverage`] the calibration of a depth's standard deviation, [`label_changes`] the restlessness of label maps, and
-//! [`depth_calibration`] the fit that brings depths to another camera.
+//! the IoU and accuracies of classes after PASCAL VOC, [`segment`] the comparison of class scores with masks that fills
+//! its matrix, [`coverage`] how often labels lie within the predicted standard deviation, [`label_changes`] the noise
+//! of label maps, and [`depth_calibration`] the fit of depths to labels from another camera.
 
 pub mod confusion;
 pub mod coverage;

@@ -1,8 +1,8 @@
 //! Evaluation of class predictions against masks whose ids may stand for several classes.
 //!
 //! In: class scores on the patch grid, or a label map, and a mask. Out: counts in a [`Confusion`] matrix in the ids of
-//! the data set, at the mask's own pixels. A prediction is right where the labelled id may be its class; else it counts
-//! as the id that its class stands for.
+//! the data set, at the mask's own pixels. A prediction is right where the labelled id may stand for the predicted
+//! class; else it counts as the id of that class.
 
 use crate::error::Result;
 use crate::learn::data::{Mask, SetLabels};
@@ -22,8 +22,8 @@ pub struct MaskEvaluator<'a> {
     ignore: Option<u16>,
 }
 
-/// The positions of the pixels of a label of (width, height), every `stride`-th of them, on the columns and rows of the
-/// patch grid.
+/// Where the pixels of a label of (width, height), every `stride`-th of them, lie on the patch grid: the axis of
+/// columns and that of rows.
 pub fn label_axes(
     geometry: &Geometry,
     (width, height): (usize, usize),
@@ -110,8 +110,8 @@ impl<'a> MaskEvaluator<'a> {
         );
     }
 
-    /// The id that a predicted class counts as where the mask has `id`; the inner none is a class without an id of the
-    /// set, the outer one a pixel that does not count.
+    /// The id that a predicted class counts as where the mask has `id`; `Some(None)` for a class without an id of the
+    /// set, `None` for a pixel that does not count.
     pub fn counted_id(&self, id: u16, class: u16) -> Option<Option<u16>> {
         if Some(id) == self.ignore || !self.set_labels.is_known(id) {
             return None;

@@ -1,5 +1,5 @@
-//! The folder of cached features as a whole: how much it holds of each model and data set, when that was last used, and
-//! what is removed first where it grows too large.
+//! The folder of cached features as a whole: its size and last use by model and data set, and removal of the least
+//! recently used.
 //!
 //! Beside the features of a model ([`feature_cache`](crate::learn::train::feature_cache)) lies, for every data set that
 //! was trained on with it, a file `<set>.set`: JSON with the name of the set and the names that its photos have in the

@@ -105,7 +105,8 @@ impl CachedView {
         &self.globals[token as usize]
     }
 
-    /// The names of its files without folders: what identifies the features wherever the cache lies.
+    /// The names of its files without folders, joined by spaces: an identifier that does not depend on the cache's
+    /// path.
     pub fn id(&self) -> String {
         let coarse = self.coarse.iter().flat_map(|coarse| &coarse.files);
         let files = self.files.iter().chain(coarse);

@@ -85,10 +85,10 @@ impl FeaturePool {
         })
     }
 
-    /// The features of a patch, `[read_width]`.
+    /// The features of a patch that is in the pool, `[read_width]`.
     ///
     /// # Panics
-    /// Where the patch is behind the last one of the pool.
+    /// Where the patch comes after the last one of the pool.
     fn row(&self, patch: PatchKey) -> &[f16] {
         let at = self.patches.partition_point(|other| *other < patch);
         &self.values[at * self.width..][..self.width]
@@ -125,7 +125,7 @@ pub(super) enum InputPart {
 }
 
 impl InputPart {
-    /// The global token, where it is one; all other parts belong to the place of the patch and come from the pool.
+    /// The global token, if it is one; all other parts are local to the patch and come from the pool.
     fn global(self) -> Option<GlobalToken> {
         match self {
             InputPart::Global(token) => Some(token),
@@ -134,12 +134,12 @@ impl InputPart {
     }
 }
 
-/// Dropout (Srivastava et al., 2014) of the inputs: the shares that are set to zero in training, 0..1.
+/// Dropout (Srivastava et al., 2014) of the inputs in training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
-    /// Of the numbers of patch tokens, context means and the coarse scale.
+    /// Share of the numbers of local tokens that is set to zero, 0..1.
     pub patch: f32,
-    /// Of the numbers of global tokens.
+    /// Share of the numbers of global tokens that is set to zero, 0..1.
     pub global: f32,
 }
 
@@ -154,7 +154,7 @@ impl InputLayout {
         self.blocks * self.dim * self.local()
     }
 
-    /// Tokens of a block that belong to the patch's place.
+    /// Local tokens of a block: the patch, its context squares and the coarse scale.
     fn local(&self) -> usize {
         1 + self.context.len() + usize::from(self.coarse)
     }
@@ -194,8 +194,8 @@ impl InputLayout {
         }
     }
 
-    /// Measures mean and standard deviation of every input: of what belongs to a place over the patches of the first
-    /// samples in `order` (50,000 patches at most), of global tokens over all views.
+    /// Measures mean and standard deviation of every input: of local tokens over the patches of the first samples in
+    /// `order` (50,000 patches at most), of global tokens over all views.
     pub fn measure_standardisation(
         &self,
         samples: &TrainingSamples,

@@ -166,9 +166,9 @@ impl TrainableLinear {
 }
 
 impl HeadInTraining {
-    /// Random initial weights. `scale` is the standard deviation of the output weights of a head without a hidden layer
-    /// (and the least one with it), `bias` the initial bias of every score; the hidden layer has He initialisation (He
-    /// et al., 2015).
+    /// Random initial weights. `scale` is the standard deviation of the output weights, with a hidden layer at least
+    /// `sqrt(0.1 / hidden)`; `bias` the initial bias of every score; the hidden layer has He initialisation (He et al.,
+    /// 2015).
     pub fn new(shape: LayerWidths, scale: f32, bias: f32, rng: &mut fastrand::Rng) -> Self {
         let LayerWidths {
             inputs,

@@ -1,4 +1,4 @@
-//! The history of a training, epoch by epoch: the lines on the screen, the JSON log, and a part of the checkpoint.
+//! The history of a training, epoch by epoch, which is printed, logged as JSON and kept in the checkpoint.
 
 use std::path::Path;
 

@@ -25,7 +25,7 @@ use crate::terminal::console::Console;
 /// The hyperparameters of a training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainConfig {
-    /// Epochs: rounds of drawing samples, stepping through them and validating.
+    /// Number of epochs: each draws samples, steps through them and validates.
     pub epochs: usize,
     /// Samples in a mini-batch: patches for classes, tiles of 4 x 4 patches for depth.
     pub batch: usize,
@@ -41,7 +41,7 @@ pub struct TrainConfig {
     pub dropout: Dropout,
     /// Width of the hidden layer; 0 for a head of one layer.
     pub hidden: usize,
-    /// Standard deviation of the initial weights of a head of one layer.
+    /// Standard deviation of the initial output weights; a lower bound with a hidden layer ([`HeadInTraining::new`]).
     pub init_deviation: f32,
     /// Initial bias of every output.
     pub init_bias: f32,
@@ -121,7 +121,7 @@ impl Objective {
     }
 }
 
-/// Whether a larger value of this metric is better: of delta thresholds, IoU and accuracies it is, of errors not.
+/// Whether a larger value of this metric is better: true for delta thresholds, IoU and accuracies, false for errors.
 pub fn larger_is_better(metric: &str) -> bool {
     metric.starts_with("delta") || metric.contains("iou") || metric.contains("accuracy")
 }

@@ -29,7 +29,7 @@ pub trait ClipTask: TaskPredictor {
         Smoothing::Constant(0.0)
     }
 
-    /// Adds the output of one of the frames that the fit is made of.
+    /// Adds the output of one frame to those that the fit is made from.
     ///
     /// # Errors
     /// If it cannot be kept.
@@ -37,7 +37,7 @@ pub trait ClipTask: TaskPredictor {
         Ok(())
     }
 
-    /// Fits what is to be fitted to the frames that were added.
+    /// Fits to the outputs of all frames that were added.
     ///
     /// # Errors
     /// If nothing can be fitted to them.
@@ -58,7 +58,7 @@ pub trait ClipTask: TaskPredictor {
         Ok(output)
     }
 
-    /// Whether borders are fitted to a guide that is averaged over time, without `--smooth`.
+    /// Whether borders are fitted to the running guide by default; `--smooth` overrides it.
     fn is_guided(&self) -> bool {
         false
     }
@@ -104,7 +104,7 @@ pub trait ClipTask: TaskPredictor {
         (Vec::new(), 0)
     }
 
-    /// Keys and values that films and JSON lines say about the whole clip, once everything is fitted.
+    /// Metadata of the whole clip for films and JSON lines; called after fitting.
     fn metadata(&self) -> Map<String, Value> {
         Map::new()
     }

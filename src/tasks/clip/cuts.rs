@@ -26,8 +26,8 @@ const MIN_COLOR_CHANGE: f32 = 8.0;
 /// The least ratio of both changes at a cut to their medians over the frames before it, so that a fast pan is none.
 const MEDIAN_FACTOR: f32 = 3.0;
 
-/// Frames whose changes the median is taken of. Before there are any, a cut needs changes of [`FIRST_TOKEN_CHANGE`] and
-/// [`FIRST_COLOR_CHANGE`].
+/// The largest number of latest changes within the shot that medians are taken over. While there are none, a cut needs
+/// changes above [`FIRST_TOKEN_CHANGE`] and [`FIRST_COLOR_CHANGE`].
 const MEDIAN_WINDOW: usize = 12;
 
 /// The least change of the mean token at a cut right after the first frame of a shot, as 1 minus the cosine.
@@ -59,7 +59,8 @@ pub fn thumbnail(frame: &RgbImage) -> Vec<f32> {
     means.collect()
 }
 
-/// How much a frame changed from the one before it: tokens by 1 minus the cosine, colours by the mean of 255.
+/// Change from the previous frame: of the mean token as 1 minus the cosine, of the thumbnail as the mean absolute
+/// difference, from 0 to 255.
 #[derive(Debug, Clone, Copy)]
 struct FrameChange {
     token_change: f32,
@@ -229,7 +230,7 @@ impl TaskPredictor for MeanTokenPredictor {
     }
 }
 
-/// The grid of a mean token.
+/// The grid under which a mean token is returned.
 const SINGLE_PATCH: PatchGrid = PatchGrid { rows: 1, cols: 1 };
 
 /// The cosine of two vectors; 1 where one of them is zero.

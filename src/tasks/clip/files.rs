@@ -23,7 +23,7 @@ pub const FRAMES_JSON: &str = "frames.json";
 /// The list of frames in such a folder: number, index in the clip, seconds, duration in seconds.
 const FRAMES_CSV: &str = "frames.csv";
 
-/// Where the files of one task and clip go.
+/// The destinations of the files of one task for one clip.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClipPaths {
     /// The film of pictures, if there is one.

@@ -7,7 +7,7 @@ use crate::vision::postprocess::LabelMap;
 /// The exact values behind a rendered frame, `[height, width]` at the clip's size.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FrameValues {
-    /// None are kept.
+    /// No values.
     None,
     /// Depths in the head's unit.
     Depths(Vec<f32>),

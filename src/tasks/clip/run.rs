@@ -29,10 +29,10 @@ pub struct ClipRun<'r> {
     pub backbones: &'r [Backbone],
     /// The decoder, with the limit of memory for frames.
     pub decoder: PhotoDecoder,
-    /// Frames in the backbone at once.
+    /// Frames in a batch.
     pub batch_size: BatchSize,
-    /// The share of the running mean that each frame keeps, from 0 to below 1 (`--smooth`); by default as each task has
-    /// it.
+    /// The share of the running mean that each frame keeps, from 0 to below 1 (`--smooth`); `None` for each task's
+    /// default.
     pub smooth: Option<f32>,
     /// Where messages go.
     pub console: &'r Console,
@@ -55,7 +55,7 @@ struct PredictedFrame {
 }
 
 impl ClipRun<'_> {
-    /// Fits what the tasks fit, to the frames of `feed`, which are spread over the clip.
+    /// Fits the tasks that need it to the frames of `feed`, which are spread over the clip.
     ///
     /// # Errors
     /// If a frame cannot be read, or nothing can be fitted.
@@ -75,13 +75,13 @@ impl ClipRun<'_> {
         fitting.try_for_each(|task| task.fit_frames(self.console))
     }
 
-    /// Renders every frame of `feed`, and calls `take` in order with what the tasks made of it, and with the state
-    /// after it at the end of each segment of [`SEGMENT_FRAMES`]. `before` is the state after the frames before these,
-    /// if any. Returns the indices of the first frames of new shots.
+    /// Renders every frame of `feed`, and calls `take` in order with the frame as each task rendered it and, at the end
+    /// of each segment of [`SEGMENT_FRAMES`], the state after it. `before` is the state after the preceding frames, if
+    /// these are not the first. Returns the indices of the first frames of new shots.
     ///
     /// # Errors
-    /// Those of `take`; if a frame cannot be read or rendered; [`Error::Interrupted`]. Frames that were rendered before
-    /// were taken.
+    /// Those of `take`; if a frame cannot be read or rendered; [`Error::Interrupted`]. Frames rendered before the error
+    /// have been passed to `take`.
     pub fn render(
         &self,
         clip: &Source,

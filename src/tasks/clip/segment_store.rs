@@ -104,7 +104,7 @@ pub(super) fn digest_files(folder: &Path) -> Result<BTreeMap<String, Digest>> {
     Ok(content)
 }
 
-/// Refuses a folder that has something else in it than segments.
+/// Refuses an existing folder that has no complete segment (`kept`) and holds anything but unfinished ones.
 ///
 /// # Errors
 /// Names the folder.

@@ -33,11 +33,11 @@ pub struct ClipWriter<'c> {
 }
 
 impl<'c> ClipWriter<'c> {
-    /// Begins the film `spec` of `total` frames at `paths`. Complete segments with the same `made_from` are kept if the
-    /// run `resumes`; other segments are removed.
+    /// Begins the film `spec` of `total` frames at `paths`. If the run `resumes`, the leading complete segments with
+    /// the same `made_from` and unchanged files are kept; if none is kept, the folder of segments is removed.
     ///
     /// # Errors
-    /// Names the folder of segments if it has something else in it, or another run holds it.
+    /// Names the folder of segments if it holds no segment but other files, or another run has locked it.
     pub fn begin(
         spec: ClipSpec<'c>,
         paths: ClipPaths,
@@ -228,8 +228,8 @@ impl<'c> ClipWriter<'c> {
         Ok(())
     }
 
-    /// Completes the files with the frames so far, and moves them to their paths; returns notes for the user. Segments
-    /// are kept if these are not the frames of the `whole` clip.
+    /// Completes the files with the frames so far, and moves them to their paths; returns notes for the user. Complete
+    /// segments are kept for `--resume` unless these are the frames of the `whole` clip.
     ///
     /// # Errors
     /// Names the file that cannot be written.

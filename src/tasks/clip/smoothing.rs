@@ -15,7 +15,7 @@ use crate::tasks::clip::state::NamedVectors;
 pub enum Smoothing {
     /// A constant share, from 0 (no smoothing) to below 1.
     Constant(f32),
-    /// 0.97 in patches whose pixels and values change by no more than noise, and less down to 0.5 where they change.
+    /// 0.97 in patches whose pixels and values change by no more than noise, falling to 0.5 where they change entirely.
     ByChange,
 }
 
@@ -81,7 +81,8 @@ impl RunningMean {
     /// 1; without it all count as changed. At a cut the mean begins anew.
     ///
     /// # Errors
-    /// [`Error::Usage`] for labels of a protocol, which have no mean, if `--smooth` was given.
+    /// [`Error::Usage`] for outputs that have no mean: labels of a protocol if `--smooth` was given, and stored
+    /// features.
     pub fn smooth(
         &mut self,
         output: &mut TaskOutput,
@@ -148,7 +149,7 @@ fn ramp(change: f32, [same, other]: [f32; 2]) -> f32 {
     ((change - same) / (other - same)).clamp(0.0, 1.0)
 }
 
-/// The share of its mean that a patch keeps which changed by `change`, from 0 to 1.
+/// The share of its mean that a patch keeps, for a `change` from 0 to 1.
 fn keep_share(change: f32) -> f32 {
     let [still, moving] = KEEP_SHARES;
     still + change * (moving - still)

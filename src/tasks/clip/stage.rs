@@ -1,5 +1,5 @@
-//! A pipeline stage: several worker threads, whose results reach one more thread in order. It renders a clip's frames
-//! beside the backbone.
+//! A pipeline stage that renders a clip's frames beside the backbone: several worker threads, whose results one more
+//! thread takes in order.
 
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 type NumberedItem<T> = (usize, T);
 
 /// Runs `work` on `threads` threads over the items that `feed` passes on, and `take` on one more thread over the
-/// results, in the order of their numbers, from 0. As many items are in work as there are threads, and as many wait.
+/// results, in the order of their numbers, from 0. At most `threads` items are in work, and as many wait for a worker.
 ///
 /// # Errors
 /// The first of `take` or `work`, which also ends `feed`; else that of `feed`.

@@ -48,7 +48,7 @@ pub struct ClustersTask {
     pub(super) deferred: DeferredTokens<Codebook>,
 }
 
-/// The task was given an output that is no tokens.
+/// The error for an output other than tokens.
 pub(super) fn not_tokens_error() -> Error {
     Error::Model("clusters are of tokens".into())
 }

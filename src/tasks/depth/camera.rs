@@ -15,7 +15,7 @@ pub struct CameraLookup {
 }
 
 impl CameraLookup {
-    /// The camera of one photo; without a focal length a note says so once a run.
+    /// The camera of one photo. Where no focal length is known it is that of 28 mm, with one note a run.
     pub fn find(&self, measured: &PhotoDepth<'_>, console: &Console) -> Pinhole {
         let size = measured.geometry.photo;
         if let Some(degrees) = self.fov {

@@ -1,4 +1,4 @@
-//! From a head's numbers to metres, by `--scale` and `--shift` or by a calibration.
+//! The conversion from a head's values to metres, by `--scale` and `--shift` or by a calibration.
 
 use super::head::{METRE, readout_of, unit};
 use crate::error::{Error, Result};

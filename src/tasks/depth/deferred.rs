@@ -1,5 +1,5 @@
-//! The photos of `--range global` between the passes, and the range that their depths, or those of a clip's frames,
-//! give.
+//! The photos of `--range global` between the passes, and the common range of their depths or of those of a clip's
+//! frames.
 
 use crate::error::Result;
 use crate::io::output::OutputJob;
@@ -9,11 +9,11 @@ use crate::tasks::DeferredPhoto;
 use crate::vision::postprocess::rows::RowSource;
 use crate::vision::render::ValueRange;
 
-/// Values, at most about, that one photo adds to the common range, so that large photos count little more than small
-/// ones.
+/// About the largest number of values that one photo adds to the common range, so that large photos count little more
+/// than small ones.
 const SAMPLES_PER_PHOTO: usize = 1 << 16;
 
-/// The photos that wait for the range of all, and that range.
+/// The deferred photos and their common range.
 pub(super) struct DeferredDepth {
     /// The map of each photo over the padded input: depths, then deviations.
     maps: FloatSpool,
@@ -33,7 +33,7 @@ pub(super) fn for_each_sample(depth: &dyn RowSource, each: impl FnMut(f32)) {
 }
 
 impl DeferredDepth {
-    /// No photos yet.
+    /// No photos, and the range 0 to 1.
     pub fn new() -> Self {
         DeferredDepth {
             maps: FloatSpool::new("depth maps", "--range auto"),

@@ -1,4 +1,4 @@
-//! A head's record as far as it is about depth: unit, readout, spread; and which options and calibration apply to it.
+//! The depth part of a head's metadata: unit, readout, spread over bins; and which options and calibration apply.
 
 use crate::error::{Error, Result};
 use crate::model::head::{DepthReadout, HeadMeta, HeadTask};
@@ -40,7 +40,7 @@ pub fn spread_of(meta: &HeadMeta) -> BinSpread {
         })
 }
 
-/// The head gave depths that are not finite.
+/// The error for depths that are not finite.
 pub fn not_finite_error(meta: &HeadMeta) -> Error {
     Error::Model(format!(
         "the head {} gave depths that are not finite: its weights are damaged or far too large; fetch or train it anew",

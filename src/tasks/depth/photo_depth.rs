@@ -1,4 +1,4 @@
-//! One photo with its depths, as the writers of its files take it.
+//! [`PhotoDepth`]: one photo with its depths, the input of the writers of its files.
 
 use image::RgbImage;
 
@@ -15,7 +15,7 @@ use crate::vision::render::{Colormap, ValueRange};
 pub struct PhotoDepth<'a> {
     /// The photo's source and the destinations of its files.
     pub job: &'a OutputJob,
-    /// The decoded photo, where `DepthWriter::uses_photo`.
+    /// The decoded photo; always there where `DepthWriter::uses_photo`.
     pub photo: Option<&'a RgbImage>,
     /// How the photo lies in the backbone's input.
     pub geometry: &'a Geometry,

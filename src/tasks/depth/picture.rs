@@ -14,7 +14,8 @@ use crate::vision::render::{
 };
 
 impl DepthWriter {
-    /// Loads the fonts of the scale, with the head's unit, or none where a letter of it is in no font.
+    /// Loads the fonts of the scale, and sets its unit to the head's, or to none (with a warning) if a letter of it is
+    /// in no font.
     ///
     /// # Errors
     /// Names a font file that cannot be read.

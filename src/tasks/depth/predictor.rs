@@ -22,7 +22,7 @@ use crate::vision::postprocess::depth::{self, BinSpread, DepthDecoder};
 use crate::vision::postprocess::rows::RowSource;
 use crate::vision::postprocess::{DepthMap, MetricConversion};
 
-/// Whether borders are fitted to the photo if nothing is said about it.
+/// Whether borders are fitted to the photo's edges without `--refine`.
 pub const DEFAULT_REFINE: bool = false;
 
 /// Decodes a head's scores to depths.
@@ -136,7 +136,7 @@ impl DepthPredictor {
         self.refines
     }
 
-    /// The depths of `output`, over the padded input.
+    /// The depths of `output` over the padded input, in the head's own unit (not converted).
     ///
     /// # Errors
     /// If the head's values are not finite.
@@ -154,7 +154,8 @@ impl DepthPredictor {
         }
     }
 
-    /// The depths of `output` at the size of `photo`, `[height, width]`.
+    /// The depths of `output` at the size of `photo`, `[height, width]`, converted to metres where there is a
+    /// conversion.
     ///
     /// # Errors
     /// As [`DepthPredictor::read_out`]; and if memory runs out.

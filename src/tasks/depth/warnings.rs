@@ -1,5 +1,5 @@
-//! What speaks against a head's depths: a head for rooms on a photo of a street, or the other way round, and metres
-//! beyond all measure.
+//! Warnings that depths are probably wrong: a head for rooms on an outdoor photo, a head for streets on a room, or
+//! converted inverse depths beyond the farthest distance that is told apart.
 
 use super::head::{METRE, readout_of, unit};
 use super::predictor::DepthPredictor;
@@ -19,8 +19,8 @@ const LARGEST_ROOM_METRES: f64 = 20.0;
 
 impl DepthPredictor {
     /// A warning about the `depth` of a photo that shows a room with a probability of `room`, where that is known: a
-    /// head for rooms on an outdoor photo, one for streets on a room, or metres beyond the farthest that are told
-    /// apart.
+    /// head for rooms on an outdoor photo, one for streets on a room or a near scene, or metres at
+    /// [`DepthPredictor::farthest`].
     pub fn warning(&self, depth: &dyn RowSource, room: Option<f32>) -> Option<String> {
         self.scene_warning(room)
             .or_else(|| self.depth_warning(depth))
@@ -51,7 +51,8 @@ impl DepthPredictor {
         })
     }
 
-    /// A warning about the depths themselves: pixels beyond the farthest, or a head for streets on a near scene.
+    /// A warning about the depths themselves: converted pixels at the farthest depth, or a published head for streets
+    /// on a scene of which most is nearer than [`INDOOR_METRES`].
     fn depth_warning(&self, depth: &dyn RowSource) -> Option<String> {
         if let Some(farthest) = self.farthest() {
             let mut beyond = 0usize;

@@ -20,7 +20,7 @@ use crate::system::files::{Digest, FileStamp};
 use crate::tasks::features::row::{GatheredRow, changed_part_error, full_key, row_name};
 use crate::terminal::console::Console;
 
-/// How long computed rows may be in memory only; the part so far is written then, and continued.
+/// The longest time that computed rows are in memory only; then the unfinished part is written, and continued later.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A dataset, and the rows that a run adds to it.

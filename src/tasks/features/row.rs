@@ -42,7 +42,7 @@ pub(super) fn full_key(name: &RowName) -> String {
     }
 }
 
-/// The part at this path was changed since it was written.
+/// The error for a part, at this path, that was changed since it was written.
 pub fn changed_part_error(part: &Path) -> Error {
     Error::file(
         part,

@@ -215,7 +215,7 @@ fn read_basis(
     Ok((layer, saved.fit, saved.origin, digest))
 }
 
-/// The error of `--layer` as one of `--blocks`.
+/// Rewords an error about `--layer` as one about `--blocks`.
 fn blame_blocks_option(error: Error) -> Error {
     match error {
         Error::Usage(why) => Error::Usage(why.replace("--layer ", "--blocks ")),

@@ -98,8 +98,8 @@ pub(super) fn choose_slide(recipe: &HeadRecipe, head: &Head) -> Result<Option<Sl
     }
 }
 
-/// How photos are prepared for `head` with the options of `recipe`: at the size that it was trained for, without
-/// `--size`.
+/// How photos are prepared for `head` with the options of `recipe`. Without `--size` the size is that of the head's
+/// training; with `--protocol plain` or `flip` it is the photo's own.
 pub(super) fn build_preprocessor(
     recipe: &HeadRecipe,
     protocol: Option<Protocol>,
@@ -154,7 +154,7 @@ fn trained_padding(head: &Head) -> Result<Padding> {
     padding.map_err(|why: String| contradiction_error(head, &why))
 }
 
-/// The record of `head` contradicts itself.
+/// The error for metadata of `head` that cannot be parsed.
 fn contradiction_error(head: &Head, why: &str) -> Error {
     Error::Model(format!("the head {}: {why}", head.meta.name))
 }

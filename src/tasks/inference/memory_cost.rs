@@ -9,7 +9,7 @@ pub const ENCODER_BYTES: u64 = 2;
 /// Bytes that are counted for every photo, whatever its size: 16 MiB.
 const FIXED_BYTES: u64 = 16 << 20;
 
-/// The bytes of a photo that takes `bytes` a pixel of its own size, as a function of its layout.
+/// The bytes of a photo as a function of its layout: 16 MiB, and `bytes` for each pixel of its own size.
 pub fn pixel_cost(bytes: u64) -> impl Fn(&Geometry) -> u64 + Sync {
     move |geometry| {
         let (width, height) = geometry.photo;

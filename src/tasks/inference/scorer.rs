@@ -140,7 +140,7 @@ pub fn score_batch(
     Ok(plain.into_iter().map(one).collect())
 }
 
-/// What `predict` gives for each photo of a batch.
+/// Splits a batch and calls `predict` for each photo.
 ///
 /// # Errors
 /// If the device fails.

@@ -1,5 +1,5 @@
-//! Stored features in the backbone's place (`--features`): which tasks they serve, and what the backbone would have
-//! given.
+//! Stored features that replace the backbone (`--features`): which tasks they suffice for, and the backbone's output
+//! read from them.
 //!
 //! In: a dataset of `dino features`. Out: a [`BackboneOutput`] for each photo that has a row.
 

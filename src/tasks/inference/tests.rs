@@ -1,4 +1,4 @@
-//! Tasks on several devices, all of which are the CPU.
+//! Tasks on several backbones, all of them on the CPU.
 
 use candle_core::{DType, Device, Tensor};
 use image::{Rgb, RgbImage};
@@ -23,7 +23,7 @@ const LAYER: LayerRequest = LayerRequest {
     norm: true,
 };
 
-/// The same small backbone this many times.
+/// This number of copies of one small backbone.
 fn backbones(count: usize) -> Vec<Backbone> {
     let config = BackboneConfig {
         dim: 8,
@@ -56,7 +56,7 @@ impl TaskPredictor for Tokens {
     }
 }
 
-/// Photos of different colours, in a folder of their own.
+/// Photos of different colours, in a temporary folder.
 fn photos(count: u8) -> (TempDir, Vec<Source>) {
     let folder = tempfile::tempdir().unwrap();
     let write = |index: u8| {

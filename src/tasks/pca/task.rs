@@ -48,7 +48,7 @@ pub(super) struct PcaPhoto<'a> {
     pub watch: StageTimings,
 }
 
-/// The task was given an output that is no tokens.
+/// The error for an output other than tokens.
 pub(super) fn not_tokens_error() -> Error {
     Error::Model("components are of tokens".into())
 }

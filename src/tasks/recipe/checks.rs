@@ -19,7 +19,7 @@ pub(super) fn check_exclusive(settings: &[(&str, bool)], why: &str) -> Result<()
     }
 }
 
-/// Refuses both ways to show the photo in a picture.
+/// Refuses `side_by_side` together with `overlay`.
 ///
 /// # Errors
 /// As [`check_exclusive`].

@@ -58,7 +58,7 @@ pub enum ProtocolRule {
     Slide,
     /// For segmentation: five sizes from 640 to 1920, mirrored too, in windows of 640.
     Ms,
-    /// The protocol by which the head's figure in the paper was measured.
+    /// The protocol of the head's metric in the paper: `flip` for depth, else the head's own, or `slide` without one.
     Paper,
 }
 

@@ -1,4 +1,4 @@
-//! Options of a run that its tasks or its photos rule out.
+//! Checks of a run's options against its tasks and photos, before any work is done.
 
 use super::plan::PlannedTask;
 use super::task_run::TaskRun;

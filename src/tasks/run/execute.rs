@@ -33,7 +33,7 @@ impl TaskRun<'_> {
         self.run_loaded(tasks, collected, &ledger, move || Ok(slot.insert(load()?)))
     }
 
-    /// The record of the output folder: that of a task with a record of its own there, else as it is read now.
+    /// The record of the output folder: that of a task which holds one for the same folder, else read from it.
     ///
     /// # Errors
     /// As [`Ledger::open`].
@@ -47,7 +47,7 @@ impl TaskRun<'_> {
         known.map_or_else(|| Ledger::open(self.options), Ok)
     }
 
-    /// As [`TaskRun::run`], with a record that is read already, and backbones that serve several runs.
+    /// As [`TaskRun::run`], with a record that was read before, and backbones that several runs share.
     ///
     /// # Errors
     /// As [`TaskRun::run`]; [`Error::Usage`] for a two-pass task over photos that arrive over time.

@@ -1,4 +1,4 @@
-//! The outcome of each photo of a run, and the lines and records of those without results.
+//! [`RunProgress`]: the outcome of each photo of a run, and the JSON lines and records of photos without results.
 
 use std::sync::{Mutex, PoisonError};
 

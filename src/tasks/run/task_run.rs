@@ -1,4 +1,4 @@
-//! [`TaskRun`]: what is the same for all photos of a run.
+//! [`TaskRun`]: the settings of a run, the same for all its photos.
 
 use std::sync::Mutex;
 
@@ -22,7 +22,7 @@ pub struct TaskRun<'r> {
     pub dtype: String,
     /// Whether new photos in a folder get the fit of those that are there (`--keep-fit`).
     pub keep_fit: bool,
-    /// Photos of one layout in the backbone at once.
+    /// Photos of one padded size in a batch.
     pub batch_size: BatchSize,
     /// Stored features that replace the backbone, if given.
     pub stored: Option<&'r StoredFeatures>,

@@ -50,7 +50,7 @@ pub fn printable_class_name(id: usize, name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The built-in head that has the class which another lacks, as the end of a message.
+/// Names a built-in head that has the class `wanted`, as the end of a message.
 fn suggest_other_head(wanted: &str) -> String {
     let has = |head: &crate::model::head::Head| match &head.meta.task {
         HeadTask::Segment { classes } => classes.iter().any(|it| it.name.to_lowercase() == wanted),
@@ -121,7 +121,7 @@ mod tests {
         let said = |name: &str| kept_of(&["car", name]).unwrap_err().to_string();
         assert!(said("persn").ends_with("no class `persn`; did you mean `person`?"));
         assert!(said("light").ends_with("did you mean `traffic light`?"));
-        // What another head knows is said.
+        // The message names another head that has the class.
         assert!(
             said("zebra").ends_with("; --head everyday has it"),
             "{}",

@@ -87,7 +87,7 @@ impl LabelRenderer {
     }
 }
 
-/// A task whose frames are rendered by a [`LabelRenderer`]; it is a [`ClipTask`] by this.
+/// A task whose frames are rendered by a [`LabelRenderer`]; every such task is a [`ClipTask`].
 pub trait LabelClipTask: TaskPredictor {
     /// Calls `use_renderer` with the renderer, whose classes may be behind a lock.
     fn with_renderer<R>(&self, use_renderer: impl FnOnce(&LabelRenderer) -> R) -> R;

@@ -18,11 +18,11 @@ use crate::vision::postprocess::PixelBox;
 use crate::vision::render::cutout::cut_out;
 use crate::vision::render::segment::confidence_levels;
 
-/// The class for everything else in data sets such as VOC; cutouts leave it out.
+/// The class of everything else in data sets such as VOC, which cutouts leave out by default.
 const BACKGROUND: &str = "background";
 
 impl LabelRenderer {
-    /// Writes the files that are asked for and missing. Without a `picture`, that file exists.
+    /// Writes the files that are asked for and missing; `picture` is `None` where its file exists.
     ///
     /// # Errors
     /// Names the file that cannot be written.

@@ -1,4 +1,4 @@
-//! One photo with its labels, as the writers of its files take it.
+//! [`PhotoLabels`]: one photo with its labels, the input of the writers of its files.
 
 use image::RgbImage;
 

@@ -1,4 +1,4 @@
-//! From the labels of one photo to its files: those of a head, and those of clusters.
+//! [`LabelRenderer`]: from the labels of one photo, by a head or by clusters, to its files.
 
 use std::path::Path;
 
@@ -103,8 +103,8 @@ impl LabelRenderer {
         }
     }
 
-    /// A key that differs where the system's fonts draw the names otherwise; `None` where the built-in font draws them
-    /// all.
+    /// A key for outputs that changes with the fonts that draw the class names; `None` where the built-in font has all
+    /// their letters.
     pub fn font_key(&self) -> Option<String> {
         let captions = &self.captions;
         let unnamed: Vec<usize> = (0..captions.len())

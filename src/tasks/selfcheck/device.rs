@@ -36,7 +36,7 @@ struct NetworkCase {
     photos: usize,
 }
 
-/// Two blocks of a ViT-S, from which the cases differ.
+/// Two blocks of a ViT-S, which the cases vary.
 const BASE_CONFIG: BackboneConfig = BackboneConfig {
     patch_size: 14,
     dim: 384,

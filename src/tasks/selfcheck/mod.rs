@@ -34,7 +34,7 @@ pub struct ReferenceValues {
     pub expected: [f32; 9],
     /// The largest absolute difference that agrees.
     pub tolerance: f32,
-    /// Who computed the reference values.
+    /// Who computed the reference values, in words.
     pub source: &'static str,
 }
 
@@ -105,7 +105,8 @@ pub fn compute_tokens(backbone: &Backbone) -> Result<[f32; 9]> {
     Ok(found)
 }
 
-/// Computes the values of [`ReferenceKind::ExampleDepths`] in metres, from the least depth of the head's range.
+/// Computes the values of [`ReferenceKind::ExampleDepths`] in metres: the head's outputs plus the least depth of its
+/// range.
 ///
 /// # Errors
 /// If the device fails, or the photo is too small.

@@ -1,5 +1,5 @@
-//! Checks of depth maps: maps that were scaled one by one, maps in different units, and readings beyond the range that
-//! counts or that the head can tell.
+//! Checks of depth maps: maps that were scaled one by one, maps in different units, and readings outside the range that
+//! counts or that the head can predict.
 
 use crate::error::{Error, Result};
 use crate::learn::data::statistics::{DepthStatistics, LabelSample};
@@ -11,7 +11,7 @@ const UNIT_GAP: f32 = 20.0;
 /// The same factor between the middle medians of maps of different formats.
 const UNIT_GAP_BETWEEN_FORMATS: f32 = 3.0;
 
-/// Largest numbers of maps that were scaled to be viewed as pictures.
+/// Maxima of maps that were scaled to be viewed as pictures.
 const NORMALISED_MAXIMA: [f32; 3] = [1.0, 255.0, 65_535.0];
 
 /// Usual depth scales: units per metre.
@@ -43,7 +43,7 @@ impl DepthMapCheck<'_> {
     ///
     /// # Errors
     /// Unless the user named the scale: where float maps were scaled to one maximum each, or the median reading is
-    /// outside the range that counts and that the head can predict, as with a wrong scale.
+    /// outside the range that counts and that the head can predict (from half of its lower end), as with a wrong scale.
     pub fn check(&self) -> Result<Vec<String>> {
         let statistics = self.statistics;
         let mut sentences = Vec::new();
@@ -148,7 +148,7 @@ impl DepthMapCheck<'_> {
         Ok(sentences)
     }
 
-    /// Whether the maps are of whole numbers, by the extension of the first one.
+    /// Whether the maps are of whole numbers, by the extension of the first one (PNG, PGM).
     fn holds_integers(&self) -> bool {
         let first = self.sample.labels.first().and_then(|path| path.extension());
         first.is_some_and(|ending| {

@@ -1,5 +1,5 @@
-//! Checks of masks: ids beyond the list of classes, black and white masks, ids that nothing is learnt from, and classes
-//! without a pixel.
+//! Checks of masks: ids beyond the list of classes, black and white masks, ids without a class, and classes without a
+//! pixel.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::learn::data::statistics::{LabelSample, MaskStatistics};
 use crate::learn::data::taxonomy::{self, SetLabels, WHITES};
 use crate::model::head::meta::Class;
 
-/// More different numbers than this that are no ids are not from a hand-drawn mask.
+/// A mask with more distinct numbers than this that are not ids was not drawn by hand.
 const MANY: usize = 32;
 
 /// The id of pixels without a class, which are neither learnt from nor evaluated, and who chose it.

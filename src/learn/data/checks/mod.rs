@@ -1,8 +1,8 @@
-//! Checks of labels before hours are spent on them: what a sample of the labels holds, against the classes, units and
+//! Plausibility checks before hours of training: the content of a sample of the labels against the classes, units and
 //! ranges that they are about to be read with.
 //!
 //! In: the statistics of a [`LabelSample`](super::statistics::LabelSample) and the options in force. Out: an error
-//! where hardly anything can be learnt, else sentences about what may not be meant.
+//! where hardly anything can be learnt, else warnings, as sentences, about probable mistakes.
 
 mod depth;
 mod masks;

@@ -19,7 +19,8 @@ fn classes(count: usize) -> Vec<Class> {
     (0..count).map(class).collect()
 }
 
-/// What is said of masks that have each id in one of ten masks, `count` classes and what is ignored.
+/// The id of white, the warnings and the absent classes for ten masks that all have each of `ids` (with its pixels),
+/// `count` classes and an ignored id.
 fn said(
     ids: &[(u16, u64)],
     count: usize,
@@ -122,14 +123,14 @@ fn white_beside_ones_is_not_taken_for_void_in_silence() {
     assert_eq!(said(&mixed, ignored(None)).0, Some(255));
     let (white, doubts) = said(&mixed, ignored(Some(255)));
     assert_eq!((white, doubts), (None, Ok(vec![])));
-    // A mask that has both says that white is no class.
+    // A mask with both 1 and white means that white is not a class.
     let (white, doubts) = said(&[&[0, 255], &[0, 1, 255], &[0, 1]], IgnoredId::default());
     assert_eq!((white, doubts), (None, Ok(vec![])));
     // A trimap.
     let trimap: [&[u16]; 2] = [&[0, 128, 255], &[0, 128, 255]];
     assert_eq!(said(&trimap, ignored(Some(128))).0, Some(255));
     assert!(said(&trimap, IgnoredId::default()).1.is_err());
-    // What was smoothed.
+    // Masks that were smoothed.
     let smooth: Vec<u16> = (0..100).collect();
     let why = said(&[&smooth, &smooth], IgnoredId::default())
         .1
@@ -248,7 +249,7 @@ fn a_wrong_scale_is_told_from_metres() {
         "{tum}"
     );
     assert!(error(&[1000.0, 2500.0, 4000.0], "npy").contains("look like millimetres"));
-    // Who names the scale is told, and obeyed.
+    // With a named scale the same is a warning only.
     let said = depth(&[0.002, 0.003, 0.004], "png", Some(1000.0), indoor).unwrap();
     assert!(said[0].contains("(--depth-scale 1000)"), "{said:?}");
     let half = depth(&[5.0, 8.0, 9.0, 60.0, 70.0], "png", None, indoor).unwrap();

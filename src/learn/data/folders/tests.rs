@@ -116,7 +116,7 @@ fn what_was_made_of_labels_is_none() {
         labels(&depth, LabelKind::Depth).1,
         [('t', "depth/0.depth.npy".to_owned())]
     );
-    // Where there is nothing else they are the labels; one folder of both, as NYU's test has it; Sintel's ending.
+    // Without other files they are the labels; one folder of photos and labels, as in NYU's test; Sintel's extension.
     let only = [
         "images/0.jpg",
         "images/1.jpg",

@@ -10,7 +10,7 @@ use crate::model::head::Class;
 /// Cityscapes, and the border of PASCAL VOC.
 const VOID_COLORS: [[u8; 3]; 2] = [[0, 0, 0], [224, 224, 192]];
 
-/// More colours of no class than this are not from a hand-drawn mask.
+/// A mask with more distinct colours of no class than this was not drawn by hand.
 const MANY: usize = 32;
 
 /// The meaning of a colour.

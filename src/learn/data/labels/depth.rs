@@ -1,7 +1,8 @@
-//! Depth labels in metres, from every format that holds numbers: floats are metres, whole numbers are units of a
-//! fraction of a metre (the depth scale: 1000 units per metre by default, 256 for KITTI).
+//! Depth labels in metres, from every format that holds numbers. Floats are metres, unless `--depth-scale` is given and
+//! their median is plausible only with it; whole numbers are units of a fraction of a metre (the depth scale: 1000
+//! units per metre by default, 256 for KITTI).
 //!
-//! In: a decoded raster and the depth scale. Out: a [`DepthLabel`], and warnings about what may not be meant.
+//! In: a decoded raster and the depth scale. Out: a [`DepthLabel`], and warnings about probable mistakes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ const MILLIMETRES: f64 = 1000.0;
 /// Names of the depth array in an archive of several, the surest first.
 const KEYS: [&str; 3] = ["depth", "depths", "arr_0"];
 
-/// Different numbers from which multiples of 257 alone are no chance, but widened bytes.
+/// From this many distinct numbers on, all of them multiples of 257 means 8 bits widened to 16.
 const WIDENED: usize = 4;
 
 /// Reads depth labels in metres.
@@ -34,8 +35,8 @@ pub struct DepthLabelReader {
 }
 
 impl DepthLabelReader {
-    /// A reader with the depth scale that the user named (`--depth-scale`), in units per metre; without it the scale
-    /// that a file states counts, else millimetres.
+    /// A reader with the depth scale that the user named (`--depth-scale`), in units per metre. For whole numbers the
+    /// scale that a file of this program states takes precedence; without either they are millimetres.
     pub fn new(scale: Option<f64>, warnings: Warnings) -> Self {
         DepthLabelReader {
             scale,
@@ -52,13 +53,13 @@ impl DepthLabelReader {
         }
     }
 
-    /// Reads a depth label: NPY and NPZ of any real type, PFM, OpenEXR, TIFF, 16-bit PNG, PGM and Sintel's `.dpt`.
-    /// Numbers that are not positive and finite are no readings. Where the mask of a DIODE map (`NAME_depth_mask.npy`)
-    /// lies beside it, it is applied.
+    /// Reads a depth label: NPY and NPZ of any real type, PFM, OpenEXR, TIFF, 16-bit PNG, PGM and Sintel's `.dpt`; with
+    /// a named scale also 8-bit greys. Numbers that are not positive and finite are no readings. Where the mask of a
+    /// DIODE map (`NAME_depth_mask.npy`) lies beside it, it is applied.
     ///
     /// # Errors
-    /// Where the file cannot be decoded, holds colours, truth values or relative depth, has 8 bits and no scale was
-    /// named, or has no reading at all.
+    /// Where the file cannot be decoded, is a picture, holds colours, truth values, relative depth or transparent
+    /// pixels, has 8 bits (or 8 bits widened to 16) and no scale was named, or has no reading at all.
     pub fn read(&self, path: &Path) -> Result<DepthLabel> {
         let raster = decode::read(path, &KEYS)?;
         let mut metres = self
@@ -263,7 +264,7 @@ fn check_opaque(raster: &LabelRaster) -> Result<(), String> {
     }
 }
 
-/// Units per metre that a PNG of this program states.
+/// Units per metre that a file of this program states.
 fn own_scale(raster: &LabelRaster) -> Option<f64> {
     let scale = raster
         .note(DEPTH_SCALE_KEY)

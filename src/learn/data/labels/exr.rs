@@ -16,8 +16,8 @@ const DEPTHS: [&str; 4] = ["z", "depth", "y", "v"];
 
 type ExrImage = Image<exr::image::Layers<AnyChannels<FlatSamples>>>;
 
-/// Decodes the channel called Z, depth, Y or V (the last part of its name counts), or the only one, or red where green
-/// and blue have the same numbers.
+/// Decodes the only channel, else the one called Z, depth, Y or (where its name or layer says `depth`) V by the last
+/// part of its name, else red where green and blue have the same numbers.
 pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let image: ExrImage = read()
         .no_deep_data()

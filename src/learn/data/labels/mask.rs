@@ -1,7 +1,7 @@
 //! Masks of class ids, from numbers, from colours that the list of classes names, or from a palette, whose indices
 //! count unless its colours show that it was sorted in another order.
 //!
-//! In: a decoded raster and the list of classes. Out: a [`Mask`], and warnings about what may not be meant.
+//! In: a decoded raster and the list of classes. Out: a [`Mask`], and warnings about probable mistakes.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -37,7 +37,7 @@ pub struct MaskReader<'a> {
     pub id_count: Option<usize>,
     /// The id of pixels without a class.
     pub ignore: u16,
-    /// Receives warnings about files that may not hold what is meant.
+    /// Receives warnings about files that are probably not what the user meant.
     pub warnings: &'a Warnings,
 }
 

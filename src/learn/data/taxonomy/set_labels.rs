@@ -80,7 +80,7 @@ impl SetLabels {
         })
     }
 
-    /// Reads a mask, whatever ids it has; what may not be meant goes to `warnings`.
+    /// Reads a mask, whatever ids it has; probable mistakes are reported to `warnings`.
     ///
     /// # Errors
     /// As [`MaskReader::read`].
@@ -103,7 +103,8 @@ impl SetLabels {
         Ok(mask)
     }
 
-    /// Reads a mask and checks that its ids are in the list of classes; what may not be meant goes to `warnings`.
+    /// Reads a mask and, where the list of classes is closed, checks that it has its ids; probable mistakes are
+    /// reported to `warnings`.
     ///
     /// # Errors
     /// As [`MaskReader::read`]; also where the list is closed and the mask has an id beyond it.

@@ -94,7 +94,7 @@ fn what_there_is_is_listed_by_model_and_set() {
 #[test]
 fn what_was_longest_not_in_use_goes_first_and_what_is_in_use_stays() {
     let scene = Scene::new();
-    // By its set, the oldest file is in use.
+    // The `.set` file's date makes the oldest file recently used.
     scene.note("kitchen", &["a"], 9);
     let freed = scene.cache.prune(None, Some(46), |_| false).unwrap();
     assert_eq!((freed.photos, freed.bytes), (1, 20));
@@ -105,7 +105,7 @@ fn what_was_longest_not_in_use_goes_first_and_what_is_in_use_stays() {
         .unwrap();
     assert_eq!((freed.photos, freed.bytes), (2, 15));
     assert_eq!(scene.left(), ["m1/c"]);
-    // Of a set whose features are to come, the file stays.
+    // The `.set` file stays if its features are still to be computed.
     scene.note("next", &["x"], 9);
     scene.cache.prune(None, Some(0), |_| true).unwrap();
     assert!(root_path(&scene, "m1", &set_file_name("next")).exists());

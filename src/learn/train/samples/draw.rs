@@ -13,8 +13,8 @@ pub struct SampleDraw {
     pub count: usize,
     /// Per data set, the share of the epoch's samples that come from it; they sum to 1.
     pub set_shares: Vec<f64>,
-    /// Class balance: a patch whose largest id is the largest of `n` patches of its set is drawn with a weight of
-    /// `n^-balance`, with replacement. 0 draws evenly, and no sample twice before all were drawn once. Depth has no
+    /// Class balance: a patch is drawn, with replacement, with weight `n^-balance`, where `n` patches of its set have
+    /// the same id with the largest share. 0 draws evenly, and no sample twice before all were drawn once. Depth has no
     /// classes and is always drawn evenly.
     pub balance: f64,
 }
@@ -40,7 +40,8 @@ impl TrainingSamples {
         order
     }
 
-    /// Appends `count` samples of `range` to `order`, with replacement, rarer main ids more often.
+    /// Appends `count` samples of `range` to `order`, with replacement, those whose id with the largest share is rare
+    /// more often.
     fn draw_balanced(
         &self,
         range: Range<usize>,

@@ -34,7 +34,7 @@ pub enum Targets {
     },
 }
 
-/// The index of everything that can be trained on.
+/// The index of all training samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingSamples {
     /// Every view of every photo.

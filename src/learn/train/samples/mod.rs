@@ -1,6 +1,5 @@
-//! The index of everything that can be trained on: where the features of each sample lie, and what a head should give
-//! for it. A sample is a patch with the shares of its class ids, or a tile of 4 x 4 patches with the depths between
-//! their centres.
+//! The index of training samples: where the features of each sample lie, and its target. A sample is a patch with the
+//! shares of its class ids, or a tile of 4 x 4 patches with the depths between their centres.
 //!
 //! In: labels with the cached views of their photos ([`LabelledPhoto`]). Out: [`TrainingSamples`], from which an epoch
 //! draws ([`SampleDraw`]). The features themselves stay on the disk.

@@ -1,4 +1,4 @@
-//! What a device runs for several tasks: a pass for each batch, and on a GPU the heads.
+//! [`PassRunner`] for several tasks: the shared backbone passes over a batch and, on a GPU, the heads.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -144,8 +144,8 @@ impl PassRunner for MultiTaskRunner<'_> {
 }
 
 impl MultiTaskRunner<'_> {
-    /// On a CPU: the backbone's output of each photo, in which heads run where the photo is finished, beside the
-    /// backbone.
+    /// On a CPU: stores the backbone's output of each photo. Heads run on the worker that finishes the photo, beside
+    /// the backbone's next batch.
     fn keep_for_heads(
         &self,
         shared: &SharedPass,

@@ -1,4 +1,4 @@
-//! [`MultiTaskRunner`]: which tasks a photo is for, which passes they share, and what they make of a pass's output.
+//! [`MultiTaskRunner`]: the tasks of each photo, the passes that they share, and the outputs of a pass for each task.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::tasks::inference::stored_features::StoredFeatures;
 use crate::tasks::{TaskOutput, TaskPredictor};
 use crate::terminal::console::Console;
 
-/// Runs the device's half of several tasks on one backbone.
+/// Runs the [`TaskPredictor`]s of several tasks on one backbone.
 pub struct MultiTaskRunner<'a> {
     /// The backbone.
     pub backbone: &'a Backbone,
@@ -21,7 +21,7 @@ pub struct MultiTaskRunner<'a> {
     pub tasks: Vec<&'a dyn TaskPredictor>,
     /// Which tasks each photo is for: a bit for each task, by photo.
     pub wanted_tasks: Vec<u64>,
-    /// The bits of photos beyond these, such as a clip's frames.
+    /// The bits of photos with an index beyond `wanted_tasks`, such as a clip's frames.
     pub(super) wanted_beyond: u64,
     /// The name of a photo in messages, by its number.
     pub photo_name: &'a (dyn Fn(usize) -> String + Sync),
@@ -39,7 +39,7 @@ pub struct MultiTaskRunner<'a> {
 /// A photo's output for each task; `None` for tasks that the photo is not for.
 pub type OutputsByTask = Vec<Option<Result<DeviceOutput>>>;
 
-/// What the device gives a task for a photo.
+/// The device's result for one photo and task.
 pub enum DeviceOutput {
     /// The task's output.
     Task(TaskOutput),
@@ -89,7 +89,7 @@ impl<'a> MultiTaskRunner<'a> {
         MultiTaskRunner { stored, ..self }
     }
 
-    /// Runs all tasks over every photo, however many come.
+    /// Runs all tasks over every photo, for a number of photos that is not known in advance.
     #[must_use]
     pub fn for_all_photos(self) -> Self {
         let wanted_beyond = (1 << self.tasks.len()) - 1;

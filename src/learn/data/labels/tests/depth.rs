@@ -1,4 +1,4 @@
-//! What maps of depth mean.
+//! Depths read from maps of every format.
 
 use std::num::NonZeroU32;
 
@@ -14,7 +14,7 @@ use crate::model::head::RELATIVE_INVERSE_DEPTH;
 use crate::terminal::warnings::Warnings;
 use crate::vision::postprocess::rows::InMemoryRows;
 
-/// The metres of a file, and the kinds of warnings that it gave rise to.
+/// The metres of a file, and the kinds of its warnings.
 fn read_as(scale: Option<f64>, file: &Filed) -> Result<(Vec<f32>, Vec<&'static str>)> {
     let warnings = Warnings::silent();
     let DepthLabel { metres, .. } =
@@ -27,7 +27,7 @@ fn read_as(scale: Option<f64>, file: &Filed) -> Result<(Vec<f32>, Vec<&'static s
 
 #[track_caller]
 fn reads(scale: Option<f64>, bytes: &[u8], metres: &[f32], kinds: &[&str]) {
-    // An ending that promises something else.
+    // The extension is wrong on purpose; the content decides.
     let (found, warned) = read_as(scale, &filed("depth.jpg", bytes)).unwrap();
     assert_eq!((&found[..], &warned[..]), (metres, kinds));
 }
@@ -91,7 +91,7 @@ fn a_named_scale_holds_for_floats_that_can_be_no_metres() {
         &[2.5, 1.0, 3.0],
         &["depth in floats of another unit"],
     );
-    // These can be metres, as can floats that nobody says anything about.
+    // These can be metres, as can floats without a named scale.
     reads(
         Some(1000.0),
         &single(&[2.5, 1.0]),
@@ -211,7 +211,7 @@ fn what_this_program_writes_reads_back() {
             let errors = found.iter().zip(&low).map(|(a, b)| (a - b).abs());
             errors.fold(0.0, f32::max)
         };
-        // The file's own scale, also against what is asked for.
+        // The file's own scale, even if another one is named.
         let (found, warned) = read_as(None, &file).unwrap();
         assert!(
             worst(&found) <= 0.5001 / scale as f32,

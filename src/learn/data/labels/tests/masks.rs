@@ -1,4 +1,4 @@
-//! What masks mean.
+//! Ids read from masks of every format.
 
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use png::{BitDepth, ColorType};
@@ -31,7 +31,7 @@ pub(super) fn classes(colors: &[[u8; 3]]) -> Vec<Class> {
         .collect()
 }
 
-/// The ids of a file, and the kinds of warnings that it gave rise to.
+/// The ids of a file, and the kinds of its warnings.
 fn read_as(colors: &[[u8; 3]], name: &str, bytes: &[u8]) -> Result<(Vec<u16>, Vec<&'static str>)> {
     let file = filed(name, bytes);
     let warnings = Warnings::silent();
@@ -241,9 +241,9 @@ fn greys_that_a_list_names_are_its_classes() {
     );
     reads(&black_and_white, &rgb(&[[0; 3], [255; 3]]), &[0, 1], &[]);
     reads(&black_and_white, &grey(&[0, 1]), &[0, 1], &[]);
-    // Where white is no class's, 255 is ignored as ever.
+    // Where no class is white, 255 is ignored as usual.
     reads(&COLORS, &grey(&[0, 255]), &[0, 255], &[]);
-    // A number that is an id is one, whatever grey the scheme of nameless colours has there.
+    // A number that is an id is read as one, even if a default colour is that grey.
     let scheme: Vec<[u8; 3]> = (0..4)
         .map(crate::learn::data::taxonomy::voc_color)
         .collect();
@@ -295,10 +295,10 @@ fn what_this_program_writes_of_classes_reads_back() {
     sorted[0].name = "boat".into();
     let mut png = Vec::new();
     label_map::write_ids_png(&mut png, &map, &sorted).unwrap();
-    // Its id 0 is a pixel of the map.
+    // The unknown class occurs in the map.
     refuses(&COLORS, &png, &["\"boat\""]);
 
-    // White is the class, of two.
+    // White is the class of the mask, of two classes.
     let mut white = Vec::new();
     label_map::write_mask(&mut white, &map, 1, &own).unwrap();
     reads(&COLORS[..2], &white, &[0, 0, 0, 1], &[]);

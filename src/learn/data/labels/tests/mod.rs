@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::learn::data::labels::decode::decode;
 use crate::learn::data::labels::raster::{LabelRaster, RasterContent};
 
-/// A folder with one file in it.
+/// A temporary folder with one file in it.
 pub(super) struct Filed {
     pub folder: TempDir,
     pub path: PathBuf,
@@ -30,7 +30,7 @@ pub(super) fn filed(name: &str, bytes: &[u8]) -> Filed {
     Filed { folder, path }
 }
 
-/// A PNG as the encoder is told, without this program's own mark.
+/// A PNG without this program's metadata.
 pub(super) fn png(
     (width, height): (u32, u32),
     color: png::ColorType,

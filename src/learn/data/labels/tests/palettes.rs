@@ -20,7 +20,7 @@ fn a_palette_counts_by_its_indices_unless_its_colours_say_otherwise() {
         &[2, 2, 0, 1],
         &["palette in another order"],
     );
-    // Only one of the colours is another class's: the indices are believed.
+    // Only one of the colours is another class's: the indices are the ids.
     reads(
         &COLORS,
         &palette(&[car, [9, 8, 7], road], &[0, 1]),
@@ -41,7 +41,7 @@ fn a_palette_counts_by_its_indices_unless_its_colours_say_otherwise() {
     reads(&COLORS, &palette(&voc, &[1, 255]), &[1, 255], &[]);
     let ramp: Vec<[u8; 3]> = (0..=255).map(|i| [i; 3]).collect();
     reads(&[[9; 3], [0; 3]], &palette(&ramp, &[0, 1]), &[0, 1], &[]);
-    // Pillow keeps only the greys that a GIF uses; shades to look at are no ids.
+    // Pillow keeps only the greys that a GIF uses; greys chosen for display are not ids.
     let kept = [[0; 3], [2; 3], [255; 3]];
     reads(
         &COLORS,
@@ -78,7 +78,7 @@ fn greys_that_a_program_sorted_count_before_indices() {
     let falling = [[3; 3], [2; 3], [1; 3], [0; 3]];
     let four = [COLORS[0], COLORS[1], COLORS[2], [9, 9, 9]];
     reads(&four, &palette(&falling, &[0, 3, 1]), &[3, 0, 2], &kind);
-    // Shades to look at, of which this mask has two; a palette that nobody filled; colours.
+    // Greys for display, of which this mask has two; an unfilled palette; colours.
     let shades = [black, [128; 3], white];
     reads(&COLORS, &palette(&shades, &[0, 2]), &[0, 2], &[]);
     reads(&COLORS, &palette(&[black; 3], &[2]), &[2], &[]);
