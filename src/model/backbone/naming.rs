@@ -186,7 +186,8 @@ pub fn map_key(key: &str) -> Option<KeyMapping> {
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix))?;
     let (block, rest) = split_block_index(inside)?;
-    // Training checkpoints group blocks into chunks padded with identities: the second number is the block's index in the whole model.
+    // Training checkpoints group blocks into chunks padded with identities: the second number is the block's index in
+    // the whole model.
     let (block, rest) = split_block_index(rest).unwrap_or((block, rest));
     map_block_key(rest).map(|mapping| match mapping {
         KeyMapping::Whole(tail) => KeyMapping::Whole(format!("blocks.{block}.{tail}")),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::model::weights::config::write_in_store;
 
-/// How long a failed download is not repeated unasked.
+/// How long a failed download is not repeated automatically.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A download that failed.
@@ -57,7 +57,7 @@ impl DefaultsState {
             .unwrap_or_default()
     }
 
-    /// Writes it into the store at `root`.
+    /// Writes the state into the store at `root`.
     ///
     /// # Errors
     /// If the store cannot be written.
@@ -93,13 +93,13 @@ impl DefaultsState {
         self.failed = None;
     }
 
-    /// Records `head` as the default head of `task`; the one before, if it was another.
+    /// Records `head` as the default head of `task`, and returns the previous one if it differs.
     pub fn replace_last(&mut self, task: &str, head: &str) -> Option<String> {
         let before = self.last.insert(task.to_owned(), head.to_owned());
         before.filter(|before| before != head)
     }
 
-    /// Marks `head` on weights with this fingerprint as warned of; `true` if it was not before.
+    /// Records that a warning about `head` on weights with this fingerprint was given; `true` the first time.
     pub fn mark_warned(&mut self, head: &str, fingerprint: &str) -> bool {
         self.warned.insert(format!("{head} {fingerprint}"))
     }

@@ -1,4 +1,4 @@
-//! Whether the metadata of a head makes sense: checked when a file is read, so that later stages can rely on it.
+//! Validation of a head's metadata when its file is read, so that later stages can rely on it.
 
 use crate::model::head::context;
 use crate::model::head::global_token::GlobalToken;

@@ -67,7 +67,7 @@ pub struct CalibrationRmse {
 }
 
 impl DepthCalibration {
-    /// The formula of metres, in words.
+    /// The formula that converts the head's values to metres, as text.
     pub fn formula(&self) -> String {
         match self.shift {
             Some(shift) if shift < 0.0 => {
@@ -190,7 +190,7 @@ impl HeadStore {
         Ok(Some(read))
     }
 
-    /// Writes a calibration beside its head; its path.
+    /// Writes a calibration beside its head, and returns its path.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -207,7 +207,7 @@ impl HeadStore {
         Ok(path)
     }
 
-    /// Removes the calibration at `path`; whether there was one.
+    /// Removes the calibration at `path`, and returns whether there was one.
     ///
     /// # Errors
     /// If it cannot be removed.

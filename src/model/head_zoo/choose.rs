@@ -1,4 +1,4 @@
-//! Which head a task uses: one rule, [`HeadStore::choose_with_reason`].
+//! The choice of a task's head, by one rule: [`HeadStore::choose_with_reason`].
 //!
 //! In: the task's name, the head and the backbone that the user named, the environment (`DINO_HEAD_TASK`,
 //! `DINO_WEIGHTS`), `config.json` and the store. Out: the head, where it was found, and why it was chosen.
@@ -39,14 +39,15 @@ impl HeadStore {
     }
 
     /// The head for `task`, and why it is this one: the `named` one, else the one in `$DINO_HEAD_<TASK>`, else the
-    /// first of those inside the program if `$DINO_WEIGHTS` is `focus`, else the one that `dino config` set (but not if
-    /// that is `official`), else the best published head that is installed with its backbone, else the first of the
-    /// ranking of those inside the program, else the first by name. Of those that nobody named, one that reads
-    /// `backbone` comes first, where that is given.
+    /// first of those inside the program if `$DINO_WEIGHTS` is `focus`, else the one that `dino config` set (unless
+    /// `$DINO_WEIGHTS` is `official`, or it does not read `backbone`), else the best published head that is installed
+    /// with its backbone, else the first of the ranking of those inside the program, else the first by name, published
+    /// heads without their backbone last. Where no head is named and `backbone` is given, heads that read it come
+    /// first.
     ///
     /// # Errors
-    /// If the one that was asked for is not there or is for another task, if a published one for the task is damaged,
-    /// or if there is none at all.
+    /// If the named head does not exist or is for another task, if an installed published head for the task is damaged,
+    /// or if no head is found.
     pub fn choose_with_reason(
         &self,
         task: &str,

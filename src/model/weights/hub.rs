@@ -28,9 +28,9 @@ pub struct Hub {
     pub token: Option<HubToken>,
     /// The cache of other Hugging Face programs, searched before anything is fetched.
     pub cache: Option<Cache>,
-    /// Longest wait for a connection, and for the next byte.
+    /// Longest wait for a connection, and longest wait for the next byte.
     pub timeout: Duration,
-    /// Attempts without any progress before a broken transfer is given up.
+    /// Retries in a row without progress before a broken transfer is given up.
     pub retries: u32,
     /// The variable that names the server, for messages.
     pub endpoint_variable: &'static str,

@@ -16,7 +16,7 @@ use crate::system::http::proxy::ProxyServer;
 
 /// Why a transfer stopped.
 pub enum TransferFailure {
-    /// It would fail in the same manner again.
+    /// A retry would fail in the same manner.
     Permanent(Error),
     /// The connection broke or stalled.
     Retryable(String),
@@ -57,7 +57,7 @@ pub struct HubClient<'a> {
     agent: Agent,
 }
 
-/// One request: its address, its proxy and the first byte that is asked for.
+/// One request: its address, its proxy and the first byte of the range.
 struct HubRequest<'a> {
     url: &'a str,
     uri: Uri,

@@ -78,7 +78,7 @@ pub(super) fn fetch(
     }
 }
 
-/// Size in bytes of the file at `url`, where the server tells it; the body is not read.
+/// Size in bytes of the file at `url`, `None` where the server does not state it; the body is not read.
 pub(super) fn query_size(hub: &Hub, file: &str, url: String) -> Result<Option<u64>> {
     let transfer = Transfer::new(hub, file, file, url, Path::new(file));
     let answer = transfer
@@ -285,7 +285,7 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    /// The error for a status that is no success.
+    /// The failure for an HTTP status that is an error.
     fn refused(&self, status: u16) -> TransferFailure {
         let Transfer {
             repo, file, url, ..
