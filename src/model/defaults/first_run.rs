@@ -94,8 +94,8 @@ pub fn fetch_missing(
     access: &NetworkAccess,
     events: &mut FetchEventSink<'_>,
 ) -> Result<FirstRunReport> {
-    let origins = WeightsPolicy::from_variables(&EnvVariables::from_process())?;
-    if origins == WeightsPolicy::Focus || needs.is_empty() {
+    let policy = WeightsPolicy::from_variables(&EnvVariables::from_process())?;
+    if policy == WeightsPolicy::Focus || needs.is_empty() {
         return Ok(FirstRunReport::default());
     }
     let heads = HeadStore::at(store.root());
@@ -103,17 +103,17 @@ pub fn fetch_missing(
     if missing.is_empty() {
         return Ok(FirstRunReport::default());
     }
-    let must = origins == WeightsPolicy::Official;
-    let mut memory = DefaultsState::read(store.root());
+    let must = policy == WeightsPolicy::Official;
+    let mut state = DefaultsState::read(store.root());
     // A wrong address is an error: only the user can correct it.
     let host = fetch::host(access.clone())?;
     if !must {
-        let has_failed = memory.recent_failure(Some(&host.endpoint)).is_some();
+        let has_failed = state.recent_failure(Some(&host.endpoint)).is_some();
         if *access != NetworkAccess::Allowed || has_failed {
             return Ok(FirstRunReport::default());
         }
-        // A store that cannot be written has no room for weights, nor for the memory of a failure.
-        if let Err(error) = memory.write(store.root()) {
+        // A store that cannot be written can hold neither weights nor the record of a failure.
+        if let Err(error) = state.write(store.root()) {
             events(FetchEvent::Note(&format!(
                 "Meta's weights are not fetched, for they could not be kept: {error}"
             )))?;
@@ -124,9 +124,9 @@ pub fn fetch_missing(
     let fetched = fetch(store, &missing, (host, must), events);
     match fetched {
         Ok(fetched) => {
-            memory.clear_failure();
+            state.clear_failure();
             // The state is only a convenience.
-            let _ = memory.write(store.root());
+            let _ = state.write(store.root());
             Ok(FirstRunReport { fetched })
         }
         Err(Error::Interrupted) => Err(Error::Interrupted),
@@ -136,8 +136,8 @@ pub fn fetch_missing(
         ))),
         Err(error) => {
             let why = error.to_string();
-            memory.record_failure(&address, &why);
-            let _ = memory.write(store.root());
+            state.record_failure(&address, &why);
+            let _ = state.write(store.root());
             events(FetchEvent::ProgressEnd)?;
             events(FetchEvent::Warning(&format!(
                 "Meta's weights could not be fetched ({}); going on with vits14-focus and the heads inside this program, \

@@ -118,28 +118,28 @@ mod tests {
     #[test]
     fn a_failure_is_remembered_for_a_day() {
         let root = tempfile::tempdir().unwrap();
-        let mut memory = DefaultsState::read(root.path());
-        assert_eq!(memory.recent_failure(None), None);
-        memory.record_failure("host", "no network");
-        memory.write(root.path()).unwrap();
-        let mut memory = DefaultsState::read(root.path());
-        assert_eq!(memory.recent_failure(Some("host")), Some("no network"));
-        assert_eq!(memory.recent_failure(Some("mirror")), None);
-        let failed = memory.failed.as_mut().unwrap();
+        let mut state = DefaultsState::read(root.path());
+        assert_eq!(state.recent_failure(None), None);
+        state.record_failure("host", "no network");
+        state.write(root.path()).unwrap();
+        let mut state = DefaultsState::read(root.path());
+        assert_eq!(state.recent_failure(Some("host")), Some("no network"));
+        assert_eq!(state.recent_failure(Some("mirror")), None);
+        let failed = state.failed.as_mut().unwrap();
         failed.at -= DAY.as_secs() + 1;
-        assert_eq!(memory.recent_failure(None), None);
-        memory.failed.as_mut().unwrap().at = now() + 1000;
-        assert_eq!(memory.recent_failure(None), None);
+        assert_eq!(state.recent_failure(None), None);
+        state.failed.as_mut().unwrap().at = now() + 1000;
+        assert_eq!(state.recent_failure(None), None);
         fs::write(DefaultsState::path(root.path()), "{").unwrap();
         assert_eq!(DefaultsState::read(root.path()), DefaultsState::default());
     }
 
     #[test]
     fn another_head_than_last_time_is_noticed() {
-        let mut memory = DefaultsState::default();
-        assert_eq!(memory.replace_last("depth", "indoor"), None);
-        assert_eq!(memory.replace_last("depth", "indoor"), None);
-        let before = memory.replace_last("depth", "nyu-linear4-vits14");
+        let mut state = DefaultsState::default();
+        assert_eq!(state.replace_last("depth", "indoor"), None);
+        assert_eq!(state.replace_last("depth", "indoor"), None);
+        let before = state.replace_last("depth", "nyu-linear4-vits14");
         assert_eq!(before.as_deref(), Some("indoor"));
     }
 }

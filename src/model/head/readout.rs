@@ -113,7 +113,7 @@ impl DepthReadout {
         }
     }
 
-    /// What is impossible in this readout, as the end of a sentence about the head; `None` if it is sound.
+    /// What is impossible in this readout, as the end of a sentence about the head; `None` if it is valid.
     pub(super) fn problem(&self) -> Option<String> {
         let (min, max) = self.range();
         // No depth in any unit lies beyond these bounds.

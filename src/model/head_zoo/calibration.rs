@@ -15,8 +15,8 @@
 //! }
 //! ```
 //!
-//! `scale` multiplies metres; with a `shift` (1/m) the head gives relative inverse depth, and metres are
-//! `1 / (scale * value + shift)`. `digest` is of the head with all its weights, `input` the size and padding of the
+//! `scale` multiplies metres; with a `shift` (1/m) the head gives relative inverse depth, and metres are `1 / (scale *
+//! value + shift)`. `digest` is the BLAKE3 digest of the head's file, `input` the size and padding of the
 //! photos, `log_rmse` the held-out RMSE of `ln` depth without and with the calibration.
 
 use std::fs;
@@ -123,7 +123,7 @@ impl HeadStore {
     /// Path of a head's calibration, whether there is one or not.
     ///
     /// # Errors
-    /// If the head has no plain name.
+    /// If the head's name is not valid (see [`HeadStore::path`]).
     pub fn calibration_path(&self, found: &LocatedHead) -> Result<PathBuf> {
         let path = match &found.location {
             HeadLocation::Builtin => self.path(&found.head.meta.name)?,

@@ -54,18 +54,18 @@ fn head_in_repository(repo: &str) -> Option<String> {
     official::find(&name).map(|_| name)
 }
 
-/// The publisher's host as the environment describes it.
+/// The settings of the publisher's host, from environment variables.
 ///
 /// # Errors
-/// If `DINO_HEADS_URL` is no address.
+/// If `DINO_HEADS_URL` is no valid URL.
 pub fn host(access: NetworkAccess) -> Result<Hub> {
     Hub::plain_host(URL_VARIABLE, PUBLISHER_URL, IMPORT_COMMAND, access)
 }
 
-/// The address of [`host`] by the environment `variables`, without a slash at the end.
+/// The URL of [`host`] by the environment `variables`, without a slash at the end.
 ///
 /// # Errors
-/// If `DINO_HEADS_URL` is no address.
+/// If `DINO_HEADS_URL` is no valid URL.
 pub fn address(variables: &EnvVariables) -> Result<String> {
     hub::address(variables, URL_VARIABLE, PUBLISHER_URL)
 }

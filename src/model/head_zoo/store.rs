@@ -67,7 +67,7 @@ impl HeadStore {
     /// All heads, sorted by name; those whose files are damaged are errors.
     ///
     /// # Errors
-    /// If the folder is there and cannot be read.
+    /// If the folder exists but cannot be read.
     pub fn list(&self) -> Result<Vec<(String, Result<LocatedHead>)>> {
         let mut all: Vec<(String, Result<LocatedHead>)> = Vec::new();
         let folder = self.folder();
@@ -158,7 +158,7 @@ impl HeadStore {
     /// Copies the head in the file `source` into the store, under its own name or under `name`.
     ///
     /// # Errors
-    /// If the file is no head, the name is no plain one, or the store cannot be written.
+    /// If the file is no head, the name is not valid (see [`HeadStore::path`]), or the store cannot be written.
     pub fn install(&self, source: &Path, name: Option<&str>) -> Result<PathBuf> {
         let mut head = read(source)?;
         if let Some(name) = name {

@@ -72,7 +72,7 @@ impl Hub {
     /// As [`Hub::download`], for the file at `path` of a plain host.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Hub::download`].
     pub fn download_file(
         &self,
         path: &str,

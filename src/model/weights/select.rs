@@ -25,9 +25,9 @@ pub const FOCUS_MODEL: &str = "vits14-focus";
 /// If a variable or `config.json` is wrong, or if `$DINO_WEIGHTS` is `official` and none of Meta's models is installed.
 pub fn default_model(store: &Store) -> Result<String> {
     let variables = EnvVariables::from_process();
-    let origins = WeightsPolicy::from_variables(&variables)?;
+    let policy = WeightsPolicy::from_variables(&variables)?;
     if let Some(name) = variables.text("DINO_MODEL")? {
-        if origins == WeightsPolicy::Official && name == FOCUS_MODEL {
+        if policy == WeightsPolicy::Official && name == FOCUS_MODEL {
             return Err(Error::Usage(format!(
                 "DINO_MODEL={name} is none of Meta's, which {}=official asks for; unset one of them",
                 WeightsPolicy::VARIABLE
@@ -35,12 +35,12 @@ pub fn default_model(store: &Store) -> Result<String> {
         }
         return Ok(name.to_owned());
     }
-    if origins == WeightsPolicy::Focus {
+    if policy == WeightsPolicy::Focus {
         return Ok(FOCUS_MODEL.to_owned());
     }
     if let Some(name) = UserConfig::read(store.root())?
         .model
-        .filter(|_| origins == WeightsPolicy::Best)
+        .filter(|_| policy == WeightsPolicy::Best)
     {
         return Ok(name);
     }
@@ -52,7 +52,7 @@ pub fn default_model(store: &Store) -> Result<String> {
             return Ok(variant.name.to_owned());
         }
     }
-    if origins == WeightsPolicy::Official {
+    if policy == WeightsPolicy::Official {
         return Err(Error::Model(format!(
             "{}=official: none of Meta's backbones is installed; `dino setup` fetches one",
             WeightsPolicy::VARIABLE

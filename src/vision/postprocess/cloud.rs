@@ -1,5 +1,5 @@
-//! A depth map as a cloud of coloured points: which pixels become points, and their coordinates in the unit of the map
-//! (metres, for the formats that have a unit).
+//! A depth map as a cloud of coloured points: the selection of pixels, and the points' coordinates in the unit of the
+//! map (metres, for the formats that have a unit).
 
 use std::fmt;
 

@@ -169,7 +169,7 @@ impl CudaKernels {
     /// numbers per cut-out patch.
     ///
     /// # Errors
-    /// If NVRTC or the driver refuses.
+    /// If NVRTC or the driver returns an error.
     pub fn new(
         device: &CudaDevice,
         config: &BackboneConfig,

@@ -87,7 +87,7 @@ impl CublasLt {
     /// else half precision.
     ///
     /// # Errors
-    /// If the library refuses.
+    /// If cuBLASLt returns an error.
     #[allow(unsafe_code)] // Calling a library of C.
     pub fn multiply(
         &self,
