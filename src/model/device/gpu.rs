@@ -107,8 +107,8 @@ pub fn driver_version() -> Option<String> {
     find_version(&text)
 }
 
-/// The first word made of numbers separated by dots: `NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu
-/// …`.
+/// The first word made of numbers separated by dots:
+/// `NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu …`.
 fn find_version(text: &str) -> Option<String> {
     let is_version = |word: &&str| {
         let mut parts = word.split('.');

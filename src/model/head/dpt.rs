@@ -3,8 +3,8 @@
 //!
 //! The patch tokens of four blocks, each mixed with its block's cls token, are brought to four resolutions and fused
 //! from the coarsest to the finest. Shapes in comments are for a patch grid of h x w, with `F` channels: 256 in
-//! DINOv2's head, 64, 128 or 256 in Depth Anything's. The depths of DINOv2's head come out over `32 ceil(h / 2)` x `32
-//! ceil(w / 2)` cells that cover the padded input.
+//! DINOv2's head, 64, 128 or 256 in Depth Anything's. The depths of DINOv2's head come out over `32 ceil(h / 2)` x
+//! `32 ceil(w / 2)` cells that cover the padded input.
 //!
 //! Depth Anything's decoder differs: it does not read the cls token, its residual units have biases, and no convolution
 //! follows the last fusion before the output convolutions. Each fusion is resized to the next map, and the output has a

@@ -15,8 +15,8 @@
 //! }
 //! ```
 //!
-//! `scale` multiplies metres; with a `shift` (1/m) the head gives relative inverse depth, and metres are `1 / (scale *
-//! value + shift)`. `digest` is the BLAKE3 digest of the head's file, `input` the size and padding of the
+//! `scale` multiplies metres; with a `shift` (1/m) the head gives relative inverse depth, and metres are
+//! `1 / (scale * value + shift)`. `digest` is the BLAKE3 digest of the head's file, `input` the size and padding of the
 //! photos, `log_rmse` the held-out RMSE of `ln` depth without and with the calibration.
 
 use std::fs;

@@ -299,8 +299,8 @@ impl RegionGraph {
         }
     }
 
-    /// Writes the new class of every merged region into `map`, with the confidence `sure(run, former class, new
-    /// class)`.
+    /// Writes the new class of every merged region into `map`, with the confidence
+    /// `sure(run, former class, new class)`.
     fn write_labels(&mut self, map: &mut LabelMap, sure: impl Fn(LabelRun, u16, u16) -> f32) {
         for index in 0..self.runs.len() {
             let run = self.runs[index];

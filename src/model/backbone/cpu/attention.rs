@@ -1,9 +1,9 @@
 //! Attention with an online softmax, as in FlashAttention (Dao et al., 2022; the softmax is Milakov and Gimelshein's,
 //! 2018): up to [`MAX_QUERY_PANELS`] panels of queries attend to the keys of an image block by block.
 //!
-//! For each query, with the keys processed so far: the running maximum `m = max(m, s)`, the running sum `l = l 2^(m_old
-//! - m) + sum 2^(s - m)` and the output `o = o 2^(m_old - m) + sum 2^(s - m) v`; at the end `o / l`. The scores `s = q
-//! k` are in powers of 2, since the queries are scaled by `log2 e / sqrt(head_dim)`.
+//! For each query, with the keys so far: the running maximum `m = max(m, s)`, the running sum
+//! `l = l 2^(m_old - m) + sum 2^(s - m)` and the output `o = o 2^(m_old - m) + sum 2^(s - m) v`; at the end `o / l`.
+//! The scores `s = q k` are in powers of 2, since the queries are scaled by `log2 e / sqrt(head_dim)`.
 //!
 //! Scores have the layout of a panel, one query per lane, so the softmax needs no sums across lanes. No more than
 //! [`KEY_BLOCK`] scores per query exist at once. Keys and values are read from memory once for all panels of queries.

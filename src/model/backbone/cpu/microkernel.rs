@@ -7,8 +7,8 @@
 use super::panel::ROW_LINES;
 use super::simd::{CacheLine, Simd};
 
-/// The left side of a product as a strided view: the number at row `r` and depth `k` is `values[r * row_stride + k *
-/// depth_stride]`.
+/// The left side of a product as a strided view: the number at row `r` and depth `k` is
+/// `values[r * row_stride + k * depth_stride]`.
 #[derive(Debug, Clone, Copy)]
 pub struct LhsPanel<'a> {
     /// The numbers, from row 0 and depth 0 on.
