@@ -6,7 +6,8 @@
 //! [`defaults`] chooses and fetches the weights of a command that names none; [`device`] opens CPU, CUDA and Metal
 //! devices.
 //!
-//! Model code takes tensors and reads the files of weights and heads; it never reads photos or command-line options.
+//! Model code takes tensors and reads the files of weights and heads, never photos. Only [`device::launcher`] reads the
+//! command line.
 
 pub mod backbone;
 pub mod defaults;

@@ -174,7 +174,7 @@ pub fn decode_bins(
 /// of both ([`DepthMap::mean_with_mirrored`]).
 ///
 /// Depths of patches that are partly padding are wrong, and would show as stripes along the photo's edges: under
-/// [`Unpad::Crop`], if the scores are over the patch grid, these patches take the scores of their inner neighbours.
+/// [`Unpad::Crop`], if the scores are over the patch grid, they take the scores of their inner neighbours.
 pub fn decode_photo(
     scores: &Scores,
     mirrored: Option<&Scores>,
