@@ -19,7 +19,7 @@
 //! ```
 //!
 //! A [`Predictor`] prints nothing, and threads may share it. [`Predictor::predict_each`] takes many files. Everything
-//! below it is public too; [`tasks`] are what the program's commands run.
+//! below it is public too; [`tasks`] holds what the program's commands run.
 //!
 //! # How a photo becomes a depth map
 //!
@@ -30,11 +30,11 @@
 //!   vision::preprocess                  PreparedImage `[3, H, W]`, H and W multiples of the patch size; Geometry remembers
 //!        |                              how the photo lies in it
 //!        v
-//!   model::backbone                     Features: patch tokens `[B, rows * cols, dim]` and cls tokens `[B, dim]`, by block
+//!   model::backbone                     Features: patch tokens `[B, rows * cols, D]` and cls tokens `[B, D]`, by block
 //!        |
 //!        +--> analysis                  PCA, clusters, cosine similarity, label propagation: no head
 //!        v
-//!   model::head                         Scores: logits or depth bins over the patch grid
+//!   model::head                         Scores: class logits or depth bins over the patch grid (DPT: a finer grid)
 //!        |
 //!        v
 //!   vision::postprocess                 DepthMap (metres) or LabelMap (class ids), `[height, width]` of the photo
@@ -44,20 +44,19 @@
 //! ```
 //!
 //! [`engine`] drives this for many photos on one device or several: decode workers, batches, a worker for each device,
-//! finish workers, results in order. [`tasks`] say what is made of each photo, and [`tasks::recipe`] holds their
-//! options.
+//! finish workers, results in order. [`tasks`] defines the outputs of each photo, and [`tasks::recipe`] their options.
 //!
-//! # Rooms
+//! # Modules
 //!
-//! A room may import from the rooms above it in this table, never from those below. Files do not import each other in
-//! circles.
+//! A module may import from the modules above it in this table, never from those below. Files do not import each other
+//! in circles.
 //!
-//! | room | owns |
+//! | module | owns |
 //! |---|---|
 //! | [`error`] | [`Error`], [`Result`], and what CUDA's error names mean |
 //! | [`system`] | the process and the machine: environment variables, memory budget, threads, interrupts, child processes, HTTP, atomic files |
 //! | [`terminal`] | messages, warnings, progress bars; text that is safe to print |
-//! | [`maths`] | small f64 matrices, percentiles of streams, linear resampling taps |
+//! | [`maths`] | matrix products, percentiles of streams, taps of linear interpolation |
 //! | [`model`] | [`backbone`](model::backbone), [`head`](model::head), input [`geometry`](model::input), [`weights`](model::weights) and [`head_zoo`](model::head_zoo) on disk, [`device`](model::device) |
 //! | [`analysis`] | PCA, k-means, similarity and mask tracking on patch tokens |
 //! | [`vision`] | [`preprocess`](vision::preprocess), [`inference`](vision::inference) modes (sliding windows, published protocols), [`postprocess`](vision::postprocess), [`render`](vision::render) |
@@ -65,9 +64,9 @@
 //! | [`engine`] | photos through the stages, in batches, on all devices |
 //! | [`learn`] | labelled [`data`](learn::data), [`train`](learn::train)ing of heads, [`eval`](learn::eval)uation |
 //! | [`tasks`] | depth, segment, clusters, PCA, features, track: each a [`Task`](tasks::Task); recipes; runs; clips |
-//! | [`predictor`] | [`Predictor`], the library's entrance |
+//! | [`predictor`] | [`Predictor`], the library's entry point |
 //!
-//! The program adds `cli` (clap types, no work) and `commands` (one thin file or folder a command).
+//! The program adds `cli` (clap types, no logic) and `commands` (a file or folder for each command).
 //!
 //! # Where to change what
 //!

@@ -1,4 +1,4 @@
-//! Numerics that several rooms share, without images or tensors.
+//! Numerics that several modules share, on slices of numbers.
 //!
 //! [`matrix`] multiplies row-major slices on all threads (gemm) and takes statistics of their columns; [`quantile`]
 //! takes percentiles of slices, and of streams from an evenly thinned sample; [`resample`] has the taps of linear

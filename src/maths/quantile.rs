@@ -76,7 +76,8 @@ impl StridedSample {
         }
     }
 
-    /// Distance in the stream between the values to [push](StridedSample::push), from the first one on.
+    /// Distance in the stream between the values to [push](StridedSample::push), a power of two; the first value is
+    /// among them.
     pub fn stride(&self) -> usize {
         self.stride
     }
@@ -101,7 +102,8 @@ impl StridedSample {
     }
 }
 
-/// The percentiles `q` (0 to 100) of `values`, as of a [`StreamSampler`] with them; 0 if there are none.
+/// The percentiles `q` (0 to 100) of `values`, from the sample that a [`StreamSampler`] would keep of them; 0 if there
+/// are none.
 pub fn percentiles<const N: usize>(values: &[f32], q: [f64; N]) -> [f32; N] {
     let mut thinned = StridedSample::with_stream_len(values.len());
     thinned.values = values.iter().copied().step_by(thinned.stride).collect();
@@ -121,8 +123,8 @@ pub fn percentile_f64<T: Copy + Into<f64>>(sorted: &[T], q: f64) -> f64 {
     interpolate(sorted[low], sorted[(low + 1).min(sorted.len() - 1)], part)
 }
 
-/// The index of the value below the percentile `q` among `count` rising values, and the fraction of the way to the
-/// next.
+/// The index of the value at or below the percentile `q` among `count` rising values, and the percentile's fractional
+/// position between it and the next, 0 to 1; `None` without values.
 fn percentile_position(count: usize, q: f64) -> Option<(usize, f64)> {
     let position = q / 100.0 * count.checked_sub(1)? as f64;
     let low = position.floor();

@@ -1,5 +1,5 @@
-//! Sampling of a grid at other positions along its two axes: bilinear with half-pixel centres and clamped edges, as in
-//! PyTorch's `interpolate(mode="bilinear", align_corners=False)`.
+//! Taps for sampling a grid along one axis at a time: bilinear with half-pixel centres and clamped edges, as in
+//! PyTorch's `interpolate(mode="bilinear", align_corners=False)`, or nearest.
 
 use std::ops::Range;
 
@@ -85,7 +85,7 @@ impl SampleAxis {
         self.positions.iter().map(taps).collect()
     }
 
-    /// The cell of each sample, as taps with weight 0.
+    /// The cell that each sample lies in, as taps with weight 0.
     pub fn nearest(&self) -> Vec<LinearTaps> {
         let last = self.cells - 1;
         let taps = |&position: &f32| {

@@ -1,4 +1,4 @@
-//! Pixels around the model: photo to input tensor, scores to maps, maps to pictures.
+//! Image processing before and after the model: photo to input tensor, scores to maps, maps to pictures.
 //!
 //! [`preprocess`] resizes, normalises and pads; [`inference`] covers large photos by windows and reproduces published
 //! protocols; [`postprocess`] makes depth maps and label maps at the photo's size, refined and cleaned; [`render`]

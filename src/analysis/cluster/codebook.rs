@@ -31,7 +31,7 @@ impl Codebook {
 
     /// The scores of the tokens `[rows * cols, D]` of one photo: `-d^2 / (2 variance)` for the distance `d` to each
     /// centre. A softmax over them gives the posterior probabilities of a mixture of equally frequent Gaussians around
-    /// the centres. Only directions in which the centres differ tell them apart, so only the variance there counts.
+    /// the centres. Only directions in which the centres differ distinguish them, so only the variance there counts.
     ///
     /// The part of a distance that all clusters share is left out, so scores are linear in a normalised token:
     /// sampling scores between patches equals scoring the features interpolated there.

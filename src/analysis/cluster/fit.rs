@@ -4,10 +4,10 @@
 //! components, which span the solution of relaxed k-means (Ding and He, 2004) without the noise of the others.
 //! Everything random comes from fixed seeds: the same photos give the same clusters.
 //!
-//! [`ClusterCount::Auto`] compares mean silhouettes, from three clusters on: two nearly always have the best one, since
-//! nothing in these features is as distinct as a photo's subject and its background, which says nothing about the parts
-//! of either. Among counts that separate about equally well the largest is taken. BIC does not work here: neighbouring
-//! patches are much alike, so that a likelihood that counts each of them favours ever more clusters.
+//! [`ClusterCount::Auto`] compares mean silhouettes, from three clusters on: two clusters nearly always have the best
+//! one, since nothing in these features is as distinct as a photo's subject and its background, but they do not
+//! separate the parts of either. Among counts that separate about equally well the largest is taken. BIC does not work
+//! here: neighbouring patches are much alike, so that a likelihood that counts each of them favours ever more clusters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ use crate::analysis::cluster::silhouette::PairwiseDistances;
 use crate::analysis::pca::{Basis, Moments, TokenSpool};
 use crate::error::{Error, Result};
 
-/// Patches that the centres are fitted to: 12 MB of ViT-S tokens, and a second or two of work.
+/// Most patches that the centres are fitted to: 12 MB of ViT-S tokens, and a second or two of work.
 const FIT_PATCHES: usize = 8_192;
 /// Patches of the sample that the principal components are computed from.
 const PCA_PATCHES: usize = 4_096;
@@ -84,7 +84,7 @@ pub struct ClusterFit {
 }
 
 /// Fits clusters to all tokens in `spool`. With [`ClusterCount::Auto`], `tick(tried, all)` is called after each number
-/// of clusters.
+/// of clusters that was tried.
 ///
 /// # Errors
 /// [`Error::Usage`] if there are fewer patches than clusters; if the spool cannot be read; those of `tick`.

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::analysis::pca::moments::Moments;
 use crate::error::{Error, Result};
 
-/// The least width of a matrix for LOBPCG; for 384 it takes a sixth of the time of the whole decomposition.
+/// The least width of a matrix for LOBPCG; at a width of 384 it takes a sixth of the time of the whole decomposition.
 const LOBPCG_MIN_DIM: usize = 128;
 /// Most iterations of LOBPCG; forty are usual.
 const MAX_LOBPCG_STEPS: usize = 150;

@@ -62,7 +62,7 @@ pub struct PcaFitOptions {
 ///
 /// # Errors
 /// [`Error::Usage`] for a component beyond the width of a token and a foreground without patches; [`Error::Model`] if
-/// all patches are alike; if the spool cannot be read.
+/// tokens are not finite, or under [`ForegroundRule::Auto`] all alike; if the spool cannot be read.
 pub fn fit(spool: &mut TokenSpool, options: &PcaFitOptions) -> Result<Projection> {
     let components = options
         .component_indices

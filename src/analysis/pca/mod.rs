@@ -1,9 +1,9 @@
 //! Principal components of patch tokens, fitted over one photo or a whole folder.
 //!
 //! [`Moments`] accumulates mean and covariance image by image; [`Basis`] is their eigendecomposition;
-//! [`ForegroundSplit`] is the split of the DINOv2 paper by the first component; [`Projection`] is all that turns tokens
-//! `[N, D]` into colours, and is what a basis file ([`mod@file`]) holds. [`fit()`] makes one from the tokens in a
-//! [`TokenSpool`].
+//! [`ForegroundSplit`] is the split of the DINOv2 paper by the first component; [`Projection`] maps tokens `[N, D]` to
+//! the numbers that are drawn as colours, and is stored in a basis file ([`mod@file`]). [`fit()`] makes one from the
+//! tokens in a [`TokenSpool`].
 
 pub mod basis;
 pub mod file;

@@ -1,7 +1,8 @@
 //! Mean and covariance of patch tokens, accumulated in f64 one image at a time.
 //!
 //! Each chunk of tokens is centred on its own mean before its outer products are summed, and merged by the update of
-//! Chan, Golub and LeVeque (1979), so ten thousand photos lose no digits and need no more memory than one.
+//! Chan, Golub and LeVeque (1979), so sums over ten thousand photos lose no precision and need no more memory than one
+//! photo.
 
 use nalgebra::DMatrix;
 use rayon::prelude::*;
@@ -76,7 +77,7 @@ impl Moments {
                 }
             });
         let rows = Matrix::new(&centred, n, dim);
-        // The product is symmetric, so nalgebra's column-major matrix takes it as it is.
+        // The product is symmetric, so it may be written into nalgebra's column-major matrix unchanged.
         matmul(self.scatter.as_mut_slice(), rows.t(), rows, true);
 
         let total = self.count + n as u64;

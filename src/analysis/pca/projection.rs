@@ -62,7 +62,7 @@ impl Projection {
     /// Projects the tokens `[N, D]` of one photo.
     ///
     /// # Errors
-    /// [`Error::Model`] if the scores are not finite, which no fit to these features gives.
+    /// [`Error::Model`] if the scores are not finite: the basis is damaged, or was fitted to other features.
     pub fn project(&self, tokens: &[f32]) -> Result<ProjectedPatches> {
         let scores = self
             .basis

@@ -3,7 +3,7 @@
 //! `x += ls1 * attn(norm1(x)); x += ls2 * ffn(norm2(x))` with tokens `x` `[B, N, D]` and names as in
 //! facebookresearch/dinov2. `attn` is `proj(softmax(q k^T / sqrt(head_dim)) v)` for each head; `ffn` is
 //! `fc2(gelu(fc1(x)))` with the exact (erf) GELU, or `w3(silu(x1) * x2)`; `ls1` and `ls2` are the per-channel factors
-//! of LayerScale (Touvron et al., 2021), which DINO v1 has not.
+//! of LayerScale (Touvron et al., 2021), which DINO v1 lacks.
 
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module, ops};

@@ -1,4 +1,5 @@
-//! The shape of a DINO Vision Transformer as data, the tensors that such a shape needs, and what it costs to run.
+//! The shape of a DINO Vision Transformer as data, the tensors that such a shape needs, and its cost in floating-point
+//! operations and bytes.
 //!
 //! Field by field the arguments of `DinoVisionTransformer` in facebookresearch/dinov2; the values of the published
 //! models are in [`variants`](super::variants).
@@ -64,8 +65,8 @@ pub struct PosEmbedRule {
 }
 
 impl BackboneConfig {
-    /// Floating-point operations of a pass of one photo of `patches` patches through all blocks; a multiply-add counts
-    /// as two.
+    /// Floating-point operations of the matrix products in a pass of one photo of `patches` patches: patch embedding
+    /// and all blocks. A multiply-add counts as two.
     pub fn flops(&self, patches: usize) -> f64 {
         let tokens = (1 + self.registers + patches) as f64;
         let d = self.dim as f64;

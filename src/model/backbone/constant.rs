@@ -15,7 +15,7 @@ use crate::model::backbone::features::{LayerFeatures, LayerRequest};
 use crate::model::input::PatchGrid;
 use crate::system::memory::try_with_capacity;
 
-/// Layers that are kept: four each of two photo sizes, at the full and at the coarse scale.
+/// Most layers in the cache: four for each of two photo sizes, at the full and at the coarse scale.
 const CACHED_LAYERS: usize = 16;
 
 /// The fraction of the golden ratio, whose multiples are spread evenly between whole numbers.
@@ -29,7 +29,7 @@ pub(super) struct ConstantBackbone {
 }
 
 impl ConstantBackbone {
-    /// An executor that has made up nothing yet.
+    /// An executor with an empty cache.
     pub fn new() -> Self {
         ConstantBackbone {
             cache: BoundedCache::with_capacity(CACHED_LAYERS),

@@ -1,10 +1,10 @@
 //! The tokens that enter the first block: patch embedding, position embedding, cls token and registers
 //! (`prepare_tokens_with_masks` of facebookresearch/dinov2, `Dinov2Embeddings` of transformers).
 //!
-//! Pixels `[B, 3, H, W]` in, tokens `[B, 1 + R + rows * cols, D]` out. The CUDA executor assembles its tokens by
-//! kernels of its own from the same weights, the CPU executor too; both take the position embedding as it is
-//! interpolated here or by [`pos_embed`]. The goldens in `tests/suite/backbone_goldens.rs` hold each of these steps
-//! against PyTorch.
+//! Pixels `[B, 3, H, W]` in, tokens `[B, 1 + R + rows * cols, D]` out. [`Embeddings::prepare_tokens`] serves the candle
+//! executor. The CPU and CUDA executors assemble the same tokens in kernels of their own, with a position embedding
+//! that [`pos_embed`] interpolates. The goldens in `tests/suite/backbone_goldens.rs` hold each of these steps against
+//! PyTorch.
 
 use candle_core::{DType, Device, Tensor};
 

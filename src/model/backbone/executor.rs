@@ -1,4 +1,4 @@
-//! Which code runs the transformer blocks of a backbone.
+//! The code that runs the transformer blocks of a backbone, chosen by device and number type.
 //!
 //! | executor | device and number type | where LayerScale is applied |
 //! |---|---|---|

@@ -1,4 +1,4 @@
-//! What a forward pass is asked for and what it returns: [`LayerRequest`] in, [`Features`] out.
+//! Arguments and result of a forward pass: [`LayerRequest`] in, [`Features`] out.
 //!
 //! Every executor (CPU kernels, CUDA kernels, candle tensors, constant) fills the same types; tokens are f32 tensors on
 //! the backbone's device. Names follow `get_intermediate_layers` of facebookresearch/dinov2.
@@ -43,7 +43,7 @@ pub struct Features {
 }
 
 impl Features {
-    /// Refuses features that are not finite, which no sound weights give.
+    /// Refuses features that are not finite, which undamaged weights never give.
     ///
     /// # Errors
     /// [`Error::Model`] with the block, if any number is NaN or infinite.

@@ -1,4 +1,4 @@
-//! The numbers of a tensor as a slice of `f32`, without a copy where there is none needed, and the check that they are
+//! The numbers of a tensor as a slice of `f32`, without a copy where none is needed, and the check that they are
 //! finite.
 
 use candle_core::{DType, Device, Storage, Tensor};

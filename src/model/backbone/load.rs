@@ -22,7 +22,8 @@ use crate::model::backbone::vit::Backbone;
 
 impl Backbone {
     /// Builds the backbone of shape `config` on `device`, computing in `dtype`. The checkpoint must hold exactly the
-    /// tensors of that shape; each is freed as soon as it has been read, so that weights are not in memory twice.
+    /// tensors of that shape. For f32 on a CPU each tensor is freed as soon as it has been packed, so that weights are
+    /// not in memory twice; else the checkpoint is freed at the end.
     ///
     /// # Errors
     /// [`Error::Model`](crate::Error::Model) for tensors that are missing, left over, of another shape or not finite;

@@ -1,4 +1,4 @@
-//! DINO Vision Transformers: pixels in, patch tokens out. This module knows tensors, never files or flags.
+//! DINO Vision Transformers: pixels in, patch tokens out. This module takes tensors; it reads no files and no options.
 //!
 //! Normalised RGB pixels `[B, 3, H, W]`, whose sides are multiples of the patch size, become tokens
 //! `[B, 1 + R + N, D]`: the cls token, R registers, and N = rows * cols patch tokens, row-major. After the blocks that
@@ -9,7 +9,7 @@
 //! |---|---|
 //! | which models are known, of what shape | [`variants`], [`config`] |
 //! | which tensors a checkpoint must have, and other names for them | [`checkpoint`], [`naming`] |
-//! | how a backbone is built | `load`, from a [`tensor_source`] |
+//! | how a backbone is built from a [`tensor_source`] | `load` |
 //! | what enters the first block | `embeddings` |
 //! | how the position embedding is resized, and which tests guard that | [`pos_embed`] |
 //! | the forward pass | [`vit`], which dispatches to an `executor` |
@@ -17,9 +17,9 @@
 //! | a block in kernels | [`cpu`], `cuda` |
 //! | where LayerScale is applied | `apply_layer_scale` in [`block`]; folded into weights in `cpu/network.rs` and `cuda/layers.rs` |
 //! | formulas of attention, LayerNorm, GELU, SwiGLU | [`block`]; as kernels in [`cpu::attention`] and [`cpu::pointwise`] |
-//! | what the cls token attends to | [`attention`] |
-//! | memory of a pass | `footprint` |
-//! | time of everything but the backbone | `constant` |
+//! | the attention weights of the cls token | [`attention`] |
+//! | how much memory a pass takes | `footprint` |
+//! | how everything but the backbone is timed | `constant` |
 
 pub mod attention;
 pub mod block;

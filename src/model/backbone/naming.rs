@@ -37,7 +37,7 @@ const PREFIXES: &[&str] = &[
     "pretrained.",
 ];
 
-/// Left out on purpose: the training-time mask token, and whatever sits on top of the backbone (classifiers, DINO's
+/// Left out on purpose: the training-time mask token, and the modules on top of the backbone (classifiers, DINO's
 /// projection heads, ViT's pooler, the decoders of depth, segmentation and saliency models).
 const IGNORED_KEYS: &[&str] = &[
     "mask_token",
@@ -170,7 +170,7 @@ const STACKED_LAYERS: &[(&str, &str, usize, usize)] = &[
     ("mlp.up_proj", "mlp.w12", 1, 2),
 ];
 
-/// The canonical place of the tensor `key` of a file, or `None` if the name is unknown.
+/// The canonical tensor that `key` of a file maps to, or `None` if the name is unknown.
 pub fn map_key(key: &str) -> Option<KeyMapping> {
     let name = strip_prefixes(key);
     if IGNORED_KEYS
@@ -186,7 +186,8 @@ pub fn map_key(key: &str) -> Option<KeyMapping> {
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix))?;
     let (block, rest) = split_block_index(inside)?;
-    // Training checkpoints group blocks into chunks padded with identities: the second number counts through.
+    // Training checkpoints group blocks into chunks padded with identities: the second number is the block's index in
+    // the whole model.
     let (block, rest) = split_block_index(rest).unwrap_or((block, rest));
     map_block_key(rest).map(|mapping| match mapping {
         KeyMapping::Whole(tail) => KeyMapping::Whole(format!("blocks.{block}.{tail}")),

@@ -1,5 +1,5 @@
 //! Bicubic interpolation of position embeddings from the native grid to another one, in the two forms that
-//! facebookresearch/dinov2 (`interpolate_pos_encoding`) uses; which of them, a [`PosEmbedRule`] says.
+//! facebookresearch/dinov2 (`interpolate_pos_encoding`) uses; a [`PosEmbedRule`] selects one.
 //!
 //! Plain models: `F.interpolate(mode="bicubic", scale_factor=(n + 0.1) / m)`: four taps, Keys' cubic with
 //! A = -0.75, indices clamped at the edge, and coordinates computed from the *given* scale. Register models:

@@ -1,5 +1,5 @@
-//! Where the tensors of a backbone are read from while it is built, one by one, so that weights are not in memory
-//! twice.
+//! The source that the tensors of a backbone are read from, one by one, while it is built; a whole copy of the weights
+//! beside it is not needed.
 //!
 //! [`TensorSource`] is implemented by a checkpoint in memory (here) and by the model store, which reads a mapped file.
 
@@ -28,7 +28,7 @@ pub trait TensorSource: Sync {
     /// If there is no such tensor, or it cannot be read.
     fn tensor(&self, name: &str) -> Result<Tensor>;
 
-    /// Calls `take` with the numbers of the tensor `name` as f32, row-major. The tensor is not asked for again, so its
+    /// Calls `take` with the numbers of the tensor `name` as f32, row-major. The tensor is not read again, so its
     /// memory may be freed.
     ///
     /// # Errors

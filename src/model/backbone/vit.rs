@@ -23,7 +23,7 @@ pub struct Backbone {
     pub(super) embeddings: Embeddings,
     pub(super) executor: Executor,
     pub(super) device: Device,
-    /// The number type that was asked for; see [`Backbone::dtype`] for the one in use.
+    /// The requested number type; see [`Backbone::dtype`] for the one in use.
     pub(super) dtype: DType,
 }
 
@@ -64,7 +64,7 @@ impl Backbone {
         let grid = self.embeddings.patch_grid(pixels)?;
         let layers = match &self.executor {
             Executor::Cpu(network) => self.forward_on_cpu(network, pixels, grid, requests, tick)?,
-            // It checks its own numbers: where f16 overflows it runs again in bf16.
+            // It checks its own results: where f16 overflows it runs again in bf16.
             #[cfg(feature = "cuda")]
             Executor::Cuda(network) => {
                 let layers = network.forward(pixels, grid, requests, tick)?;
@@ -122,7 +122,7 @@ impl Backbone {
         }
     }
 
-    /// The number type of the matrix products: the one that was asked for, or bf16 once f16 has overflowed.
+    /// The number type of the matrix products: the requested one, or bf16 once f16 has overflowed.
     pub fn dtype(&self) -> DType {
         match &self.executor {
             #[cfg(feature = "cuda")]
@@ -131,7 +131,7 @@ impl Backbone {
         }
     }
 
-    /// Whether f16 was asked for and has overflowed, so that passes run in bf16.
+    /// Whether f16 was requested and has overflowed, so that passes run in bf16.
     pub fn has_overflowed(&self) -> bool {
         self.dtype() != self.dtype
     }

@@ -1,4 +1,5 @@
-//! The first run: Meta's weights are fetched unasked, within limits of time, or the command runs without them.
+//! Automatic download of Meta's weights at the first use, within limits of time; if it fails, the command runs without
+//! them.
 //!
 //! In: the [`RequiredWeights`] of a command and the store. Out: the names of what was fetched; messages go to the
 //! [`FetchEventSink`].
@@ -54,15 +55,16 @@ impl MissingWeights {
         heads.chain(backbone).collect()
     }
 
-    /// Size of each file in bytes, where the host tells; all are asked at once, within `patience` together.
+    /// Size of each file in bytes, `None` where the host does not state it. All are requested at once and must be
+    /// answered within `patience`.
     ///
     /// # Errors
-    /// If one is not there, or the host does not answer in time.
+    /// If a file does not exist, or the host does not answer in time.
     pub fn sizes(&self, host: &Hub, patience: Duration) -> Result<Vec<Option<u64>>> {
         sizes_of(&self.files(), host, patience)
     }
 
-    /// Fetches and installs all of it.
+    /// Fetches and installs all of these weights.
     ///
     /// # Errors
     /// If a file cannot be fetched, is not what its name says, or the store cannot be written.
@@ -78,9 +80,10 @@ impl MissingWeights {
     }
 }
 
-/// Fetches Meta's weights that a command `needs` and the store has not, unless `$DINO_WEIGHTS` is `focus`, the network
-/// is forbidden, or a download failed less than a day ago. A failure is one line of warning, and the command runs with
-/// `vits14-focus` and the heads inside the program.
+/// Fetches Meta's weights that a command `needs` and the store lacks, unless `$DINO_WEIGHTS` is `focus`, the network is
+/// forbidden, the store cannot be written, or a download from this host failed less than a day ago. A failure is one
+/// line of warning, and the command runs with `vits14-focus` and the heads inside the program. With `$DINO_WEIGHTS`
+/// `official` the download is always tried, and its failure is an error.
 ///
 /// # Errors
 /// [`Error::Interrupted`]; a wrong `$DINO_WEIGHTS` or `$DINO_HEADS_URL`; where `$DINO_WEIGHTS` is `official`, every
@@ -91,8 +94,8 @@ pub fn fetch_missing(
     access: &NetworkAccess,
     events: &mut FetchEventSink<'_>,
 ) -> Result<FirstRunReport> {
-    let origins = WeightsPolicy::from_variables(&EnvVariables::from_process())?;
-    if origins == WeightsPolicy::Focus || needs.is_empty() {
+    let policy = WeightsPolicy::from_variables(&EnvVariables::from_process())?;
+    if policy == WeightsPolicy::Focus || needs.is_empty() {
         return Ok(FirstRunReport::default());
     }
     let heads = HeadStore::at(store.root());
@@ -100,17 +103,17 @@ pub fn fetch_missing(
     if missing.is_empty() {
         return Ok(FirstRunReport::default());
     }
-    let must = origins == WeightsPolicy::Official;
-    let mut memory = DefaultsState::read(store.root());
+    let must = policy == WeightsPolicy::Official;
+    let mut state = DefaultsState::read(store.root());
     // A wrong address is an error: only the user can correct it.
     let host = fetch::host(access.clone())?;
     if !must {
-        let has_failed = memory.recent_failure(Some(&host.endpoint)).is_some();
+        let has_failed = state.recent_failure(Some(&host.endpoint)).is_some();
         if *access != NetworkAccess::Allowed || has_failed {
             return Ok(FirstRunReport::default());
         }
-        // A store that cannot be written has no room for weights, nor for the memory of a failure.
-        if let Err(error) = memory.write(store.root()) {
+        // A store that cannot be written can hold neither weights nor the record of a failure.
+        if let Err(error) = state.write(store.root()) {
             events(FetchEvent::Note(&format!(
                 "Meta's weights are not fetched, for they could not be kept: {error}"
             )))?;
@@ -121,9 +124,9 @@ pub fn fetch_missing(
     let fetched = fetch(store, &missing, (host, must), events);
     match fetched {
         Ok(fetched) => {
-            memory.clear_failure();
+            state.clear_failure();
             // The state is only a convenience.
-            let _ = memory.write(store.root());
+            let _ = state.write(store.root());
             Ok(FirstRunReport { fetched })
         }
         Err(Error::Interrupted) => Err(Error::Interrupted),
@@ -133,8 +136,8 @@ pub fn fetch_missing(
         ))),
         Err(error) => {
             let why = error.to_string();
-            memory.record_failure(&address, &why);
-            let _ = memory.write(store.root());
+            state.record_failure(&address, &why);
+            let _ = state.write(store.root());
             events(FetchEvent::ProgressEnd)?;
             events(FetchEvent::Warning(&format!(
                 "Meta's weights could not be fetched ({}); going on with vits14-focus and the heads inside this program, \
@@ -155,7 +158,7 @@ fn in_short(why: &str) -> &str {
 fn missing(store: &Store, heads: &HeadStore, needs: &[RequiredWeights]) -> Result<MissingWeights> {
     // With DINO_WEIGHTS=official and none of Meta's installed, there is no default yet.
     let default = weights::default_model(store).unwrap_or_else(|_| weights::FOCUS_MODEL.to_owned());
-    // A backbone that is set but not installed is not fetched unasked: it may be large.
+    // A backbone that is set but not installed is not fetched automatically: it may be large.
     let is_there = |name: &str| matches!(store.get(name), Ok(Some(_)));
     let installed = official::PLAIN_BACKBONES
         .iter()
@@ -191,7 +194,8 @@ fn missing(store: &Store, heads: &HeadStore, needs: &[RequiredWeights]) -> Resul
     Ok(missing)
 }
 
-/// Fetches all of `missing`; the names of the files. Unless `must` is set, slow or unstable transfers are given up.
+/// Fetches all of `missing` and returns the names of the files. Unless `must` is set, slow or unstable transfers are
+/// given up.
 fn fetch(
     store: &Store,
     missing: &MissingWeights,
@@ -273,7 +277,7 @@ impl TransferLimit {
     const RATE: u64 = 100_000;
     /// How long it may be slower at first.
     const GRACE: Duration = Duration::from_secs(15);
-    /// How often it may be resumed.
+    /// How many times it may be resumed.
     const BREAKS: u32 = 4;
 
     fn check(&mut self, event: &FetchEvent<'_>) -> Result<()> {

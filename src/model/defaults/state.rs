@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::model::weights::config::write_in_store;
 
-/// How long a failed download is not repeated unasked.
+/// How long a failed download is not repeated automatically.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A download that failed.
@@ -57,7 +57,7 @@ impl DefaultsState {
             .unwrap_or_default()
     }
 
-    /// Writes it into the store at `root`.
+    /// Writes the state into the store at `root`.
     ///
     /// # Errors
     /// If the store cannot be written.
@@ -93,13 +93,13 @@ impl DefaultsState {
         self.failed = None;
     }
 
-    /// Records `head` as the default head of `task`; the one before, if it was another.
+    /// Records `head` as the default head of `task`, and returns the previous one if it differs.
     pub fn replace_last(&mut self, task: &str, head: &str) -> Option<String> {
         let before = self.last.insert(task.to_owned(), head.to_owned());
         before.filter(|before| before != head)
     }
 
-    /// Marks `head` on weights with this fingerprint as warned of; `true` if it was not before.
+    /// Records that a warning about `head` on weights with this fingerprint was given; `true` the first time.
     pub fn mark_warned(&mut self, head: &str, fingerprint: &str) -> bool {
         self.warned.insert(format!("{head} {fingerprint}"))
     }
@@ -118,28 +118,28 @@ mod tests {
     #[test]
     fn a_failure_is_remembered_for_a_day() {
         let root = tempfile::tempdir().unwrap();
-        let mut memory = DefaultsState::read(root.path());
-        assert_eq!(memory.recent_failure(None), None);
-        memory.record_failure("host", "no network");
-        memory.write(root.path()).unwrap();
-        let mut memory = DefaultsState::read(root.path());
-        assert_eq!(memory.recent_failure(Some("host")), Some("no network"));
-        assert_eq!(memory.recent_failure(Some("mirror")), None);
-        let failed = memory.failed.as_mut().unwrap();
+        let mut state = DefaultsState::read(root.path());
+        assert_eq!(state.recent_failure(None), None);
+        state.record_failure("host", "no network");
+        state.write(root.path()).unwrap();
+        let mut state = DefaultsState::read(root.path());
+        assert_eq!(state.recent_failure(Some("host")), Some("no network"));
+        assert_eq!(state.recent_failure(Some("mirror")), None);
+        let failed = state.failed.as_mut().unwrap();
         failed.at -= DAY.as_secs() + 1;
-        assert_eq!(memory.recent_failure(None), None);
-        memory.failed.as_mut().unwrap().at = now() + 1000;
-        assert_eq!(memory.recent_failure(None), None);
+        assert_eq!(state.recent_failure(None), None);
+        state.failed.as_mut().unwrap().at = now() + 1000;
+        assert_eq!(state.recent_failure(None), None);
         fs::write(DefaultsState::path(root.path()), "{").unwrap();
         assert_eq!(DefaultsState::read(root.path()), DefaultsState::default());
     }
 
     #[test]
     fn another_head_than_last_time_is_noticed() {
-        let mut memory = DefaultsState::default();
-        assert_eq!(memory.replace_last("depth", "indoor"), None);
-        assert_eq!(memory.replace_last("depth", "indoor"), None);
-        let before = memory.replace_last("depth", "nyu-linear4-vits14");
+        let mut state = DefaultsState::default();
+        assert_eq!(state.replace_last("depth", "indoor"), None);
+        assert_eq!(state.replace_last("depth", "indoor"), None);
+        let before = state.replace_last("depth", "nyu-linear4-vits14");
         assert_eq!(before.as_deref(), Some("indoor"));
     }
 }

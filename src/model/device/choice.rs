@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// The value of `--device`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// The first that works of CUDA, Metal, CPU.
+    /// The first of CUDA, Metal and CPU that works.
     #[default]
     Auto,
     /// The processor.
@@ -15,7 +15,8 @@ pub enum DeviceChoice {
     Cuda(Vec<usize>),
     /// An Apple GPU.
     Metal,
-    /// No network: a constant in its place, to measure everything else on the processor. Not documented in the help.
+    /// No backbone: constant features in its place, to time everything else on the processor. Not documented in the
+    /// help.
     Null,
 }
 

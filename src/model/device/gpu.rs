@@ -27,7 +27,7 @@ pub struct Gpu {
     pub driver_cuda: Option<String>,
     /// Version of CUDA that this program was built with.
     pub built_cuda: Option<String>,
-    /// The reason why it cannot be used, if it cannot.
+    /// The reason why it cannot be used; `None` if it works.
     pub error: Option<String>,
 }
 
@@ -107,7 +107,8 @@ pub fn driver_version() -> Option<String> {
     find_version(&text)
 }
 
-/// The first word with numbers between points: `NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu …`.
+/// The first word made of numbers separated by dots:
+/// `NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu …`.
 fn find_version(text: &str) -> Option<String> {
     let is_version = |word: &&str| {
         let mut parts = word.split('.');

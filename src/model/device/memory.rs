@@ -1,4 +1,4 @@
-//! The memory of a GPU: how much is free, and which errors mean that it ran out.
+//! The memory of a GPU: the free bytes, and the errors that mean that it ran out.
 
 use candle_core::Device;
 

@@ -13,7 +13,7 @@ impl DeviceChoice {
     /// Opens the device, for work that only one can do.
     ///
     /// # Errors
-    /// As [`DeviceChoice::open_all`]; and if several are asked for.
+    /// As [`DeviceChoice::open_all`]; and if the choice has several devices.
     pub fn open(&self, note: &mut dyn FnMut(String)) -> Result<Device> {
         if let DeviceChoice::Cuda(numbers) = self
             && let [first, _, ..] = numbers[..]
@@ -160,7 +160,8 @@ impl DtypeChoice {
     pub fn resolve(self, device: &Device) -> Result<DType> {
         let (name, dtype) = match self {
             DtypeChoice::Auto => {
-                // f16 is as fast as bf16 and eight times as exact; its kernels, and bf16 as the fallback, need 8.0.
+                // f16 is as fast as bf16 with three more mantissa bits; its kernels, and bf16 as the fallback, need
+                // 8.0.
                 let is_new = compute_capability(device).is_some_and(|(major, _)| major >= 8);
                 return Ok(if is_new { DType::F16 } else { DType::F32 });
             }

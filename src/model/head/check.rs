@@ -1,4 +1,4 @@
-//! Whether the metadata of a head makes sense: checked when a file is read, so that later stages can rely on it.
+//! Validation of a head's metadata when its file is read, so that later stages can rely on it.
 
 use crate::model::head::context;
 use crate::model::head::global_token::GlobalToken;
@@ -7,8 +7,8 @@ use crate::model::head::readout::RELATIVE_INVERSE_DEPTH;
 use crate::model::input::{Padding, SizeRule};
 
 impl HeadMeta {
-    /// What is impossible or unsupported in the metadata, as the end of a sentence about the head; `None` if it is
-    /// sound.
+    /// The first thing that is impossible or unsupported in the metadata, as the end of a sentence about the head;
+    /// `None` if it is valid.
     pub fn problem(&self) -> Option<String> {
         if self.format != 1 {
             return Some(format!(
@@ -79,7 +79,7 @@ impl HeadMeta {
             })
     }
 
-    /// What is impossible in a label set of the head.
+    /// What is impossible in a label set of the head, as the end of a sentence about the head; `None` if it is valid.
     fn label_set_problem(&self, set: &LabelSet) -> Option<String> {
         let classes = self.outputs();
         let mut indices = set.allowed.iter().flatten();

@@ -2,12 +2,13 @@
 //! facebookresearch/dinov2 and as the decoder of Depth Anything V2 (Yang et al., 2024).
 //!
 //! The patch tokens of four blocks, each mixed with its block's cls token, are brought to four resolutions and fused
-//! from the coarsest to the finest. Shapes in comments are for a patch grid of h x w, with `F` = 256 channels. The
-//! depths of DINOv2's head come out over `32 ceil(h / 2)` x `32 ceil(w / 2)` cells that cover the padded input.
+//! from the coarsest to the finest. Shapes in comments are for a patch grid of h x w, with `F` channels: 256 in
+//! DINOv2's head, 64, 128 or 256 in Depth Anything's. The depths of DINOv2's head come out over `32 ceil(h / 2)` x
+//! `32 ceil(w / 2)` cells that cover the padded input.
 //!
-//! Depth Anything's decoder has no cls token, biases in its residual units, and no convolution between the last fusion
-//! and the output convolutions; each fusion is as large as the next map, and the output has a cell per pixel of the
-//! input, `14h` x `14w`. Which of the two a head is follows from its tensors (`dpt_tensors`).
+//! Depth Anything's decoder differs: it does not read the cls token, its residual units have biases, and no convolution
+//! follows the last fusion before the output convolutions. Each fusion is resized to the next map, and the output has a
+//! cell per pixel of the input, `14h` x `14w`. Which of the two a head is follows from its tensors (`dpt_tensors`).
 
 use std::collections::BTreeMap;
 

@@ -79,8 +79,8 @@ fn patch_statistics(patches: &Tensor, spread: bool) -> Result<Vec<Tensor>> {
     statistics.into_iter().map(tensor).collect()
 }
 
-/// [`patch_statistics`] by candle's operations, for devices other than the CPU; on a CPU they would walk down the
-/// columns one number at a time.
+/// [`patch_statistics`] by candle's operations, for devices other than the CPU; on a CPU they would be slow, reading
+/// the columns one number at a time.
 fn patch_statistics_on_device(patches: &Tensor, spread: bool) -> Result<Vec<Tensor>> {
     let mean = patches.mean_keepdim(1)?;
     let mut statistics = vec![mean.squeeze(1)?];

@@ -6,8 +6,8 @@
 //! [`meta`] is the metadata in a head's file, [`readout`] how a depth head's numbers become depths, [`protocol`] the
 //! published ways to run heads, `check` what makes metadata invalid, and [`mod@file`] the file itself. [`linear`] is
 //! one linear layer (or one hidden layer) per patch, as DINOv2's `BNHead`; its extra inputs are in [`context`],
-//! [`global_token`] and [`upsample`]. [`dpt`] is the convolutional depth head, with `conv` below it and `dpt_tensors`
-//! its weights. [`classify`] is the linear classifier of photos.
+//! [`global_token`] and [`upsample`]. [`dpt`] is the convolutional depth head, with its convolutions in `conv` and its
+//! weights in `dpt_tensors`. [`classify`] is the linear classifier of photos.
 
 mod check;
 pub mod classify;
@@ -156,7 +156,7 @@ impl Head {
         }
     }
 
-    /// Refuses scores that are not finite, which no sound weights give.
+    /// Refuses scores that are not finite, which undamaged weights never give.
     pub(crate) fn check_finite(&self, values: &[f32]) -> Result<()> {
         match values.iter().all(|value| value.is_finite()) {
             true => Ok(()),

@@ -1,4 +1,5 @@
-//! The published ways to run a head on a photo, as a head's metadata names them; the inference room carries them out.
+//! The published test-time protocols, as a head's metadata names them. Those for segmentation are implemented in
+//! [`vision::inference`](crate::vision::inference).
 
 use serde::{Deserialize, Serialize};
 

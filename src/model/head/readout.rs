@@ -1,6 +1,6 @@
-//! How the numbers of a depth head become depths, and how sure they are.
+//! How the output of a depth head becomes depths, and the calibration of their standard deviation.
 //!
-//! [`DepthReadout`] stands in a head's metadata; [`postprocess::depth`](crate::vision::postprocess::depth) applies it.
+//! [`DepthReadout`] is part of a head's metadata; [`postprocess::depth`](crate::vision::postprocess::depth) applies it.
 //! With bins, as in DINOv2's `BNHead`, the depth is the mean of the bin centres weighted by `relu(score) + 0.1`.
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// nearer.
 pub const RELATIVE_INVERSE_DEPTH: &str = "relative inverse depth";
 
-/// How a depth head's numbers become depths.
+/// The rule that turns a depth head's output into depths.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum DepthReadout {
@@ -34,7 +34,7 @@ pub enum DepthReadout {
     },
     /// The head's number is [relative inverse depth](RELATIVE_INVERSE_DEPTH).
     Inverse {
-        /// The least inverse depth, which stands for infinitely far; smaller numbers are clamped to it.
+        /// The least inverse depth, that of infinitely far points; smaller numbers are clamped to it.
         farthest: f64,
     },
 }
@@ -113,7 +113,7 @@ impl DepthReadout {
         }
     }
 
-    /// What is impossible in this readout, as the end of a sentence about the head; `None` if it is sound.
+    /// What is impossible in this readout, as the end of a sentence about the head; `None` if it is valid.
     pub(super) fn problem(&self) -> Option<String> {
         let (min, max) = self.range();
         // No depth in any unit lies beyond these bounds.

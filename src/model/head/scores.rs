@@ -19,7 +19,7 @@ pub struct Scores {
 /// The message of an error within a head, which [`Head`](super::Head) replaces by one with its name.
 pub(super) const NOT_FINITE: &str = "a layer gave numbers that are not finite";
 
-/// Refuses activations that are not finite, which no sound weights give, before a ReLU turns NaN into 0.
+/// Refuses activations that are not finite, which undamaged weights never give, before a ReLU turns NaN into 0.
 ///
 /// # Errors
 /// [`Error::Model`] with [`NOT_FINITE`].

@@ -1,4 +1,4 @@
-//! The heads inside the program: the files of `heads/`, which `heads/README.md` says how to train again.
+//! The heads inside the program: the files of `heads/`; `heads/README.md` has the commands that train them.
 
 use crate::error::{Error, Result};
 use crate::model::head::{Head, file};

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! `scale` multiplies metres; with a `shift` (1/m) the head gives relative inverse depth, and metres are
-//! `1 / (scale * value + shift)`. `digest` is of the head with all its weights, `input` the size and padding of the
+//! `1 / (scale * value + shift)`. `digest` is the BLAKE3 digest of the head's file, `input` the size and padding of the
 //! photos, `log_rmse` the held-out RMSE of `ln` depth without and with the calibration.
 
 use std::fs;
@@ -67,7 +67,7 @@ pub struct CalibrationRmse {
 }
 
 impl DepthCalibration {
-    /// The formula of metres, in words.
+    /// The formula that converts the head's values to metres, as text.
     pub fn formula(&self) -> String {
         match self.shift {
             Some(shift) if shift < 0.0 => {
@@ -123,7 +123,7 @@ impl HeadStore {
     /// Path of a head's calibration, whether there is one or not.
     ///
     /// # Errors
-    /// If the head has no plain name.
+    /// If the head's name is not valid (see [`HeadStore::path`]).
     pub fn calibration_path(&self, found: &LocatedHead) -> Result<PathBuf> {
         let path = match &found.location {
             HeadLocation::Builtin => self.path(&found.head.meta.name)?,
@@ -190,7 +190,7 @@ impl HeadStore {
         Ok(Some(read))
     }
 
-    /// Writes a calibration beside its head; its path.
+    /// Writes a calibration beside its head, and returns its path.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -207,7 +207,7 @@ impl HeadStore {
         Ok(path)
     }
 
-    /// Removes the calibration at `path`; whether there was one.
+    /// Removes the calibration at `path`, and returns whether there was one.
     ///
     /// # Errors
     /// If it cannot be removed.

@@ -1,4 +1,4 @@
-//! Which published head a file or a word of the command line means.
+//! Resolution of a file, or of a word of the command line, to a published head.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ use crate::terminal::suggest;
 const REG_OR_PLAIN: &str =
     "vits14, vitb14, vitl14 or vitg14, or one of them with -reg for classifiers";
 
-/// The one of `candidates` that the file `path` is: the one whose published name `path` or `hint` has, else the only
-/// candidate, else the only one whose data set `hint` names.
+/// Chooses the one of `candidates` that the file `path` holds: the one whose published name `path` or `hint` has, else
+/// the only candidate, else the only one whose data set `hint` names.
 pub(super) fn choose_candidate(
     candidates: &[PublishedHead],
     path: &Path,
@@ -67,10 +67,10 @@ pub(super) fn choose_candidate(
     ))
 }
 
-/// The heads of the backbone `model` that `words` of a command line mean, each once.
+/// The heads of the backbone `model` that the `words` of a command line name, each once.
 ///
 /// # Errors
-/// [`Error::Usage`] if no heads were published for `model`, or a word means none; with the names that there are.
+/// [`Error::Usage`] if no heads were published for `model`, or a word names none; the message lists the valid names.
 pub fn resolve_names(words: &[String], model: &str) -> Result<Vec<OfficialHead>> {
     if !official::PLAIN_BACKBONES.contains(&model) && !official::REGISTER_BACKBONES.contains(&model)
     {

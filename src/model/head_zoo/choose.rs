@@ -1,4 +1,4 @@
-//! Which head a task uses: one rule, [`HeadStore::choose_with_reason`].
+//! The choice of a task's head, by one rule: [`HeadStore::choose_with_reason`].
 //!
 //! In: the task's name, the head and the backbone that the user named, the environment (`DINO_HEAD_TASK`,
 //! `DINO_WEIGHTS`), `config.json` and the store. Out: the head, where it was found, and why it was chosen.
@@ -33,20 +33,21 @@ impl HeadStore {
     /// The head for `task` (a word of [`TASKS`](crate::model::head_zoo::TASKS)), see [`HeadStore::choose_with_reason`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`HeadStore::choose_with_reason`].
     pub fn choose(&self, task: &str, named: Option<&OsStr>) -> Result<LocatedHead> {
         Ok(self.choose_with_reason(task, named, None)?.0)
     }
 
     /// The head for `task`, and why it is this one: the `named` one, else the one in `$DINO_HEAD_<TASK>`, else the
-    /// first of those inside the program if `$DINO_WEIGHTS` is `focus`, else the one that `dino config` set (but not if
-    /// that is `official`), else the best published head that is installed with its backbone, else the first of the
-    /// ranking of those inside the program, else the first by name. Of those that nobody named, one that reads
-    /// `backbone` comes first, where that is given.
+    /// first of those inside the program if `$DINO_WEIGHTS` is `focus`, else the one that `dino config` set (unless
+    /// `$DINO_WEIGHTS` is `official`, or it does not read `backbone`), else the best published head that is installed
+    /// with its backbone, else the first of the ranking of those inside the program, else the first by name, published
+    /// heads without their backbone last. Where no head is named and `backbone` is given, heads that read it come
+    /// first.
     ///
     /// # Errors
-    /// If the one that was asked for is not there or is for another task, if a published one for the task is damaged,
-    /// or if there is none at all.
+    /// If the named head does not exist or is for another task, if an installed published head for the task is damaged,
+    /// or if no head is found.
     pub fn choose_with_reason(
         &self,
         task: &str,
@@ -63,11 +64,11 @@ impl HeadStore {
         if let Some((name, reason)) = wish {
             return Ok((self.get_for(task, &name)?, reason));
         }
-        let origins = WeightsPolicy::from_variables(&variables)?;
-        if origins == WeightsPolicy::Focus {
+        let policy = WeightsPolicy::from_variables(&variables)?;
+        if policy == WeightsPolicy::Focus {
             let reason = HeadChoiceReason::Variable(WeightsPolicy::VARIABLE.to_owned());
             return Ok((
-                self.best(task, backbone, origins, &UserConfig::default())?,
+                self.best(task, backbone, policy, &UserConfig::default())?,
                 reason,
             ));
         }
@@ -75,7 +76,7 @@ impl HeadStore {
         let set = config
             .heads
             .get(task)
-            .filter(|_| origins == WeightsPolicy::Best);
+            .filter(|_| policy == WeightsPolicy::Best);
         if let Some(name) = set {
             let found = self.get_for(task, name.as_ref()).map_err(|error| {
                 Error::Model(format!(
@@ -88,8 +89,8 @@ impl HeadStore {
                 return Ok((found, HeadChoiceReason::Config));
             }
         }
-        let found = self.best(task, backbone, origins, &config)?;
-        let reason = match (origins, &found.location) {
+        let found = self.best(task, backbone, policy, &config)?;
+        let reason = match (policy, &found.location) {
             (WeightsPolicy::Official, _) => {
                 HeadChoiceReason::Variable(WeightsPolicy::VARIABLE.to_owned())
             }
@@ -117,7 +118,7 @@ impl HeadStore {
         &self,
         task: &str,
         backbone: Option<&str>,
-        origins: WeightsPolicy,
+        policy: WeightsPolicy,
         config: &UserConfig,
     ) -> Result<LocatedHead> {
         let mut fitting: Vec<(String, LocatedHead)> = Vec::new();
@@ -132,7 +133,7 @@ impl HeadStore {
                     }
                 }
                 // A damaged one is not skipped in silence: it might have been the best.
-                Err(error) if is_published && origins != WeightsPolicy::Focus => {
+                Err(error) if is_published && policy != WeightsPolicy::Focus => {
                     return Err(Error::Model(format!(
                         "{error}; `dino heads rm {name}` removes it, `dino heads pull {name}` then fetches it anew"
                     )));
@@ -149,7 +150,7 @@ impl HeadStore {
             let builtin = builtin::RANKING.iter().position(|ranked| *ranked == name);
             let is_other = backbone.is_some_and(|backbone| backbone != found.head.meta.backbone);
             let rank = match (official, builtin) {
-                (None, Some(place)) if origins == WeightsPolicy::Focus => (0, place),
+                (None, Some(place)) if policy == WeightsPolicy::Focus => (0, place),
                 (Some(official), _) if usable(&official) => (1, official.rank()),
                 (None, Some(place)) => (2, place),
                 (None, None) => (3, 0),
@@ -163,7 +164,7 @@ impl HeadStore {
         match best {
             Some((name, found)) => {
                 let is_published = official::find(&name).is_some();
-                if origins == WeightsPolicy::Official && !is_published {
+                if policy == WeightsPolicy::Official && !is_published {
                     return Err(Error::Model(format!(
                         "{}=official: none of Meta's heads for `dino {task}` is to be had here; `dino setup` fetches one",
                         WeightsPolicy::VARIABLE

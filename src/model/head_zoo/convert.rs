@@ -23,7 +23,7 @@ pub struct RawHeadTensors {
     pub signature: HeadSignature,
 }
 
-/// Whether a checkpoint's tensor of this name may belong to a head; the step counters of batch normalisation do not.
+/// Whether a checkpoint's tensor of this name may belong to a head; batch normalisation's step counters are left out.
 pub fn is_head_tensor(name: &str) -> bool {
     canonical_name(name).is_some()
 }

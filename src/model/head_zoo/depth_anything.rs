@@ -15,11 +15,11 @@ use crate::model::input::Unpad;
 /// The quantity that a head predicts, and the scenes that it was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DepthAnythingScene {
-    /// Relative inverse depth, of any scene: order, no metres.
+    /// Relative inverse depth of any scene, without metres.
     Relative,
-    /// Metres in rooms, 0 to 20 m.
+    /// Metres indoors, 0 to 20 m.
     Indoor,
-    /// Metres in streets, 0 to 80 m.
+    /// Metres outdoors (streets), 0 to 80 m.
     Outdoor,
 }
 

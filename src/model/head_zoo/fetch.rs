@@ -32,7 +32,8 @@ fn import_command(name: &str) -> String {
     format!("{IMPORT_COMMAND} --as {name}")
 }
 
-/// The published head in a repository of the Hugging Face hub, told by its name as `dpt-dinov2-small-nyu`.
+/// The published head in a repository of the Hugging Face hub, recognised by the repository's name, such as
+/// `dpt-dinov2-small-nyu`.
 fn head_in_repository(repo: &str) -> Option<String> {
     if let Some(head) = DepthAnythingHead::from_path(repo) {
         return Some(head.name());
@@ -53,18 +54,18 @@ fn head_in_repository(repo: &str) -> Option<String> {
     official::find(&name).map(|_| name)
 }
 
-/// The publisher's host as the environment describes it.
+/// The settings of the publisher's host, from environment variables.
 ///
 /// # Errors
-/// If `DINO_HEADS_URL` is no address.
+/// If `DINO_HEADS_URL` is no valid URL.
 pub fn host(access: NetworkAccess) -> Result<Hub> {
     Hub::plain_host(URL_VARIABLE, PUBLISHER_URL, IMPORT_COMMAND, access)
 }
 
-/// The address of [`host`] by the environment `variables`, without a slash at the end.
+/// The URL of [`host`] by the environment `variables`, without a slash at the end.
 ///
 /// # Errors
-/// If `DINO_HEADS_URL` is no address.
+/// If `DINO_HEADS_URL` is no valid URL.
 pub fn address(variables: &EnvVariables) -> Result<String> {
     hub::address(variables, URL_VARIABLE, PUBLISHER_URL)
 }
@@ -120,7 +121,7 @@ pub fn pull(
     install(heads, &head?, false)
 }
 
-/// Fetches a backbone from the publisher of the heads if it is not installed; whether it did.
+/// Fetches a backbone from the publisher of the heads if it is not installed, and returns whether it did.
 ///
 /// # Errors
 /// If it cannot be fetched, its tensors are those of another backbone, or the store cannot be written.

@@ -46,8 +46,8 @@ pub fn is_of_publisher(source: &str, variant: &Variant) -> bool {
     }
 }
 
-/// Installs the published head in `path`: the head called `name`, or the one that its tensors and the file's name lead
-/// to. A backbone in the same file is installed too, if it is missing.
+/// Installs the published head in `path`: the head called `name`, or the one that its tensors and the file's name
+/// identify. A backbone in the same file is installed too, if it is missing.
 ///
 /// # Errors
 /// If it is no published head or could be several, its configuration contradicts its name, or the store cannot be
@@ -130,8 +130,8 @@ pub(super) fn read(path: &Path, origin: &str) -> Result<RawHeadTensors> {
     convert::recognise(tensors).map_err(|why| Error::file(Path::new(origin), why))
 }
 
-/// Installs the backbone in `path` beside the head, if the file has one; its fingerprint. `origin` is the file's name
-/// in messages.
+/// Installs the backbone in `path` beside the head, if the file has one, and returns its fingerprint. `origin` is the
+/// file's name in messages.
 fn install_backbone(
     store: &Store,
     (path, origin): (&Path, &str),

@@ -1,14 +1,14 @@
 //! Where heads come from: those inside the program, those a user installed or fetched from their publisher, and files.
 //!
-//! Which head a task uses is one rule, [`HeadStore::choose_with_reason`]. A head's file is a safetensors file whose
-//! metadata hold one JSON object, [`HeadMeta`](crate::model::head::HeadMeta); its format is documented at
+//! The head of a task is chosen by one rule, [`HeadStore::choose_with_reason`]. A head's file is a safetensors file
+//! whose metadata hold one JSON object, [`HeadMeta`](crate::model::head::HeadMeta); its format is documented at
 //! [`head::file`](crate::model::head::file).
 //!
 //! | module | owns |
 //! | --- | --- |
 //! | [`builtin`] | the heads inside the program, and their ranking |
 //! | `store` | [`HeadStore`]: list, get, install and remove heads |
-//! | `choose` | the head of a task, and why it is that one |
+//! | `choose` | the choice of a task's head, with its reason |
 //! | [`official`], `official_meta` | the table of Meta's heads for DINOv2 |
 //! | [`depth_anything`] | the table of the heads of Depth Anything V2 |
 //! | [`published`] | both tables as one |

@@ -1,5 +1,5 @@
 //! The heads that Meta published with DINOv2 (facebookresearch/dinov2), as a table: names here and on the publisher's
-//! host, backbones, the blocks that each reads, and their ranking. `official_meta` has what their files say.
+//! host, backbones, the blocks that each reads, and their ranking. `official_meta` has the metadata of their files.
 
 use crate::model::backbone::variants;
 use crate::model::head::HeadMeta;
@@ -86,8 +86,8 @@ pub fn find(name: &str) -> Option<OfficialHead> {
     all().find(|head| head.name() == name)
 }
 
-/// The published heads that `text` means: a whole name, or how the names of one or more heads of `model` begin
-/// (`nyu-dpt`, `nyu`), or `official` for all of `model`.
+/// The published heads that `text` names: a full name; or for heads of `model` a group (`nyu-dpt`), a data set (`nyu`),
+/// or `official` for all.
 pub fn matching(text: &str, model: &str) -> Vec<OfficialHead> {
     if let Some(one) = find(text) {
         return vec![one];
@@ -196,8 +196,9 @@ impl OfficialHead {
         all().find(|head| origin.source.ends_with(&head.remote_path()))
     }
 
-    /// Its rank among the heads of one task, 0 being the first choice: rooms before streets, and the more exact of two
-    /// heads unless it takes fifty times as long (the multi-scale ones).
+    /// Its rank among the heads of one task, the lowest being the first choice: NYU before KITTI, ADE20K before VOC,
+    /// and the more accurate method and larger backbone first, except that multi-scale heads, which take fifty times as
+    /// long, come after linear ones.
     pub fn rank(&self) -> usize {
         let group = GROUPS
             .iter()

@@ -1,5 +1,5 @@
-//! What the file of one of Meta's heads says about it ([`HeadMeta`]), its classes, the paper's figure, and the sizes of
-//! its tensors.
+//! The metadata of Meta's heads ([`HeadMeta`]): classes, readout, input, the paper's figure, and the sizes of the
+//! tensors.
 //!
 //! Figures are those of the DINOv2 paper (Oquab et al., 2023, tables 10 and 11), ImageNet's those of the README of
 //! facebookresearch/dinov2.

@@ -1,6 +1,6 @@
 //! Whether a photo shows a room, by its cls token: a logistic regression in `heads/scene.safetensors`, trained on
-//! photos of rooms against landscapes, streets and facades (`heads/README.md`). Out of doors the metres of a head for
-//! rooms mean nothing.
+//! photos of rooms against landscapes, streets and facades (`heads/README.md`). Metres of a head trained indoors are
+//! wrong outdoors.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::model::backbone::{Features, LayerRequest};
 
 const FILE: &[u8] = include_bytes!("../../../heads/scene.safetensors");
 
-/// Tells rooms from what is out of doors, by the cls token of one backbone.
+/// A classifier of photos as indoors or outdoors, by the cls token of one backbone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SceneClassifier {
     weight: Vec<f32>,
@@ -52,7 +52,7 @@ impl SceneClassifier {
         })
     }
 
-    /// Whether the layer that it reads is among those `requested` of the backbone anyway.
+    /// Whether the layer that it reads is among those `requested`, so that it needs no pass of its own.
     pub fn is_served_by(&self, requested: &[LayerRequest]) -> bool {
         requested.contains(&self.layer)
     }

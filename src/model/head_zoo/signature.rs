@@ -1,4 +1,4 @@
-//! The sizes of tensors that tell published heads apart: a checkpoint says nothing else of what it is.
+//! The sizes of tensors by which published heads are recognised; their checkpoints have no other metadata.
 
 use std::fmt;
 

@@ -14,7 +14,7 @@ use crate::model::weights::config::write_in_store;
 use crate::model::weights::store_errors::{cannot_read, cannot_write};
 use crate::terminal::suggest;
 
-/// The place that a head was found in; who published it is in its metadata.
+/// Where a head's file is; its publisher is in its metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadLocation {
     /// Inside the program.
@@ -25,7 +25,7 @@ pub enum HeadLocation {
     File(PathBuf),
 }
 
-/// A head and the place that it was found in.
+/// A head and where its file is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LocatedHead {
     /// Its metadata and its weights.
@@ -53,7 +53,7 @@ impl HeadStore {
     /// The file in which a head called `name` is installed.
     ///
     /// # Errors
-    /// If `name` is no plain name.
+    /// If `name` has other characters than ASCII letters, digits, `-`, `_` and `.`, or begins with a dot.
     pub fn path(&self, name: &str) -> Result<PathBuf> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
@@ -67,7 +67,7 @@ impl HeadStore {
     /// All heads, sorted by name; those whose files are damaged are errors.
     ///
     /// # Errors
-    /// If the folder is there and cannot be read.
+    /// If the folder exists but cannot be read.
     pub fn list(&self) -> Result<Vec<(String, Result<LocatedHead>)>> {
         let mut all: Vec<(String, Result<LocatedHead>)> = Vec::new();
         let folder = self.folder();
@@ -111,7 +111,7 @@ impl HeadStore {
     /// The head called `name`, or in the file `name`.
     ///
     /// # Errors
-    /// If there is none, with the names that there are.
+    /// If there is none; the message lists the heads that exist.
     pub fn get(&self, name: impl AsRef<OsStr>) -> Result<LocatedHead> {
         let name = name.as_ref();
         let bytes = name.as_encoded_bytes();
@@ -158,7 +158,7 @@ impl HeadStore {
     /// Copies the head in the file `source` into the store, under its own name or under `name`.
     ///
     /// # Errors
-    /// If the file is no head, the name is no plain one, or the store cannot be written.
+    /// If the file is no head, the name is not valid (see [`HeadStore::path`]), or the store cannot be written.
     pub fn install(&self, source: &Path, name: Option<&str>) -> Result<PathBuf> {
         let mut head = read(source)?;
         if let Some(name) = name {

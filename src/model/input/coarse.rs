@@ -1,7 +1,7 @@
 //! The coarse scale of two-scale heads: the padded input made smaller and run through the backbone a second time.
 //!
-//! At a small size the receptive field of a patch covers a whole room where it covers a corner of it at a large one.
-//! Both scales are of the same padded input, so the coarse grid upsampled to the fine one is aligned with it.
+//! In a smaller input a patch covers more of the scene: a whole wall instead of its corner. Both scales are of the same
+//! padded input, so the coarse grid upsampled to the fine one is aligned with it.
 
 use std::str::FromStr;
 

@@ -1,6 +1,6 @@
 //! The geometry between a photo and the backbone's input: resized, then padded on all sides to whole patches
-//! (`CenterPadding` of facebookresearch/dinov2), and the positions of the photo's pixels on the patch grid for the way
-//! back.
+//! (`CenterPadding` of facebookresearch/dinov2), and the positions of the photo's pixels on the patch grid, by which
+//! maps are resampled to the photo.
 //!
 //! Sizes are (width, height) in pixels; grids are rows and columns of patches. Size rules `fit:` and unpadding `cubic`
 //! follow transformers' `DPTImageProcessor` for Depth Anything.
@@ -103,7 +103,7 @@ impl FromStr for Padding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unpad {
-    /// The padding is cut off, and the rest resized bilinearly: what lies on a patch is drawn on it.
+    /// The padding is cut off, and the rest resized bilinearly, so that every patch lies where it does in the photo.
     #[default]
     Crop,
     /// The whole map with its padding is resized to the photo's size, as in the published scripts: up to half a patch
@@ -136,7 +136,8 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The geometry of a photo of `photo` = (width, height) for patches of side `patch_size`, padded, in one pass.
+    /// The geometry of a photo of `photo` = (width, height) for patches of side `patch_size`, with [`Padding::Center`].
+    /// An elongated photo is limited to as many patches as four squares of its short side.
     pub fn new(photo: (u32, u32), size: SizeRule, patch_size: usize) -> Self {
         Self::with_padding(photo, size, patch_size, Padding::Center)
     }

@@ -1,4 +1,4 @@
-//! `config.json` in the store's folder: what a bare command uses, as the user chose it once and for all.
+//! `config.json` in the store's folder: the model and the heads of commands that name none, as the user set them.
 //!
 //! ```json
 //! {
@@ -8,10 +8,10 @@
 //! }
 //! ```
 //!
-//! `heads` holds the head of each task (depth, segment, classify), `model` the backbone of what needs no head (pca,
-//! features, attention, similar, `--clusters`), `avoid` the installed heads that are never taken unless they are named;
-//! `dino selfcheck` puts heads there that do not reproduce their known numbers. All keys may be left out, and other
-//! keys are refused. `dino config` lists and sets it.
+//! `heads` holds the head of each task (depth, segment, classify), `model` the backbone of commands without a head
+//! (pca, features, attention, similar, `--clusters`), `avoid` the installed heads that are never taken unless they are
+//! named; `dino selfcheck` puts heads there that do not reproduce their known numbers. All keys may be left out, and
+//! other keys are refused. `dino config` lists and sets it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,10 +30,10 @@ pub struct UserConfig {
     /// Task to the name of its default head.
     #[serde(default)]
     pub heads: BTreeMap<String, String>,
-    /// The backbone of what needs no head.
+    /// The backbone of commands without a head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Installed heads that are never taken unasked.
+    /// Installed heads that are never used unless they are named.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub avoid: BTreeSet<String>,
 }
@@ -80,7 +80,7 @@ impl UserConfig {
         }
     }
 
-    /// Writes it into the store at `root`.
+    /// Writes the configuration into the store at `root`.
     ///
     /// # Errors
     /// If the store cannot be written.

@@ -1,6 +1,6 @@
 //! SHA-256 of files and of models.
 //!
-//! A file's digest tells whether its bytes are those that were published. A model's fingerprint is taken over its
+//! A file's digest proves that its bytes are those that were published. A model's fingerprint is taken over its
 //! canonical tensors, so the same weights have the same fingerprint whatever file they came in; a PCA basis or a head
 //! stores it and refuses another model.
 

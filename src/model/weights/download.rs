@@ -30,7 +30,8 @@ impl Hub {
     }
 
     /// Size in bytes of the file at `path` of a plain host, which is not fetched; `None` where the server does not
-    /// tell. The wait ends at `deadline`; `patience` is the same limit as a duration, for the request and for messages.
+    /// state it. The wait ends at `deadline`; `patience` is the same limit as a duration, for the request and for
+    /// messages.
     ///
     /// # Errors
     /// If the file is not there, the server cannot be reached, or it does not answer in time; [`Error::Interrupted`].
@@ -71,7 +72,7 @@ impl Hub {
     /// As [`Hub::download`], for the file at `path` of a plain host.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Hub::download`].
     pub fn download_file(
         &self,
         path: &str,

@@ -1,6 +1,7 @@
-//! What a caller hears while models are fetched and installed: notes, warnings and bytes transferred.
+//! Events that are reported to the caller while models are fetched and installed: notes, warnings and bytes
+//! transferred.
 //!
-//! Nothing in this room prints. The caller passes a [`FetchEventSink`]; an error that it returns stops the work, which
+//! Nothing in `weights` prints. The caller passes a [`FetchEventSink`]; an error that it returns stops the work, which
 //! is also the path by which Ctrl-C ends a download.
 
 use crate::error::Result;
@@ -10,7 +11,7 @@ use crate::error::Result;
 pub enum FetchEvent<'a> {
     /// A sentence of information, such as what is fetched and under which licence.
     Note(&'a str),
-    /// A sentence about a transfer that broke off and goes on behind the bytes that came.
+    /// A sentence about a transfer that was interrupted and is resumed after the bytes already received.
     Resumed(&'a str),
     /// A sentence about something that may not be what the user intended.
     Warning(&'a str),
@@ -20,7 +21,7 @@ pub enum FetchEvent<'a> {
         label: &'a str,
         /// Bytes on the disk so far, those of earlier runs included.
         done: u64,
-        /// Size of the whole file in bytes; `None` where the server does not tell.
+        /// Size of the whole file in bytes; `None` where the server does not state it.
         total: Option<u64>,
     },
     /// The transfer of the last [`FetchEvent::Progress`] has ended.

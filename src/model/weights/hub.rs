@@ -1,8 +1,8 @@
-//! The Hugging Face hub as the environment describes it.
+//! The settings of the Hugging Face hub, from environment variables.
 //!
-//! Only settings are here; `download` adds the transfers to [`Hub`]. The crate hf-hub finds the files that other
-//! programs have already cached. It does not fetch: its agents trust a built-in list of certificate authorities where
-//! the system's store should be asked, and have no timeouts.
+//! [`Hub`] holds the settings; `download` adds its transfers. The crate hf-hub finds the files that other programs have
+//! already cached. It does not fetch: its agents trust a built-in list of certificate authorities where the system's
+//! store should be asked, and have no timeouts.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,15 +22,15 @@ use crate::system::http::proxy::ProxySettings;
 /// How a server of weights is reached: the Hugging Face hub, or a plain host of files.
 #[derive(Debug, Clone)]
 pub struct Hub {
-    /// The server, without a slash at the end.
+    /// URL of the server, without a slash at the end.
     pub endpoint: String,
     /// A token for gated or private repositories.
     pub token: Option<HubToken>,
     /// The cache of other Hugging Face programs, searched before anything is fetched.
     pub cache: Option<Cache>,
-    /// Longest wait for a connection, and for the next byte.
+    /// Longest wait for a connection, and longest wait for the next byte.
     pub timeout: Duration,
-    /// Attempts without any progress before a broken transfer is given up.
+    /// Retries in a row without progress before a broken transfer is given up.
     pub retries: u32,
     /// The variable that names the server, for messages.
     pub endpoint_variable: &'static str,
@@ -44,7 +44,7 @@ pub struct Hub {
     pub has_warned: Arc<AtomicBool>,
 }
 
-/// Address of the Hugging Face hub.
+/// URL of the Hugging Face hub.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
 /// `DINO_HTTP_TIMEOUT`, else for the hub `HF_HUB_DOWNLOAD_TIMEOUT`, else 30 seconds.
@@ -68,10 +68,10 @@ fn timeout(variables: &EnvVariables, names: &[&'static str]) -> Result<Duration>
         })
 }
 
-/// The address in `variable`, else `usual`, without a slash at the end.
+/// The URL in `variable`, else `usual`, without a slash at the end.
 ///
 /// # Errors
-/// If the variable holds no address.
+/// If the variable holds no http or https URL, or one with a user, a query or a fragment.
 pub fn address(variables: &EnvVariables, variable: &'static str, usual: &str) -> Result<String> {
     let Some(value) = variables.text(variable)? else {
         return Ok(usual.to_owned());
@@ -103,18 +103,18 @@ pub fn address(variables: &EnvVariables, variable: &'static str, usual: &str) ->
     Ok(value.trim_end_matches('/').to_owned())
 }
 
-/// The server that [`Hub::from_variables`] asks.
+/// URL of the server that [`Hub::from_variables`] uses.
 ///
 /// # Errors
-/// If `HF_ENDPOINT` is no address.
+/// If `HF_ENDPOINT` is no valid URL.
 pub fn endpoint(variables: &EnvVariables) -> Result<String> {
     address(variables, "HF_ENDPOINT", DEFAULT_ENDPOINT)
 }
 
 impl Hub {
-    /// The hub as the environment describes it, in the words of huggingface_hub: `HF_ENDPOINT`, `HF_TOKEN`,
+    /// The hub's settings from the environment variables of huggingface_hub: `HF_ENDPOINT`, `HF_TOKEN`,
     /// `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HUB_CACHE`, `HF_HOME`, `HF_HUB_DOWNLOAD_TIMEOUT` and their
-    /// old spellings; and `DINO_HTTP_TIMEOUT` in seconds (30).
+    /// old spellings; and `DINO_HTTP_TIMEOUT` in seconds (default 30).
     ///
     /// # Errors
     /// If a variable cannot be understood.
@@ -147,11 +147,11 @@ impl Hub {
         })
     }
 
-    /// A plain host of files at the address in the environment variable `variable`, else at `usual`. Requests to it
-    /// carry no token; messages name `instead` as the command that takes a file fetched by other means.
+    /// A plain host of files at the URL in the environment variable `variable`, else at `usual`. Requests to it carry
+    /// no token; messages name `instead` as the command that takes a file fetched by other means.
     ///
     /// # Errors
-    /// If the variable holds no address.
+    /// If the variable holds no http or https URL, or one with a user, a query or a fragment.
     pub fn plain_host(
         variable: &'static str,
         usual: &str,
@@ -200,7 +200,7 @@ impl Hub {
     /// As [`Hub::check`], for the file at `path` of a plain host.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Hub::check`].
     pub fn check_file(&self, path: &str) -> Result<()> {
         self.check_address(last_part(path), &format!("{}/{path}", self.endpoint))
     }

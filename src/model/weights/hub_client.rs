@@ -16,7 +16,7 @@ use crate::system::http::proxy::ProxyServer;
 
 /// Why a transfer stopped.
 pub enum TransferFailure {
-    /// It would fail in the same manner again.
+    /// A retry would fail in the same manner.
     Permanent(Error),
     /// The connection broke or stalled.
     Retryable(String),
@@ -31,7 +31,7 @@ impl From<Error> for TransferFailure {
 /// What the server states about a file; kept as JSON beside the partial file, so that only the same version is resumed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteFileInfo {
-    /// The address of the request, before redirects.
+    /// The URL of the request, before redirects.
     pub url: String,
     /// The version; a SHA-256 in hex digits for LFS files.
     pub etag: Option<String>,
@@ -57,7 +57,7 @@ pub struct HubClient<'a> {
     agent: Agent,
 }
 
-/// One request: its address, its proxy and the first byte that is asked for.
+/// One request: its address, its proxy and the first byte of the range.
 struct HubRequest<'a> {
     url: &'a str,
     uri: Uri,
@@ -105,7 +105,7 @@ impl<'a> HubClient<'a> {
         file: &str,
         start: u64,
     ) -> Result<(Response<Body>, RemoteFileInfo), TransferFailure> {
-        let mut promise = RemoteFileInfo {
+        let mut info = RemoteFileInfo {
             url: file.to_owned(),
             ..RemoteFileInfo::default()
         };
@@ -117,29 +117,29 @@ impl<'a> HubClient<'a> {
                     self.hub.endpoint_variable
                 ))
             })?;
-            let errand = HubRequest {
+            let target = HubRequest {
                 route: self.hub.proxies.proxy_for(&uri)?,
                 url: &url,
                 uri,
                 start,
             };
             let response = self
-                .request(&errand)?
+                .request(&target)?
                 .call()
-                .map_err(|error| self.unreachable(file, &errand, error))?;
-            if let (407, Some(route)) = (response.status().as_u16(), &errand.route) {
+                .map_err(|error| self.unreachable(file, &target, error))?;
+            if let (407, Some(route)) = (response.status().as_u16(), &target.route) {
                 return Err(TransferFailure::Permanent(http::proxy_auth_error(route)));
             }
             let etag = http::header(&response, "x-linked-etag")
                 .or_else(|| http::header(&response, ETAG.as_str()));
-            promise.etag = promise
+            info.etag = info
                 .etag
                 .or(etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned()));
-            promise.size = promise
+            info.size = info
                 .size
                 .or(http::header(&response, "x-linked-size").and_then(|size| size.parse().ok()));
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok((response, promise));
+                return Ok((response, info));
             }
             let location = http::header(&response, LOCATION.as_str()).unwrap_or_default();
             url = http::resolve_redirect(&url, &location).ok_or_else(|| {
@@ -157,13 +157,13 @@ impl<'a> HubClient<'a> {
 
     /// The request with its proxy, range and token; the token goes only to the hub itself and only where nobody can
     /// read it.
-    fn request(&self, errand: &HubRequest<'_>) -> Result<RequestBuilder<WithoutBody>> {
+    fn request(&self, target: &HubRequest<'_>) -> Result<RequestBuilder<WithoutBody>> {
         let HubRequest {
             url,
             uri,
             route,
             start,
-        } = errand;
+        } = target;
         let mut request = http::request(&self.agent, url, uri, route.as_ref(), self.hub.timeout)?;
         if *start > 0 {
             request = request.header(RANGE, format!("bytes={start}-"));
@@ -180,15 +180,15 @@ impl<'a> HubClient<'a> {
     fn unreachable(
         &self,
         file: &str,
-        errand: &HubRequest<'_>,
+        target: &HubRequest<'_>,
         error: ureq::Error,
     ) -> TransferFailure {
-        let mut host = errand.uri.host().unwrap_or(errand.url).to_owned();
-        if let Some(route) = &errand.route {
+        let mut host = target.uri.host().unwrap_or(target.url).to_owned();
+        if let Some(route) = &target.route {
             host = format!("{host}, through {route},");
         }
         let seconds = self.hub.timeout.as_secs_f64();
-        match (error, &errand.route) {
+        match (error, &target.route) {
             (ureq::Error::Timeout(_), _) => {
                 TransferFailure::Retryable(format!("{host} did not answer within {seconds} s"))
             }

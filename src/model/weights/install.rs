@@ -1,7 +1,7 @@
 //! Installation of weights that the user brings: a file, a folder, or a stream.
 //!
-//! [`import`](crate::model::weights::import) reads and recognises the checkpoint; here it gets its name, is checked
-//! against the row of that name, and goes into the store under the model's lock.
+//! [`import`](crate::model::weights::import) reads and recognises the checkpoint; this module names it, checks it
+//! against the row of that name, and writes it into the store under the model's lock.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -41,7 +41,7 @@ pub fn import(
 /// As [`import()`] for weights that come through a pipe; `origin` is the pipe's name in messages and in the record.
 ///
 /// # Errors
-/// As [`import()`]; if the stream cannot be read or there is no room for a temporary file; [`Error::Interrupted`].
+/// As [`import()`]; if the stream cannot be read or there is no space for a temporary file; [`Error::Interrupted`].
 pub fn import_stream(
     store: &Store,
     (stream, origin): (&mut dyn io::Read, &str),

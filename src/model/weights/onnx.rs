@@ -2,8 +2,8 @@
 //!
 //! PyTorch's exporter keeps the names of biases and norms but renames the weights of linear layers
 //! (`onnx::MatMul_1966`, stored transposed) and splits the position embedding. Their names are restored from the graph:
-//! a MatMul is followed to the Add of its bias, and the two parts of the position embedding are known by what they
-//! feed and by their shapes. Field numbers are those of onnx.proto3.
+//! a MatMul is followed to the Add of its bias, and the two parts of the position embedding are recognised by the nodes
+//! that read them and by their shapes. Field numbers are those of onnx.proto3.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -71,7 +71,7 @@ pub fn is_onnx_header(start: &[u8]) -> bool {
 }
 
 /// The named tensors of the ONNX file `bytes`; `path` is for messages. Names are as exported, with those of the linear
-/// layers' weights and of the position embedding restored; constants without a place are left out.
+/// layers' weights and of the position embedding restored; constants that belong to no layer are left out.
 pub fn read(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
     let bad = |why: String| {
         Error::file(

@@ -1,13 +1,13 @@
-//! Candle's restricted pickle machine, guarded.
+//! A guarded wrapper of candle's restricted pickle machine.
 //!
 //! In: the bytes of a pickle, protocol 2. Out: an [`Object`] of plain data and references to tensors; nothing is
-//! called. Two guards stand around candle's machine: a file that names a class outside a short list is refused, and so
+//! called. Two guards are added to candle's machine: a file that names a class outside a short list is refused, and so
 //! is one with more than [`MAX_OBJECTS`] objects or deeper than [`MAX_DEPTH`], for a few bytes of pickle can describe
 //! terabytes.
 
 use candle_core::pickle::{Object, Stack};
 
-/// Objects that one pickle may visit before it counts as hostile.
+/// Most objects of one pickle; more count as an attack.
 const MAX_OBJECTS: usize = 5_000_000;
 /// Deepest nesting of objects.
 const MAX_DEPTH: usize = 64;

@@ -15,7 +15,7 @@ pub struct ModelRecord {
     pub format: u32,
     /// Name of the model on the command line.
     pub name: String,
-    /// The row of the table whose shape it has.
+    /// Name of the row of [`VARIANTS`](variants::VARIANTS) whose shape it has.
     pub variant: String,
     /// Where it came from: a hub repository and file, a package, or a file of the user's.
     pub source: String,
@@ -32,7 +32,7 @@ pub struct ModelRecord {
 }
 
 impl ModelRecord {
-    /// The row of the table whose shape the model has.
+    /// The row of [`VARIANTS`](variants::VARIANTS) whose shape the model has.
     ///
     /// # Errors
     /// [`Error::Model`] if a later version of the program installed it and this one has no such row.

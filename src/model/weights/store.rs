@@ -42,7 +42,7 @@ impl Store {
     /// `default`.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Store::open`].
     pub fn from_variables(variables: &EnvVariables) -> Result<(Self, &'static str)> {
         if let Some(home) = variables.path(HOME_VARIABLE)? {
             return Ok((Store::at(home), HOME_VARIABLE));
@@ -102,7 +102,7 @@ impl Store {
     /// Names of all installed models, sorted, each with its record or the error of a damaged one.
     ///
     /// # Errors
-    /// If the folder is there and cannot be read.
+    /// If the folder exists but cannot be read.
     pub fn list(&self) -> Result<Vec<(String, Result<ModelRecord>)>> {
         let folder = self.models_folder();
         let entries = match fs::read_dir(&folder) {

@@ -1,5 +1,5 @@
-//! Errors of the store's folder and of the folder for temporary files, each with its remedy: room, or the variable that
-//! chooses another folder.
+//! Errors of the store's folder and of the folder for temporary files, each with its remedy: free space, or the
+//! variable that chooses another folder.
 
 use std::io;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The state dict in an unpickled PyTorch object: its named tensors, each as type, shape and place of its numbers.
+//! The state dict in an unpickled PyTorch object: its named tensors, each as type, shape and location of its numbers.
 //!
 //! Both containers, the zip of [`torch`](crate::model::weights::torch) and the older one of `torch_legacy`, hold the
 //! same objects; only where the numbers lie differs.

@@ -78,16 +78,16 @@ pub(super) fn fetch(
     }
 }
 
-/// Size in bytes of the file at `url`, where the server tells it; the body is not read.
+/// Size in bytes of the file at `url`, `None` where the server does not state it; the body is not read.
 pub(super) fn query_size(hub: &Hub, file: &str, url: String) -> Result<Option<u64>> {
     let transfer = Transfer::new(hub, file, file, url, Path::new(file));
     let answer = transfer
         .client
         .get(&transfer.url, 0)
-        .and_then(|(response, promise)| {
+        .and_then(|(response, info)| {
             let length = header(&response, CONTENT_LENGTH.as_str());
             match response.status().as_u16() {
-                200 => Ok(promise.size.or(length.and_then(|text| text.parse().ok()))),
+                200 => Ok(info.size.or(length.and_then(|text| text.parse().ok()))),
                 404 => Err(TransferFailure::Permanent(Error::Download(format!(
                     "{}: there is no such file (404)",
                     transfer.url
@@ -148,10 +148,10 @@ impl<'a> Transfer<'a> {
             self.discard_partial();
         }
         let mut start = self.bytes_on_disk();
-        let (mut response, mut promise) = self.client.get(&self.url, start)?;
+        let (mut response, mut info) = self.client.get(&self.url, start)?;
         let same = before
             .as_ref()
-            .is_some_and(|before| before.is_same_version(&promise));
+            .is_some_and(|before| before.is_same_version(&info));
         if start > 0
             && same
             && response.status() == 416
@@ -160,13 +160,13 @@ impl<'a> Transfer<'a> {
             // An earlier run received all of it; only the check is left.
             return self.finish(&RemoteFileInfo {
                 size: Some(start),
-                ..promise
+                ..info
             });
         }
         if start > 0 && (response.status() == 416 || response.status() == 206 && !same) {
             self.discard_partial();
             start = 0;
-            (response, promise) = self.client.get(&self.url, 0)?;
+            (response, info) = self.client.get(&self.url, 0)?;
         }
         let total = match response.status().as_u16() {
             200 => {
@@ -186,8 +186,8 @@ impl<'a> Transfer<'a> {
             404 => return Ok(false),
             status => return Err(self.refused(status)),
         };
-        let total: Option<u64> = total.or(promise.size);
-        if let (Some(total), Some(promised)) = (total, promise.size)
+        let total: Option<u64> = total.or(info.size);
+        if let (Some(total), Some(promised)) = (total, info.size)
             && total != promised
         {
             let why = format!(
@@ -198,14 +198,14 @@ impl<'a> Transfer<'a> {
                 self.url
             ))));
         }
-        promise.size = promise.size.or(total);
-        self.receive(response.into_body(), start, &promise, events)?;
-        self.finish(&promise)
+        info.size = info.size.or(total);
+        self.receive(response.into_body(), start, &info, events)?;
+        self.finish(&info)
     }
 
     /// Checks the received file; after that it is complete and its description is removed.
-    fn finish(&self, promise: &RemoteFileInfo) -> Result<bool, TransferFailure> {
-        self.check(promise)?;
+    fn finish(&self, info: &RemoteFileInfo) -> Result<bool, TransferFailure> {
+        self.check(info)?;
         let _ = fs::remove_file(&self.info_path);
         Ok(true)
     }
@@ -215,7 +215,7 @@ impl<'a> Transfer<'a> {
         &self,
         body: Body,
         start: u64,
-        promise: &RemoteFileInfo,
+        info: &RemoteFileInfo,
         events: &mut FetchEventSink<'_>,
     ) -> Result<(), TransferFailure> {
         let io = |error: io::Error| TransferFailure::Permanent(cannot_write(self.partial, &error));
@@ -227,7 +227,7 @@ impl<'a> Transfer<'a> {
             .map_err(io)?;
         out.set_len(start).map_err(io)?;
         out.seek(io::SeekFrom::Start(start)).map_err(io)?;
-        let text = serde_json::to_vec(promise).map_err(|error| io(error.into()))?;
+        let text = serde_json::to_vec(info).map_err(|error| io(error.into()))?;
         fs::write(&self.info_path, text).map_err(io)?;
         let mut reader = body.into_reader();
         let mut buffer = vec![0; 1 << 18];
@@ -244,14 +244,14 @@ impl<'a> Transfer<'a> {
             events(FetchEvent::Progress {
                 label: self.repo,
                 done,
-                total: promise.size,
+                total: info.size,
             })?;
-            if promise.size.is_some_and(|size| done > size) {
+            if info.size.is_some_and(|size| done > size) {
                 break;
             }
         }
         events(FetchEvent::ProgressEnd)?;
-        match promise.size {
+        match info.size {
             Some(size) if done < size => Err(TransferFailure::Retryable(format!(
                 "the connection ended at {done} of {size} bytes"
             ))),
@@ -260,7 +260,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Compares the file with the stated size and SHA-256; one that differs is deleted.
-    fn check(&self, promise: &RemoteFileInfo) -> Result<(), TransferFailure> {
+    fn check(&self, info: &RemoteFileInfo) -> Result<(), TransferFailure> {
         let have = self.bytes_on_disk();
         let wrong = |why: String| {
             self.discard_partial();
@@ -269,12 +269,12 @@ impl<'a> Transfer<'a> {
                 self.url
             )))
         };
-        if let Some(size) = promise.size.filter(|size| *size != have) {
+        if let Some(size) = info.size.filter(|size| *size != have) {
             return Err(wrong(format!("got {have} bytes, expected {size}")));
         }
         let sha256 =
             |etag: &&String| etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if let Some(expected) = promise.etag.as_ref().filter(sha256) {
+        if let Some(expected) = info.etag.as_ref().filter(sha256) {
             let found = digest::file_sha256(self.partial)?;
             if found != *expected {
                 return Err(wrong(format!(
@@ -285,7 +285,7 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    /// The error for a status that is no success.
+    /// The failure for an HTTP status that is an error.
     fn refused(&self, status: u16) -> TransferFailure {
         let Transfer {
             repo, file, url, ..

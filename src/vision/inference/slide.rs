@@ -1,6 +1,6 @@
 //! Sliding-window inference for large photos, as in the notebooks of DINOv2: each window is scored by itself, at the
 //! size that the head was trained for, and scores are averaged where windows overlap. The result is [`Scores`] over the
-//! patch grid of the whole photo, so that everything after the head is the same as without windows.
+//! patch grid of the whole photo, so that postprocessing is the same as without windows.
 //!
 //! Windows lie on whole patches; the last of a row or column is pulled back to end with the photo. Scores are averaged
 //! before any softmax or other non-linearity. Only the features of one batch of windows are in memory at a time.
@@ -19,7 +19,8 @@ pub const MAX_PATCHES: usize = 1 << 16;
 pub struct Slide {
     /// Size of a window: that of the inputs that the head was trained with.
     pub window_size: SizeRule,
-    /// Size to which the whole photo is resized first; none keeps its own, but no smaller than a window.
+    /// Size to which the whole photo is resized first. `None` keeps the photo's own size, or resizes a photo smaller
+    /// than a window to [`Slide::window_size`].
     pub size: Option<SizeRule>,
     /// Distance between neighbouring windows as a share of a window's side; above 0, at most 1.
     pub stride: f64,
@@ -387,7 +388,7 @@ mod tests {
             asked.layout((4000, 3000), &preprocessor(14)).resized,
             (933, 700)
         );
-        // Not bound to four squares, as a photo that is seen at once.
+        // Not limited to four squares, as a photo in one pass is.
         assert_eq!(
             asked.layout((7000, 700), &preprocessor(14)).resized,
             (7000, 700)

@@ -3,7 +3,7 @@
 
 use crate::vision::postprocess::LabelMap;
 
-/// The id of a pixel without a class: one below the probability that was asked for, or of a class that was left out.
+/// The id of a pixel without a class: its probability is below the requested minimum, or its class was left out.
 pub const NO_CLASS: u16 = u16::MAX;
 
 /// The area of one class of a label map.

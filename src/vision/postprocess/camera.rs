@@ -21,7 +21,7 @@ impl Pinhole {
         Self::centred(focal, (width, height))
     }
 
-    /// From the 35 mm equivalent focal length in mm, which stands for the same field of view along the diagonal.
+    /// From the 35 mm equivalent focal length in mm, which has the same field of view along the diagonal.
     pub fn from_focal_35mm(mm: f64, (width, height): (u32, u32)) -> Self {
         let diagonal = f64::from(width).hypot(f64::from(height));
         Self::centred(mm / FRAME_DIAGONAL * diagonal, (width, height))

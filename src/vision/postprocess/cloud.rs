@@ -1,5 +1,5 @@
-//! A depth map as a cloud of coloured points: which pixels become points, and their coordinates in the unit of the map
-//! (metres, for the formats that have a unit).
+//! A depth map as a cloud of coloured points: the selection of pixels, and the points' coordinates in the unit of the
+//! map (metres, for the formats that have a unit).
 
 use std::fmt;
 
@@ -51,7 +51,8 @@ impl fmt::Display for Axes {
 /// none.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Thinning {
-    /// Drops pixels beside a jump in depth larger than this share of the nearer depth; see [`PointCloud::new`].
+    /// Drops pixels beside a jump in depth larger than this share of the nearer depth, above 0; see
+    /// [`PointCloud::new`].
     pub max_jump: Option<f32>,
     /// Keeps at most this many pixels, spread evenly over the photo.
     pub max_points: Option<usize>,
@@ -97,8 +98,8 @@ impl<'a> PointCloud<'a> {
     /// The points of `photo` at `depth` `[height, width]` along the optical axis of `camera`.
     ///
     /// A pixel lies at an edge where its depth and that of a neighbour to the left, right, above or below differ by
-    /// more than [`Thinning::max_jump`] times the smaller of the two: upsampled depths there lie in the air between an
-    /// object and what is behind it. Neighbours are one pixel away, in photos with a long side above 640 pixels
+    /// more than [`Thinning::max_jump`] times the smaller of the two: upsampled depths there lie between an object and
+    /// its background, on neither. Neighbours are one pixel away, in photos with a long side above 640 pixels
     /// proportionally more.
     pub fn new(
         photo: &'a RgbImage,
@@ -193,7 +194,7 @@ fn drop_edges(kept: &mut [bool], depth: &[f32], width: usize, jump: f32) {
 }
 
 /// Keeps `most` of the kept pixels, spread evenly over the photo and always the same ones: those of the lowest ranks in
-/// Roberts' R2 sequence (2018), whose first ranks are far from each other whatever their number.
+/// Roberts' R2 sequence (2018), whose lowest ranks are evenly spread for every number of points.
 fn thin_evenly(kept: &mut [bool], width: usize, most: usize) {
     // The fractions 1 / g and 1 / g^2 of 2^64, for the real root g of g^3 = g + 1.
     let (across, down) = (0xc13f_a9a9_02a6_328f_u64, 0x91e1_0da5_c79e_7b1c_u64);

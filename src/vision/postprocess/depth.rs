@@ -1,11 +1,10 @@
-//! Output of a depth head to a [`DepthMap`]: [`Scores`] over the patch grid become depths and their standard
+//! From the output of a depth head to a [`DepthMap`]: [`Scores`] over the head's grid become depths and their standard
 //! deviations, first over the padded input, then at the photo's pixels.
 //!
 //! With bins, as in DINOv2's linear head: the scores are upsampled, `p = relu(score) + 0.1` is normalised over the
-//! bins, and the depth is the expected bin centre. The standard deviation of the bin centres under `p` says how sure
-//! the head is, but by itself it is far too wide, since the 0.1 of every bin reaches from the nearest to the farthest.
-//! A factor fitted on photos kept out of training (standard deviation scaling; Levi et al., 2022) brings it to the size
-//! of the errors.
+//! bins, and the depth is the expected bin centre. The standard deviation of the bin centres under `p` measures the
+//! head's uncertainty, but unscaled it is far too large, since every bin has at least the weight 0.1. A factor fitted
+//! on photos kept out of training (standard deviation scaling; Levi et al., 2022) brings it to the size of the errors.
 //!
 //! # Units
 //! Depths are in the unit of the head: metres along the optical axis, or for heads of relative inverse depth (Depth
@@ -46,7 +45,7 @@ pub enum DepthDecoder {
         /// Whether and how the standard deviation is computed.
         spread: BinSpread,
     },
-    /// One score: the depth less `min`, clamped to `min..=max`.
+    /// One score; the depth is the score plus `min`, clamped to `min..=max`.
     Direct {
         /// The least depth.
         min: f32,
@@ -87,8 +86,8 @@ impl DepthDecoder {
         }
     }
 
-    /// Decodes `scores` over the patch grid (with bins, `upsample` times as fine). Deviations are empty unless the head
-    /// has bins.
+    /// Decodes `scores` to a map over their grid, `upsample` times as fine for a head with bins. Deviations are empty
+    /// unless the head has bins and a [`BinSpread`] asks for them.
     pub fn decode(&self, scores: &Scores) -> DepthMap {
         let each = |depth: &dyn Fn(f32) -> f32| DepthMap {
             width: scores.grid.cols,
@@ -122,7 +121,7 @@ pub struct DepthMap {
     pub height: usize,
     /// `[height, width]`, in the head's unit (metres or relative inverse depth).
     pub depth: Vec<f32>,
-    /// Standard deviation of each depth, `[height, width]`, in the same unit; empty where it was not asked for, and
+    /// Standard deviation of each depth, `[height, width]`, in the same unit; empty where it was not requested, and
     /// where the head has no bins.
     pub deviation: Vec<f32>,
 }
@@ -174,8 +173,8 @@ pub fn decode_bins(
 /// Decodes the scores of a photo's input to a map over the padded input; with those of the mirrored input, to the mean
 /// of both ([`DepthMap::mean_with_mirrored`]).
 ///
-/// Patches that are partly padding come out too near or too far, and would show as stripes along the photo's edges;
-/// where the padding is cropped, they take the scores of their inner neighbours.
+/// Depths of patches that are partly padding are wrong, and would show as stripes along the photo's edges: under
+/// [`Unpad::Crop`], if the scores are over the patch grid, they take the scores of their inner neighbours.
 pub fn decode_photo(
     scores: &Scores,
     mirrored: Option<&Scores>,

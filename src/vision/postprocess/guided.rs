@@ -2,8 +2,8 @@
 //! the map is modelled as linear in the photo's colour. In its fast form (He and Sun, 2015) the coefficients are fitted
 //! on a reduced grid of cells and applied to the photo at its full resolution.
 //!
-//! The filter also smooths whatever the photo does not explain, which thin objects do not survive. So what it would
-//! smooth away is added back: a map with detail is `map + filtered - smoothed`.
+//! The filter also smooths everything that does not correlate with the photo, which erases thin objects. So what
+//! smoothing removes is added back: a map with detail is `map + filtered - smoothed`.
 
 use image::RgbImage;
 use rayon::prelude::*;
@@ -88,7 +88,7 @@ impl Guide {
     }
 
     /// The coefficients at each cell by which `map` `[height, width]` gets the photo's detail: the mean over all
-    /// windows that hold the cell, plus what smoothing took from the map.
+    /// windows that hold the cell, plus the part of the map that smoothing removed.
     pub fn coefficients(&self, map: &[f32]) -> Vec<LinearCoefficients> {
         let mean = |plane: &[f32]| box_mean(plane, self.width, self.radius);
         let smoothed = mean(&mean(map));
@@ -99,8 +99,8 @@ impl Guide {
         linear
     }
 
-    /// The coefficients at each cell of the filtered `map` `[height, width]`: [`Guide::coefficients`] without what the
-    /// photo does not explain, such as the steps from patch to patch.
+    /// The coefficients at each cell of the filtered `map` `[height, width]`: [`Guide::coefficients`] without the part
+    /// that does not correlate with the photo, such as the steps from patch to patch.
     pub fn filter(&self, map: &[f32]) -> Vec<LinearCoefficients> {
         let mean = |plane: &[f32]| box_mean(plane, self.width, self.radius);
         let map_mean = mean(map);

@@ -71,8 +71,8 @@ impl MetricConversion {
         }
     }
 
-    /// The largest depth that comes out, in metres, which stands for everything farther; none if there is no such
-    /// limit.
+    /// The largest depth that [`MetricConversion::convert`] returns, in metres; farther points have it too. `None` if
+    /// there is no limit.
     pub fn max_metres(self) -> Option<f32> {
         match self {
             MetricConversion::Inverse(_) => Some(MAX_METRES),

@@ -1,9 +1,9 @@
-//! Scores over the patch grid become maps at the photo's own size, and what is measured on those maps.
+//! From scores over the patch grid to maps at the photo's own size, and measurements on those maps.
 //!
 //! [`segment`] and [`views`] turn class scores into a [`LabelMap`] (class ids and softmax probabilities), [`depth`]
 //! turns the output of a depth head into a [`DepthMap`] (in the head's unit: metres, or relative inverse depth), and
 //! [`refine`] fits either to the edges of the photo. [`areas`], [`regions`] and [`contours`] describe label maps;
-//! [`metres`] converts depths, and [`cloud`] makes points of them. Nothing here knows files.
+//! [`metres`] converts depths to metres, and [`cloud`] to points in space. Nothing here reads or writes files.
 
 pub mod areas;
 pub mod camera;

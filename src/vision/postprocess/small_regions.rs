@@ -242,7 +242,7 @@ impl RegionGraph {
             around.sort_unstable();
             around.dedup();
             around.retain(|&other| other != index);
-            // A map of one small region stays as it is.
+            // A map of one small region stays unchanged.
             if around.is_empty() {
                 continue;
             }
@@ -299,8 +299,8 @@ impl RegionGraph {
         }
     }
 
-    /// Writes the new class of every merged region into `map`, with the confidence that `sure` gives for a run, its
-    /// former and its new class.
+    /// Writes the new class of every merged region into `map`, with the confidence
+    /// `sure(run, former class, new class)`.
     fn write_labels(&mut self, map: &mut LabelMap, sure: impl Fn(LabelRun, u16, u16) -> f32) {
         for index in 0..self.runs.len() {
             let run = self.runs[index];

@@ -39,7 +39,8 @@ pub struct Preprocessor {
     pub padding: Padding,
     /// How maps over the padded input are brought back to the photo.
     pub unpad: Unpad,
-    /// Most patches of an input; a photo that would have more is made smaller. None leaves the limit to the size rule.
+    /// Most patches of an input; a photo that would have more is made smaller. `None` applies the limit of
+    /// [`Geometry::with_padding`].
     pub max_patches: Option<usize>,
     /// For classifiers of whole photos: side in pixels of the square cut out of the middle of the resized photo.
     pub center_crop: Option<u32>,
@@ -55,8 +56,8 @@ pub struct PreparedImage {
 }
 
 impl Preprocessor {
-    /// The settings of the published scripts for an image that has its size already: padded on all sides, and squeezed
-    /// into the photo on the way back ([`Unpad::Squeeze`]).
+    /// The settings of the published scripts for an image that is already resized: padding on all sides, and maps that
+    /// are resized to the photo with their padding ([`Unpad::Squeeze`]).
     pub fn published(patch_size: usize) -> Self {
         Self {
             size: SizeRule::Native,
@@ -121,9 +122,9 @@ impl Preprocessor {
 }
 
 impl PreparedImage {
-    /// The input of the mirrored photo (left and right exchanged). Where padding is cropped on the way back it is
-    /// mirrored too, so that every patch has its counterpart; where it is squeezed, the photo is mirrored before
-    /// padding, as in the published scripts.
+    /// The input of the mirrored photo (left and right exchanged). Under [`Unpad::Crop`] and [`Unpad::Cubic`] the
+    /// padding is mirrored too, so that every patch has its counterpart; under [`Unpad::Squeeze`] the photo alone is
+    /// mirrored within its padding, as in the published scripts.
     pub fn mirrored(&self) -> Self {
         let width = self.geometry.padded.0 as usize;
         let mirrored = match self.geometry.unpad {

@@ -14,10 +14,10 @@ use crate::vision::preprocess::pillow;
 pub enum Resample {
     /// Bicubic, A = -0.5, antialiased when shrinking; within one level of Pillow.
     Bicubic,
-    /// The same, bit for bit as Pillow computes it, which is slower: heads of Depth Anything agree with transformers by
-    /// it.
+    /// The same, bit for bit as Pillow computes it, which is slower; used for heads of Depth Anything, so that they
+    /// agree with transformers.
     Pillow,
-    /// Bilinear, never antialiased, bit for bit as `cv2.resize` computes it.
+    /// Bilinear, never antialiased, bit for bit as `cv2.resize(INTER_LINEAR)` computes it.
     Bilinear,
 }
 

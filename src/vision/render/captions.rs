@@ -1,4 +1,4 @@
-//! The text that stands for each class in a picture: its name where the fonts can draw it, else "class" and its id. A
+//! The text by which a picture names each class: its name where the fonts can draw it, else "class" and its id. A
 //! picture never shows an empty label, or boxes in place of letters.
 
 use std::borrow::Cow;
@@ -11,7 +11,7 @@ use crate::vision::render::fonts::{Fonts, is_ignorable};
 
 /// Greatest width of a name in columns (UAX 11: Chinese, Japanese and Korean letters take two); the rest is cut off.
 const NAME_COLUMNS: usize = 28;
-/// The same where names stand in a margin of their own.
+/// The same where names have a margin of their own.
 const LONG_COLUMNS: usize = 60;
 
 /// The names of classes as they are drawn, and the fonts that draw them.

@@ -17,9 +17,9 @@ pub const RANGE_PERCENTILES: (f64, f64) = (2.0, 98.0);
 /// The values at the two ends of a colour map, in the map's unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ValueRange {
-    /// The value of the first colour.
+    /// The value of the colour map's first colour.
     pub low: f32,
-    /// The value of the last colour; above `low`.
+    /// The value of the colour map's last colour; above `low`.
     pub high: f32,
 }
 

@@ -1,6 +1,6 @@
 //! The fonts that draw text: the built-in one (Roboto Medium, see `font/`), faces that are preferred to it, and faces
-//! for the letters that it lacks. It parses bytes; [`system_fonts`](crate::vision::render::system_fonts) finds the
-//! files.
+//! for the letters that it lacks. This module parses bytes; [`system_fonts`](crate::vision::render::system_fonts) finds
+//! the files.
 
 use std::sync::{Arc, LazyLock};
 

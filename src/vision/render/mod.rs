@@ -1,6 +1,6 @@
 //! Maps become RGB pictures: depth, label maps, principal components and patch maps as colours, with legends, scale
-//! bars, names and text in all scripts. It takes plain maps and returns [`image::RgbImage`]; it knows neither models
-//! nor output files (of files, only [`system_fonts`] reads fonts).
+//! bars, names and text in all scripts. Functions take maps and return an [`image::RgbImage`]; nothing here runs models
+//! or writes files, and only [`system_fonts`] reads files.
 //!
 //! [`colormap`] holds the table of colour maps, [`depth`] applies one to a map of numbers, [`segment`] draws label
 //! maps, and [`text`] writes words.

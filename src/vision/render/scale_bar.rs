@@ -19,7 +19,7 @@ use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 /// Least line height of the labels, in pixels.
 pub const SMALLEST_LINE: f32 = 14.0;
 
-/// Lines of text that fill the height of a picture, which gives the line height.
+/// Number of text lines in the height of a picture, which defines the line height.
 const LINES: f32 = 32.0;
 
 /// Least height of the canvas, in lines.
@@ -180,7 +180,8 @@ struct Ticks {
 }
 
 impl Ticks {
-    /// The finest of the steps 1, 2 and 5 (times a power of ten) that gives at most `most` numbers, and two at least.
+    /// The finest of the steps 1, 2 and 5 (times a power of ten) into which the range divides fewer than `most` times
+    /// (2 if that is less). A range may hold a single such number.
     fn new(range: ValueRange, most: f32) -> Self {
         let extent = f64::from(range.high) - f64::from(range.low);
         // A range without extent has no ticks.

@@ -23,7 +23,7 @@ pub struct SegmentStyle {
     pub outline: bool,
     /// Whether the names of classes are written on large regions.
     pub names: bool,
-    /// Whether the photo stands on the left.
+    /// Whether the photo is placed on the left of the picture.
     pub side_by_side: bool,
     /// Whether a legend is added.
     pub legend: bool,

@@ -1,7 +1,7 @@
 //! Shaping of a line of text: from characters to outlines of glyphs with their positions, in ems.
 //!
 //! The line is split into runs of one direction (Unicode's bidirectional algorithm, UAX 9), script and face, which
-//! HarfBuzz's port `harfrust` shapes one by one, so that Arabic letters join, marks stand on their letters, and Hebrew
+//! HarfBuzz's port `harfrust` shapes one by one, so that Arabic letters join, marks attach to their letters, and Hebrew
 //! runs from right to left.
 
 use std::ops::Range;
@@ -19,7 +19,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::vision::render::fonts::{Fonts, is_ignorable};
 
 impl Fonts {
-    /// The parts of `text` (clusters, as they stand in it) that no face can draw.
+    /// The grapheme clusters of `text` that no face can draw, in order.
     pub fn missing<'t>(&self, text: &'t str) -> Vec<&'t str> {
         match self.is_built_in(text) {
             true => Vec::new(),
@@ -64,9 +64,9 @@ pub(super) struct ShapedGlyph {
     pub units_per_em: f32,
     pub x: f32,
     pub y: f32,
-    /// Index of the first byte of the text that it stands for.
+    /// Index of the first byte of its cluster in the text.
     pub cluster: usize,
-    /// Its id in its face. The first, `.notdef`, stands for a letter that the face lacks, and is never drawn.
+    /// Its id in its face. Id 0, `.notdef`, replaces a letter that the face lacks, and is never drawn.
     pub id: harfrust::GlyphId,
 }
 

@@ -160,7 +160,7 @@ pub(super) mod tests {
         }
     }
 
-    /// First bytes of what the glyphs stand for, from left to right.
+    /// Index of the first byte of each glyph's cluster, from left to right.
     fn order(text: &str) -> Vec<usize> {
         let shaped = ShapedLine::new(&all_fonts(), text);
         assert!(shaped.glyphs.is_sorted_by(|a, b| a.x <= b.x), "{text}");
@@ -172,7 +172,7 @@ pub(super) mod tests {
         // Hebrew letters have two bytes.
         assert_eq!(order("חתול"), [6, 4, 2, 0]);
         assert_eq!(order("a חתול b"), [0, 1, 8, 6, 4, 2, 10, 11]);
-        // A line that begins from right to left goes on so, but for the number in it.
+        // A line that begins from right to left continues so, but for the number in it.
         assert_eq!(order("חתול 12"), [9, 10, 8, 6, 4, 2, 0]);
         // What is isolated does not carry the number off.
         let isolated = "\u{2068}חתול\u{2069} 12";

@@ -1,7 +1,7 @@
 //! Attention with an online softmax, as in FlashAttention (Dao et al., 2022; the softmax is Milakov and Gimelshein's,
 //! 2018): up to [`MAX_QUERY_PANELS`] panels of queries attend to the keys of an image block by block.
 //!
-//! For each query, with the keys seen so far: the running maximum `m = max(m, s)`, the running sum
+//! For each query, with the keys so far: the running maximum `m = max(m, s)`, the running sum
 //! `l = l 2^(m_old - m) + sum 2^(s - m)` and the output `o = o 2^(m_old - m) + sum 2^(s - m) v`; at the end `o / l`.
 //! The scores `s = q k` are in powers of 2, since the queries are scaled by `log2 e / sqrt(head_dim)`.
 //!
@@ -309,7 +309,7 @@ mod tests {
     use super::super::{panel, testing};
     use super::*;
 
-    /// Softmax of products in f64; large scores that rise along the keys, so that sums are scaled down on the way.
+    /// Softmax of products in f64; large scores that rise along the keys, so that running sums are rescaled.
     #[test]
     fn attention_is_that_of_f64() {
         let (heads, head_dim) = (2, 20);

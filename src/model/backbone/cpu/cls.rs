@@ -16,7 +16,7 @@ pub fn cls_attention_weights(
     let tokens: usize = spans.iter().map(|span| span.tokens).sum();
     let mut all = Vec::with_capacity(heads * tokens);
     for head in 0..heads {
-        // Rows of a head's queries (part 0) or keys (part 1) in a panel, a token a lane.
+        // Rows of a head's queries (part 0) or keys (part 1) in a panel, one token per lane.
         let rows = |panel: usize, part: usize| {
             let first = (3 * panel + part) * dim + head * head_dim;
             as_floats(&qkv[first * ROW_LINES..][..head_dim * ROW_LINES]).chunks_exact(PANEL_TOKENS)

@@ -1,7 +1,7 @@
 //! Linear layers: weights `[outputs, inputs]`, packed once, times a panel of tokens, with an epilogue.
 //!
-//! Two loop orders around the [`microkernel`], by the tile of the vector unit: with many registers all lines of a panel
-//! at once, else one line at a time in blocks for the first two caches, as in BLIS.
+//! There are two loop orders around the [`microkernel`]: with AVX-512's many registers, all lines of a panel at once;
+//! else one line at a time, blocked for the L1 and L2 caches as in BLIS.
 
 use rayon::prelude::*;
 
@@ -54,7 +54,7 @@ impl PackedLinear {
             // Rows beyond the last stay zeros.
             let rows = weight[first * inputs..].chunks_exact(inputs).take(R);
             let rows: Vec<_> = rows.zip((first..).map(&scale)).collect();
-            // A piece of the rows at a time, so that the interleaved result stays in the first cache.
+            // A piece of the rows at a time, so that the interleaved result stays in the L1 cache.
             for (piece, packed) in packed.chunks_mut(R * PACK_DEPTH).enumerate() {
                 for (r, (row, scale)) in rows.iter().enumerate() {
                     let steps = packed.as_chunks_mut::<R>().0.iter_mut();
@@ -142,9 +142,9 @@ fn multiply_row_groups<S: Simd, const R: usize, const C: usize>(
     }
 }
 
-/// Inputs of a product at a time: their lines of a panel stay in the first cache.
+/// Inputs of a product at a time: their lines of a panel stay in the L1 cache.
 const DEPTH_BLOCK: usize = 192;
-/// Numbers of the weight in a block of groups times [`DEPTH_BLOCK`] inputs: they stay in the second cache.
+/// Numbers of the weight in a block of groups times [`DEPTH_BLOCK`] inputs: they stay in the L2 cache.
 const WEIGHT_BLOCK: usize = 16384;
 /// Most groups of such a block.
 const MAX_BLOCK_GROUPS: usize = 16;
@@ -291,7 +291,7 @@ mod tests {
         }
     }
 
-    /// Units that fuse the products with the sums sum in one order, whatever their tiles.
+    /// Vector units with fused multiply-add sum in one order, whatever their tiles.
     #[test]
     fn fused_units_give_the_same_bits() {
         let (outputs, inputs) = (133, 500);

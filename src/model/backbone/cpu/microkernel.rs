@@ -7,7 +7,7 @@
 use super::panel::ROW_LINES;
 use super::simd::{CacheLine, Simd};
 
-/// The left side of a product, seen through strides: the number at row `r` and depth `k` is
+/// The left side of a product as a strided view: the number at row `r` and depth `k` is
 /// `values[r * row_stride + k * depth_stride]`.
 #[derive(Debug, Clone, Copy)]
 pub struct LhsPanel<'a> {
@@ -17,9 +17,10 @@ pub struct LhsPanel<'a> {
     pub row_stride: usize,
     /// Distance from one depth to the next, in numbers.
     pub depth_stride: usize,
-    /// Distance to the numbers that the next product reads, which are prefetched meanwhile; added by wrapping.
+    /// Distance to the numbers that the next product reads, which are prefetched meanwhile, in numbers; added by
+    /// wrapping.
     pub prefetch_offset: usize,
-    /// Distance to advance in those at each depth.
+    /// Distance between the prefetched numbers of one depth and the next, in numbers.
     pub prefetch_stride: usize,
 }
 

@@ -1,10 +1,10 @@
-//! The forward pass on a CPU, in f32: everything a transformer block does, a panel of tokens at a time.
+//! The forward pass on a CPU, in f32: a transformer block is computed a panel of tokens at a time.
 //!
-//! Pixels `[B, 3, H, W]` and a position embedding in, [`CpuLayerTokens`] out. A block has one place where tokens need
-//! each other: attention reads the keys and values of all. So a pass is one parallel loop over panels per block, in
-//! which the queries of a panel attend to all keys, and the panel goes on, without leaving the core's cache, through
-//! the projection, the feed-forward network and both residuals to the next block's queries, keys and values. Nothing of
-//! the size of tokens x tokens exists, nor the wide layer of more than a panel.
+//! Pixels `[B, 3, H, W]` and a position embedding in, [`CpuLayerTokens`] out. Tokens of a block interact only in
+//! attention, which reads the keys and values of all tokens. So a pass is one parallel loop over panels per block: the
+//! queries of a panel attend to all keys, and then, while the panel stays in the core's cache, follow the projection,
+//! the feed-forward network, both residuals and the next block's queries, keys and values. The tokens x tokens matrix
+//! of scores never exists as a whole, and each thread holds the hidden layer of one panel only.
 //!
 //! **LayerScale** is folded into the weight and bias of the last layer of each branch when they are packed
 //! (`network`, `CpuBlock::new`), and the softmax's scale and base into the queries. **Attention** is FlashAttention's

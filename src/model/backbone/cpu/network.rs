@@ -1,5 +1,5 @@
-//! A backbone's weights for the CPU, packed as the kernels read them; here LayerScale and the softmax's scale are
-//! folded into them.
+//! A backbone's weights for the CPU, packed as the kernels read them; LayerScale and the softmax's scale are folded
+//! into them here.
 
 use rayon::prelude::*;
 
@@ -45,8 +45,8 @@ pub struct CpuLayerTokens {
 }
 
 impl CpuBackbone {
-    /// Packs the weights of a backbone of shape `config`, several blocks at once, for the selected vector unit. Each
-    /// tensor is read from `tensors` once, by its canonical name.
+    /// Packs the weights of a backbone of shape `config`, blocks in parallel, for the selected vector unit. Each tensor
+    /// is read from `tensors` once, by its canonical name.
     ///
     /// # Errors
     /// Those of `tensors`.

@@ -90,7 +90,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
     for (int tile = 0; tile < tiles; tile++) {
         asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
         __syncthreads();
-        // All threads are through with the stage before this one.
+        // All threads have finished with the stage before this one.
         const int ahead = tile + STAGES - 1;
         if (ahead < tiles) copy_tiles(stages + ahead % STAGES * 2 * TILE_BYTES, keys, ahead, tokens, dim);
         asm volatile("cp.async.commit_group;" ::: "memory");

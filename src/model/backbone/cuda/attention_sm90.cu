@@ -105,7 +105,7 @@ struct OnlineSoftmax {
         }
         highest[0] = row_max(highest[0]);
         highest[1] = row_max(highest[1]);
-        // Seldom after the first tiles.
+        // Rarely true after the first tiles.
         if (__any_sync(0xffffffffu, highest[0] != before[0] || highest[1] != before[1])) {
             const float less[2] = {exp2_of((before[0] - highest[0]) * scale), exp2_of((before[1] - highest[1]) * scale)};
             sum[0] *= less[0];
@@ -192,7 +192,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
         // The copies wrote through the generic proxy, and the products read through the async proxy.
         asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
         __syncthreads();
-        // All threads are through with the stage before this one.
+        // All threads have finished with the stage before this one.
         const int next = tile + STAGES - 1;
         if (next < tiles) copy_tiles(stage_of(next), keys, next, tokens, dim);
         asm volatile("cp.async.commit_group;" ::: "memory");

@@ -3,7 +3,7 @@
 typedef unsigned int u32;
 typedef unsigned short half; // the bits of an f16, or of a bf16
 
-// The type of the products' inputs: f16 is eight times as exact, bf16 holds larger numbers.
+// The type of the products' inputs: f16 has three more mantissa bits, bf16 the exponent range of f32.
 #ifdef F16
 #define HALF "f16"
 #else

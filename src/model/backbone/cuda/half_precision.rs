@@ -1,7 +1,7 @@
 //! A backbone that runs in f16 until its numbers overflow, and in bf16 from then on.
 //!
-//! f16 has three bits more than bf16 at the same speed, but overflows beyond 65 504, and whether a model's activations
-//! stay below cannot be known beforehand: a pass with a number that is not finite is run again in bf16.
+//! f16 has three more mantissa bits than bf16 at the same speed, but overflows beyond 65 504, and whether a model's
+//! activations stay below cannot be known beforehand: a pass with a number that is not finite is run again in bf16.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -15,9 +15,9 @@ use crate::model::input::PatchGrid;
 /// A backbone in f16 or bf16, with bf16 as the fallback of f16.
 #[derive(Debug)]
 pub struct HalfPrecisionBackbone {
-    /// In the type that was asked for.
+    /// The backbone in the requested type.
     first: CudaBackbone,
-    /// In bf16, built once f16 has overflowed.
+    /// The backbone in bf16, built once f16 has overflowed.
     bf16_fallback: OnceLock<CudaBackbone>,
     /// Held while the fallback is built, so that it is built once.
     fallback_lock: Mutex<()>,
@@ -34,7 +34,7 @@ impl From<CudaBackbone> for HalfPrecisionBackbone {
 }
 
 impl HalfPrecisionBackbone {
-    /// The type of the matrix products now in use.
+    /// The type of the matrix products in use: the requested one, or bf16 once f16 has overflowed.
     pub fn dtype(&self) -> DType {
         match self.active().is_f16() {
             true => DType::F16,

@@ -19,7 +19,7 @@ use candle_core::{CudaDevice, DType, Result};
 use super::memory::DeviceAddress;
 use crate::model::backbone::config::BackboneConfig;
 
-/// The width of an attention head that the kernels are written for; every DINO and DINOv2 has it.
+/// The width of an attention head that the kernels are written for; all published DINO and DINOv2 models have it.
 pub(super) const HEAD_DIM: usize = 64;
 
 /// Threads of a block of the kernels over tokens: one warp per token.
@@ -144,21 +144,21 @@ pub(super) struct TokenDestinations {
 /// The number of photos in a batch, and of tokens in a photo by kind.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TokenCounts {
-    /// B.
+    /// Photos in the batch (B).
     pub photos: usize,
-    /// Patch tokens of a photo, P.
+    /// Patch tokens of a photo (P).
     pub patches: usize,
-    /// Cls token and registers of a photo, S.
+    /// Cls token and registers of a photo (S).
     pub specials: usize,
 }
 
 impl TokenCounts {
-    /// Tokens of a photo, N.
+    /// Tokens of a photo (N = S + P).
     pub fn tokens(self) -> usize {
         self.patches + self.specials
     }
 
-    /// Tokens of all photos.
+    /// Tokens of all photos (B * N), the rows of every matrix product in a block.
     pub fn rows(self) -> usize {
         self.photos * self.tokens()
     }
@@ -169,7 +169,7 @@ impl CudaKernels {
     /// numbers per cut-out patch.
     ///
     /// # Errors
-    /// If NVRTC or the driver refuses.
+    /// If NVRTC or the driver returns an error.
     pub fn new(
         device: &CudaDevice,
         config: &BackboneConfig,

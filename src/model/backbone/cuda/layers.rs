@@ -1,4 +1,4 @@
-//! The weights of a transformer block on a GPU, read from a checkpoint; here LayerScale is folded into them.
+//! The weights of a transformer block on a GPU, read from a checkpoint; LayerScale is folded into them here.
 
 use candle_core::{DType, Tensor};
 

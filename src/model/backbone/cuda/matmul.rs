@@ -42,7 +42,7 @@ pub(super) struct MatmulShape {
     pub epilogue: CudaEpilogue,
 }
 
-/// A handle of cuBLASLt with its workspace, and the plans of the products that were computed before.
+/// A cuBLASLt handle with its workspace, and the plans of the product shapes used so far.
 pub(super) struct CublasLt {
     handle: sys::cublasLtHandle_t,
     stream: Arc<CudaStream>,
@@ -87,7 +87,7 @@ impl CublasLt {
     /// else half precision.
     ///
     /// # Errors
-    /// If the library refuses.
+    /// If cuBLASLt returns an error.
     #[allow(unsafe_code)] // Calling a library of C.
     pub fn multiply(
         &self,

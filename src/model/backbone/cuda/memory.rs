@@ -1,4 +1,4 @@
-//! Addresses of candle tensors on a GPU, as kernels take them, and the settings of the device's memory.
+//! Device addresses of candle tensors, which kernels take as arguments, and the settings of the device's memory pool.
 
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr};
@@ -9,7 +9,7 @@ use half::{bf16, f16};
 /// tracked, as there is one stream, and freed memory stays in the pool for the next batch.
 ///
 /// # Errors
-/// If the driver refuses.
+/// If the driver returns an error.
 #[allow(unsafe_code)] // Settings of the driver.
 pub fn prepare_device(device: &CudaDevice) -> Result<()> {
     use candle_core::cuda_backend::cudarc::driver::sys;

@@ -1,5 +1,5 @@
-//! A backbone's weights on a GPU, and what is kept beside them: compiled kernels, plans of products, position
-//! embeddings and pinned memory for uploads.
+//! A backbone on a GPU: its weights, compiled kernels, plans of matrix products, position embeddings by grid, and
+//! pinned memory for uploads.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -17,7 +17,8 @@ use crate::model::input::PatchGrid;
 impl CudaBackbone {
     /// Runs normalised RGB `pixels` `[B, 3, H, W]`, on the CPU or on this GPU, and returns the requested layers in the
     /// order of `requests`, as f32; `None` if a number is not finite. The blocks after the deepest request are not run.
-    /// `tick(launched, all)` is called after each block with the number of blocks that have been launched, and of all.
+    /// `tick(launched, all)` is called after each block with the number of blocks launched so far and the number to
+    /// run.
     ///
     /// # Errors
     /// If there is not enough memory, or the GPU fails.

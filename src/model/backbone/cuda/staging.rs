@@ -1,5 +1,5 @@
-//! Upload of pixels to a GPU through pinned (page-locked) memory, so that a copy runs at the speed of the bus and
-//! beside whatever the GPU computes.
+//! Upload of pixels to a GPU through pinned (page-locked) memory, so that a copy runs at the speed of the bus and in
+//! parallel with the GPU's kernels.
 
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{CudaEvent, PinnedHostSlice};
@@ -42,7 +42,7 @@ impl StagingBuffer {
         })
     }
 
-    /// Waits until the last copy is through.
+    /// Waits until the last copy has finished.
     fn wait_for_copy(&mut self) -> Result<()> {
         match self.copy_event.take() {
             Some(copied) => copied.synchronize().w(),

@@ -107,11 +107,11 @@ impl GpuBuildAbsence {
     }
 }
 
-/// The absence that this run has found, determined once.
+/// Why this run has no GPU build, determined once.
 static ABSENCE: OnceLock<GpuBuildAbsence> = OnceLock::new();
 
 /// Replaces this process by the GPU build with the same arguments, and then does not return. Otherwise returns a
-/// sentence for the user where a GPU build exists and does not run, and `None` where there is none or no need of it.
+/// sentence for the user if a GPU build exists but does not run, and `None` if there is none or the command needs none.
 ///
 /// To be called before any thread is started or anything is read.
 ///

@@ -2,8 +2,8 @@
 //! of pixels within, and filling them gives the same pixels again.
 //!
 //! A polygon encloses pixels that touch by their sides. It cannot have holes, so each hole is joined to what encloses
-//! it by a cut of no width: the polygon goes along the cut, around the hole, and back, which leaves its area as it is
-//! and every pixel on its side under the even-odd and the non-zero rule.
+//! it by a cut of no width: the polygon follows the cut, runs around the hole, and returns along the cut. This changes
+//! neither its area nor, under the even-odd and the non-zero rule, which pixels it holds.
 //!
 //! The edges between pixels of different labels form a planar map whose faces are the polygons: a face is traced with
 //! its pixels on the right by taking, at each corner of pixels, the edge most to the right.
@@ -180,7 +180,7 @@ impl<F: Fn(usize) -> u32> PixelEdges<F> {
                         _ => {}
                     }
                 });
-                // Around a hole the walk goes the other way.
+                // A hole is walked counter-clockwise.
                 if area < 0 {
                     holes.push(highest);
                 }

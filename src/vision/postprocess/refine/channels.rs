@@ -26,7 +26,7 @@ struct FilteredChannel {
 /// Samples `map` `[rows * cols, k]` at every pixel of `photo`, refined to its edges, as
 /// [`upscale_rows`](crate::vision::render::upscale::upscale_rows) does it without refining: `paint` gets the samples of
 /// a row of pixels, channel by channel (`[k, width]`), and the row's bytes (`[width, 3]`); the result is
-/// `[height, width, 3]`. No sample is beyond the values that the map has nearby.
+/// `[height, width, 3]`. Every sample is clamped to the range of the map's values nearby.
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory) if the result does not fit; if the photo cannot be resized.

@@ -23,7 +23,7 @@ pub const DEPTH_FILTER: GuidedFilterConfig = GuidedFilterConfig {
 };
 
 /// Resamples a map over the padded input to the photo as [`DepthMap::to_photo`] does, with the depths refined to
-/// `photo` by [`DEPTH_FILTER`]. They stay within the depths that the map has nearby; deviations are resampled
+/// `photo` by [`DEPTH_FILTER`]. They are clamped to the range of the map's depths nearby; deviations are resampled
 /// bilinearly.
 ///
 /// # Errors

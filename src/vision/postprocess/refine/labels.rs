@@ -17,8 +17,8 @@ use crate::vision::postprocess::refine::linear::{PhotoColors, apply_linear_run, 
 use crate::vision::postprocess::segment::fast_exp;
 use crate::vision::postprocess::{LabelMap, small_regions};
 
-/// The filter for class scores. On frames of streets and photos of animals, windows of two and a half patches gained
-/// the most.
+/// The filter for class scores. On frames of streets and photos of animals, this radius, 11 cells or 2.75 patches a
+/// window, gained the most accuracy.
 pub const LABEL_FILTER: GuidedFilterConfig = GuidedFilterConfig {
     cells_per_patch: 4,
     radius: 5,
@@ -48,8 +48,8 @@ pub fn refine_labels(scores: &Scores, geometry: &Geometry, photo: &RgbImage) -> 
 
 /// Labels every pixel of `photo`, refined to its edges by the filter `config`; regions of all sizes are kept.
 ///
-/// Up to four pixels a cell, the colours between the cells take the place of those of single pixels, whose noise would
-/// make borders ragged.
+/// Where the photo has up to four pixels per cell along a row, the colours of the cells, mixed bilinearly, replace
+/// those of single pixels, whose noise would make borders ragged.
 ///
 /// # Errors
 /// As [`refine_labels()`].

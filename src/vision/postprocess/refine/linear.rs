@@ -7,9 +7,9 @@ use std::ops::Range;
 use crate::maths::resample::{LinearTaps, mix_rows};
 use crate::vision::postprocess::guided::{Guide, LinearCoefficients};
 
-/// Up to this many pixels a cell, the colours of the cells take the place of those of single pixels, whose noise would
-/// make borders ragged; borders are then at most two pixels off. In larger photos the detail of single pixels is finer
-/// than what a viewer sees.
+/// Up to this many pixels per cell along a row, the colours of the cells replace those of single pixels, whose noise
+/// would make borders ragged; borders are then at most two pixels off. In larger photos the noise of single pixels is
+/// too fine to be visible.
 const SOFT_PIXELS: usize = 4;
 
 /// The colours that coefficients are applied to, of one row of pixels; a buffer that a thread keeps from row to row.
@@ -22,8 +22,8 @@ pub(super) struct PhotoColors {
 }
 
 impl PhotoColors {
-    /// Loads the row of pixels `rgb`, which lies at `y` of the cells: its own colours, or up to [`SOFT_PIXELS`] pixels
-    /// a cell those of the cells, mixed bilinearly.
+    /// Loads the row of pixels `rgb`, which lies at `y` of the cells: its own colours, or, up to [`SOFT_PIXELS`] pixels
+    /// per cell, those of the cells, mixed bilinearly.
     pub fn load(&mut self, guide: &Guide, x_taps: &[LinearTaps], y: &LinearTaps, rgb: &[u8]) {
         if x_taps.len() > SOFT_PIXELS * guide.width {
             for (channel, plane) in self.channels.iter_mut().enumerate() {

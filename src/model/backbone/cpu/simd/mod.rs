@@ -121,7 +121,7 @@ pub struct Neon(());
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Portable;
 
-/// Arithmetic on sixteen numbers, lane by lane. NaN propagates through every operation but [`Simd::max`].
+/// Arithmetic on sixteen numbers, lane by lane. NaN propagates through every operation but [`Simd::max`], see there.
 pub trait Simd: Copy + Send + Sync {
     /// Sixteen numbers in one or more registers.
     type V: Copy;
@@ -144,13 +144,13 @@ pub trait Simd: Copy + Send + Sync {
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once where the unit has fused multiply-add.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The larger one of each pair; `b` where one of them is NaN.
+    /// The larger one of each pair. Where one of them is NaN: `b`, but NaN on NEON.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// The absolute values.
     fn abs(self, a: Self::V) -> Self::V;
     /// The square roots.
     fn sqrt(self, a: Self::V) -> Self::V;
-    /// The nearest whole numbers, for numbers within ±2^22.
+    /// The nearest whole numbers, ties to even, for numbers within ±2^22.
     fn round(self, a: Self::V) -> Self::V;
     /// Hints that the cache line at `address` will be read; any address is allowed.
     #[inline(always)]
