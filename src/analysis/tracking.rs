@@ -16,11 +16,11 @@ use crate::model::input::PatchGrid;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrackerConfig {
     /// Number of preceding frames that are context, beside the first frame; default 7.
-    pub context: usize,
+    pub context_frames: usize,
     /// Radius of the neighbourhood around the same place in context frames, in patches; default 12.
     pub radius: f32,
     /// Number of most similar patches whose labels are mixed; default 5.
-    pub matches: usize,
+    pub top_k: usize,
     /// Divisor of the cosines before the softmax; default 0.1.
     pub temperature: f32,
 }
@@ -35,9 +35,9 @@ pub fn tracking_block(depth: usize) -> usize {
 impl Default for TrackerConfig {
     fn default() -> Self {
         TrackerConfig {
-            context: 7,
+            context_frames: 7,
             radius: 12.0,
-            matches: 5,
+            top_k: 5,
             temperature: 0.1,
         }
     }
@@ -148,8 +148,8 @@ impl Tracker {
                 self.find_matches(patch, &similarities, best);
                 self.mix_labels(&known, best, labels);
             });
-        if self.config.context > 0 {
-            if self.recent.len() == self.config.context {
+        if self.config.context_frames > 0 {
+            if self.recent.len() == self.config.context_frames {
                 self.recent.pop_front();
             }
             self.recent.push_back(ContextFrame {
@@ -182,7 +182,7 @@ impl Tracker {
                 for x in col.saturating_sub(dx)..(col + dx + 1).min(cols) {
                     let other = y * cols + x;
                     let cosine = cosines[other];
-                    let is_full = best.len() == self.config.matches;
+                    let is_full = best.len() == self.config.top_k;
                     if is_full && best.last().is_some_and(|last| cosine <= last.0) {
                         continue;
                     }
@@ -299,7 +299,7 @@ mod tests {
     fn what_is_too_far_is_not_asked() {
         let config = TrackerConfig {
             radius: 1.0,
-            context: 0,
+            context_frames: 0,
             temperature: 0.01,
             ..TrackerConfig::default()
         };

@@ -125,7 +125,7 @@ impl AttentionRun<'_> {
         let geometry = ready.geometry()?;
         let ReadyPhoto {
             photo,
-            mut watch,
+            mut timings,
             permit: _permit,
             ..
         } = ready;
@@ -147,16 +147,16 @@ impl AttentionRun<'_> {
             })
         };
         if !matches!(job.output(PICTURE_EXTENSION), Destination::Existing(_)) {
-            let picture = watch.time("render", || {
+            let picture = timings.time("render", || {
                 self.maps.render(&mean, &geometry, range, &photo, None)
             })?;
-            watch.time("write", || write(PICTURE_EXTENSION, job.format, &picture))?;
+            timings.time("write", || write(PICTURE_EXTENSION, job.format, &picture))?;
         }
         if self.args.heads && !matches!(job.output(SHEET), Destination::Existing(_)) {
-            let sheet = watch.time("render", || {
+            let sheet = timings.time("render", || {
                 self.render_sheet(&attention, &mean, &geometry, &photo)
             })?;
-            watch.time("write", || write(SHEET, PictureFormat::Png, &sheet))?;
+            timings.time("write", || write(SHEET, PictureFormat::Png, &sheet))?;
         }
         if self.args.raw {
             let shape = [attention.heads, attention.grid.rows, attention.grid.cols];
@@ -164,14 +164,14 @@ impl AttentionRun<'_> {
                 .flat_map(|head| attention.patches(head))
                 .copied()
                 .collect();
-            watch.time("write", || {
+            timings.time("write", || {
                 write_output(recorder, job.output("npy"), announce, |writer| {
                     write_npy(writer, &shape, &weights)
                 })
             })?;
         }
-        recorder.detail(format_args!("{}: {watch}", job.source.name()));
-        recorder.record_fact("seconds", watch.seconds());
+        recorder.detail(format_args!("{}: {timings}", job.source.name()));
+        recorder.record_fact("seconds", timings.seconds());
         if !self.args.output.json {
             return Ok(());
         }
@@ -186,7 +186,7 @@ impl AttentionRun<'_> {
             "even_share": even,
             "range": [range.low, range.high],
             "heads": (0..attention.heads).map(|head| head_shares(&attention, head)).collect::<Vec<_>>(),
-            "seconds": watch,
+            "seconds": timings,
         });
         put_all(&mut object, facts);
         recorder.out(&Value::Object(object).to_string())

@@ -13,7 +13,7 @@ use dino::learn::eval::depth_calibration::{
 use dino::model::head_zoo::calibration::{CalibrationRmse, digest_of};
 use dino::model::head_zoo::{DepthCalibration, HeadStore};
 use dino::model::weights::Store;
-use dino::tasks::depth::conversion_of;
+use dino::tasks::depth::metric_conversion;
 use dino::terminal::console::Console;
 use dino::terminal::printable::printable;
 use dino::vision::postprocess::{MetricConversion, ScaleShift};
@@ -71,7 +71,7 @@ fn calibrate_depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
     let found = &comparison.selected;
     let meta = &found.head.meta;
     // An error if the head's output cannot be converted to metres.
-    conversion_of(meta, 1.0, None)?;
+    metric_conversion(meta, 1.0, None)?;
     if comparison.paper.is_some() {
         return Err(Error::Usage(
             "--protocol paper is for judging; calibrate the head as it will be used".into(),
@@ -121,7 +121,7 @@ fn calibrate_depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
     })?;
     let before = in_force
         .as_ref()
-        .map(|it| conversion_of(meta, it.scale, it.shift))
+        .map(|it| metric_conversion(meta, it.scale, it.shift))
         .transpose()?;
     let how = (meta.is_inverse_depth(), before);
     let verdict = fit_calibration(&photos, how, &comparison.evaluator);
@@ -153,7 +153,7 @@ fn calibrate_depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
             after: round_digits(verdict.after.log_rmse),
         },
     };
-    let is_kept = verdict.helps() && !args.dry_run;
+    let is_kept = verdict.is_improvement() && !args.dry_run;
     if json != Some(Destination::Stdout) {
         print_verdict(&calibration, &verdict, console)?;
     }
@@ -170,7 +170,7 @@ fn calibrate_depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
     warn_of_weak_fit(&verdict, photos.len(), console);
     let name = found.display_name();
     let name = printable(&name);
-    match (is_kept, verdict.helps()) {
+    match (is_kept, verdict.is_improvement()) {
         (true, _) => {
             heads.write_calibration(found, &calibration)?;
             console.note(format_args!(
@@ -207,7 +207,7 @@ const ODD_FACTOR: f64 = 3.0;
 
 /// Warns of reasons not to trust a calibration.
 fn warn_of_weak_fit(verdict: &CalibrationResult, photos: usize, console: &Console) {
-    if verdict.helps() && photos < FEW_PHOTOS {
+    if verdict.is_improvement() && photos < FEW_PHOTOS {
         console.warn(format_args!(
             "it is fitted to and judged on {photos} photos; {FEW_PHOTOS} or more of different views leave less to chance"
         ));
@@ -315,7 +315,7 @@ fn metrics_json(
         "after": held_out(&verdict.after),
         "one_distance": held_out(&verdict.constant),
         "in_force": verdict.current.as_ref().map(held_out),
-        "helps": verdict.helps(),
+        "helps": verdict.is_improvement(),
         "kept": kept.map(|path| path.display().to_string()),
     })
 }

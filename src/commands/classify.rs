@@ -87,9 +87,9 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
         console.out_named(source.path(), &words)
     };
     let classify = |ready: ReadyPhoto, seen: BackboneOutput| {
-        let mut watch = ready.watch;
-        let scores = watch.time("head", || head.classify(&seen.features))?;
-        Ok((scores, watch))
+        let mut timings = ready.timings;
+        let scores = timings.time("head", || head.classify(&seen.features))?;
+        Ok((scores, timings))
     };
     let run = engine.run(
         &sources,

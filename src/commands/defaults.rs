@@ -78,7 +78,7 @@ fn fetch_needs(
 
 /// Notes that a bare command uses another head than last time (for the task `backbone`: another backbone), and
 /// remembers it.
-pub fn report_switch(task: &str, head: &str, store: &Store, console: &Console) {
+pub fn report_default_change(task: &str, head: &str, store: &Store, console: &Console) {
     let mut memory = DefaultsState::read(store.root());
     if memory.last(task) == Some(head) {
         return;

@@ -81,7 +81,7 @@ fn report_installed(
     store: &Store,
     InstalledModel {
         record,
-        was_installed: already,
+        already_installed: already,
     }: &InstalledModel,
     console: &Console,
 ) -> Result<()> {

@@ -242,12 +242,12 @@ impl SimilarityRun<'_> {
         let geometry = ready.geometry()?;
         let ReadyPhoto {
             photo,
-            mut watch,
+            mut timings,
             permit: _permit,
             ..
         } = ready;
         let grid = geometry.grid();
-        let similarity = watch.time("compare", || cosines(&query.token, &tokens));
+        let similarity = timings.time("compare", || cosines(&query.token, &tokens));
         let Some((patch, cosine)) = best_match(&similarity, grid) else {
             return Err(Error::file(job.source.path(), "has no patches"));
         };
@@ -272,11 +272,11 @@ impl SimilarityRun<'_> {
         ];
         if !matches!(job.output(PICTURE_EXTENSION), Destination::Existing(_)) {
             let marked = if is_asked { self.args.at } else { pixel };
-            let picture = watch.time("render", || {
+            let picture = timings.time("render", || {
                 self.maps
                     .render(&similarity, &geometry, range, &photo, Some(marked))
             })?;
-            watch.time("write", || {
+            timings.time("write", || {
                 write_output(
                     recorder,
                     job.output(PICTURE_EXTENSION),
@@ -287,7 +287,7 @@ impl SimilarityRun<'_> {
         }
         if self.args.raw {
             let shape = [grid.rows, grid.cols];
-            watch.time("write", || {
+            timings.time("write", || {
                 write_output(recorder, job.output("npy"), announce, |writer| {
                     write_npy(writer, &shape, &similarity)
                 })
@@ -295,10 +295,10 @@ impl SimilarityRun<'_> {
         }
         let name = job.source.name();
         recorder.detail(format_args!(
-            "{name}: best match at {},{}, cosine {cosine:.3}; {watch}",
+            "{name}: best match at {},{}, cosine {cosine:.3}; {timings}",
             pixel.0, pixel.1
         ));
-        recorder.record_fact("seconds", watch.seconds());
+        recorder.record_fact("seconds", timings.seconds());
         if !self.args.output.json {
             return Ok(());
         }
@@ -318,7 +318,7 @@ impl SimilarityRun<'_> {
             "query": query_object,
             "best": {"x": pixel.0, "y": pixel.1, "patch": [patch.row, patch.column], "cosine": cosine},
             "range": [range.low, range.high],
-            "seconds": watch,
+            "seconds": timings,
         });
         put_all(&mut object, facts);
         recorder.out(&Value::Object(object).to_string())

@@ -57,9 +57,9 @@ pub fn run(args: &TrackArgs, console: &Console) -> Result<u8> {
         norm: true,
     };
     let recipe = TrackerConfig {
-        context: args.context as usize,
+        context_frames: args.context as usize,
         radius: args.radius,
-        matches: args.matches as usize,
+        top_k: args.matches as usize,
         temperature: args.temperature,
     };
     let look = TrackStyle {

@@ -24,7 +24,7 @@ pub struct FolderWatch<'w> {
     /// Counts of done and failed photos over all batches.
     pub total: &'w Mutex<RunReport>,
     /// Builds the tasks for the next batch.
-    pub set_up: &'w dyn Fn(&Console) -> Result<TaskList>,
+    pub build_tasks: &'w dyn Fn(&Console) -> Result<TaskList>,
 }
 
 impl FolderWatch<'_> {
@@ -79,7 +79,7 @@ impl FolderWatch<'_> {
                 Err(ended) => break ended,
             };
             // Notes of building the tasks were printed the first time, so a recorder takes them.
-            let ran = (self.set_up)(&console.recorder()).and_then(|mut tasks| {
+            let ran = (self.build_tasks)(&console.recorder()).and_then(|mut tasks| {
                 let loaded = &mut loaded;
                 self.run
                     .run_loaded(&mut tasks, photos, &ledger, move || Ok(loaded))

@@ -8,7 +8,7 @@ use std::fs::Metadata;
 use image::RgbImage;
 
 use super::failed_stamps::FailedStamps;
-use super::feed::FrameFeed;
+use super::feed::FrameSource;
 use super::pass_runner::PassRunner;
 use super::ready_photo::ReadyPhoto;
 use crate::engine::stage_timings::StageTimings;
@@ -58,7 +58,7 @@ pub(super) struct AdmittedPhoto<'s> {
     content: PixelSource<'s>,
     stamp: Option<FileStamp>,
     metadata: Option<Metadata>,
-    watch: StageTimings,
+    timings: StageTimings,
     permit: MemoryPermit,
 }
 
@@ -123,8 +123,8 @@ impl DecodeStage {
         runner: &impl PassRunner,
         on_memory_wait: impl FnOnce(),
     ) -> Result<AdmittedPhoto<'s>> {
-        let mut watch = StageTimings::default();
-        let opened = watch.time("decode", || self.decoder.open(source))?;
+        let mut timings = StageTimings::default();
+        let opened = timings.time("decode", || self.decoder.open(source))?;
         let of_bytes =
             |metadata: &Option<Metadata>| source.stamp(opened.bytes(), metadata.as_ref());
         let stamp = metadata.map(of_bytes);
@@ -151,7 +151,7 @@ impl DecodeStage {
             stamp,
             metadata: metadata.cloned().flatten(),
             content: PixelSource::Opened(opened),
-            watch,
+            timings,
             permit,
         })
     }
@@ -165,12 +165,12 @@ impl DecodeStage {
         on_memory_wait: impl FnOnce(),
     ) -> Result<AdmittedPhoto<'s>> {
         let StoredPhoto { size, digest, .. } = stored;
-        let mut watch = StageTimings::default();
+        let mut timings = StageTimings::default();
         let metadata = source.metadata();
         let mut stamp = FileStamp::of_digest(digest);
         if metadata.is_some() {
             let most = self.decoder.options.max_memory;
-            let bytes = watch.time("decode", || source.read(most))?;
+            let bytes = timings.time("decode", || source.read(most))?;
             stamp = source.stamp(&bytes, metadata.as_ref());
             check_stored(source, stamp.digest, &stored)?;
         }
@@ -184,7 +184,7 @@ impl DecodeStage {
             stamp: Some(stamp),
             metadata: None,
             content: PixelSource::Blank(size),
-            watch,
+            timings,
             permit: entered.map_err(|error| name_source_in_error(source, error))?,
         })
     }
@@ -193,7 +193,7 @@ impl DecodeStage {
     pub(super) fn admit_frame<'s>(
         &'s self,
         (index, clip): (usize, &'s Source),
-        frames: &dyn FrameFeed,
+        frames: &dyn FrameSource,
         runner: &impl PassRunner,
         on_memory_wait: impl FnOnce(),
     ) -> Result<Option<AdmittedPhoto<'s>>> {
@@ -202,8 +202,8 @@ impl DecodeStage {
             .gate
             .acquire(self.planned_bytes(runner, index, size), on_memory_wait);
         let permit = entered.map_err(|error| name_source_in_error(clip, error))?;
-        let mut watch = StageTimings::default();
-        let Some(frame) = watch.time("decode", || frames.next_frame())? else {
+        let mut timings = StageTimings::default();
+        let Some(frame) = timings.time("decode", || frames.next_frame())? else {
             return Ok(None);
         };
         Ok(Some(AdmittedPhoto {
@@ -212,7 +212,7 @@ impl DecodeStage {
             content: PixelSource::Decoded(frame),
             stamp: None,
             metadata: None,
-            watch,
+            timings,
             permit,
         }))
     }
@@ -242,7 +242,7 @@ impl DecodeStage {
             source,
             content,
             stamp,
-            mut watch,
+            mut timings,
             permit,
             ..
         } = admitted;
@@ -250,9 +250,9 @@ impl DecodeStage {
         let mut photo = match content {
             PixelSource::Opened(opened) => {
                 if self.takes_sha256 {
-                    sha256 = Some(watch.time("digest", || digest::sha256(opened.bytes())));
+                    sha256 = Some(timings.time("digest", || digest::sha256(opened.bytes())));
                 }
-                watch.time("decode", || opened.decode())?.rgb
+                timings.time("decode", || opened.decode())?.rgb
             }
             PixelSource::Blank((width, height)) => RgbImage::new(width, height),
             PixelSource::Decoded(photo) => photo,
@@ -268,14 +268,14 @@ impl DecodeStage {
             let (x, y, width, height) = crop(photo.dimensions());
             photo = image::imageops::crop_imm(&photo, x, y, width, height).to_image();
         }
-        let prepared = watch.time("preprocess", || runner.prepare(index, &photo))?;
+        let prepared = timings.time("preprocess", || runner.prepare(index, &photo))?;
         Ok(ReadyPhoto {
             index,
             photo,
             prepared,
             stamp,
             sha256,
-            watch,
+            timings,
             permit,
         })
     }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::io::inputs::Source;
 
 /// The decoded frames of a clip, in order; only one thread calls it.
-pub trait FrameFeed: Sync {
+pub trait FrameSource: Sync {
     /// Width and height in pixels, the same for all frames.
     fn size(&self) -> (u32, u32);
 
@@ -19,19 +19,19 @@ pub trait FrameFeed: Sync {
 }
 
 /// What a run takes its photos from.
-pub(super) enum PhotoFeed<'f> {
+pub(super) enum PhotoInputs<'f> {
     /// Sources to open and decode, by index.
     Sources(&'f [&'f Source]),
     /// A clip (for messages) and its frames.
-    Frames(&'f Source, &'f dyn FrameFeed),
+    Frames(&'f Source, &'f dyn FrameSource),
 }
 
-impl PhotoFeed<'_> {
+impl PhotoInputs<'_> {
     /// The number of photos; none for a clip, where it is known only after the last frame.
     pub fn count(&self) -> Option<usize> {
         match self {
-            PhotoFeed::Sources(sources) => Some(sources.len()),
-            PhotoFeed::Frames(..) => None,
+            PhotoInputs::Sources(sources) => Some(sources.len()),
+            PhotoInputs::Frames(..) => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use rayon::Scope;
 
 use super::decode::AdmittedPhoto;
 use super::event::PipelineEvent;
-use super::feed::PhotoFeed;
+use super::feed::PhotoInputs;
 use super::pass_runner::PassRunner;
 use super::pipeline::PhotoPipeline;
 use super::queue_slots::QueueSlots;
@@ -23,10 +23,10 @@ impl<N: PassRunner, F> PhotoPipeline<'_, N, F> {
     ) -> Result<Option<AdmittedPhoto<'_>>> {
         let (decoding, runner) = (self.decoding, self.runner);
         match &self.feed {
-            PhotoFeed::Sources(sources) => decoding
+            PhotoInputs::Sources(sources) => decoding
                 .admit((index, sources[index]), runner, on_memory_wait)
                 .map(Some),
-            PhotoFeed::Frames(clip, frames) => {
+            PhotoInputs::Frames(clip, frames) => {
                 decoding.admit_frame((index, clip), *frames, runner, on_memory_wait)
             }
         }

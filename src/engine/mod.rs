@@ -76,14 +76,14 @@ use crate::model::input::Geometry;
 use crate::system::interrupt;
 use crate::terminal::console::Console;
 use device_worker::DeviceWorker;
-use feed::PhotoFeed;
+use feed::PhotoInputs;
 use pipeline::PhotoPipeline;
 
 pub use batch_limit::{BatchLimit, explain_out_of_memory};
 pub use batch_size::{BatchSize, auto_batch_size};
 pub use decode::{DecodeStage, PhotoCrop, StoredPhoto};
 pub use failed_stamps::FailedStamps;
-pub use feed::FrameFeed;
+pub use feed::FrameSource;
 pub use pass::{BackboneBatchOutput, BackboneOutput, BackbonePass, FlipViews, InputScales};
 pub use pass_runner::{AttentionPass, FeaturePass, PassRunner, decoded_bytes, time_stage};
 pub use ready_photo::ReadyPhoto;
@@ -149,7 +149,13 @@ impl Engine {
         finish: impl Fn(ReadyPhoto, N::Output) -> Result<T> + Sync,
         report: impl FnMut(usize, Result<T>) -> Result<()>,
     ) -> Result<()> {
-        self.run_feed(PhotoFeed::Sources(sources), runners, before, finish, report)
+        self.run_feed(
+            PhotoInputs::Sources(sources),
+            runners,
+            before,
+            finish,
+            report,
+        )
     }
 
     /// As [`Engine::run`], over the `frames` of `clip`, whose number is not known in advance. A frame that cannot be
@@ -159,19 +165,19 @@ impl Engine {
     /// As [`Engine::run`].
     pub fn run_frames<N: PassRunner, T: Send>(
         &self,
-        (clip, frames): (&Source, &dyn FrameFeed),
+        (clip, frames): (&Source, &dyn FrameSource),
         runners: &[N],
         before: impl Fn(usize, &[Geometry], u64),
         finish: impl Fn(ReadyPhoto, N::Output) -> Result<T> + Sync,
         report: impl FnMut(usize, Result<T>) -> Result<()>,
     ) -> Result<()> {
-        let feed = PhotoFeed::Frames(clip, frames);
+        let feed = PhotoInputs::Frames(clip, frames);
         self.run_feed(feed, runners, before, finish, report)
     }
 
     fn run_feed<N: PassRunner, T: Send>(
         &self,
-        feed: PhotoFeed<'_>,
+        feed: PhotoInputs<'_>,
         runners: &[N],
         before: impl Fn(usize, &[Geometry], u64),
         finish: impl Fn(ReadyPhoto, N::Output) -> Result<T> + Sync,

@@ -186,6 +186,6 @@ pub fn time_stage<T>(
     let share = start.elapsed() / photos.len().max(1) as u32;
     photos
         .iter_mut()
-        .for_each(|photo| photo.watch.add(stage, share));
+        .for_each(|photo| photo.timings.add(stage, share));
     Ok(result)
 }

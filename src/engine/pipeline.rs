@@ -10,7 +10,7 @@ use rayon::ThreadPool;
 use super::batch_size::BatchSize;
 use super::decode::DecodeStage;
 use super::device_worker::DeviceWorker;
-use super::feed::PhotoFeed;
+use super::feed::PhotoInputs;
 use super::pass_runner::PassRunner;
 
 /// What is constant during a run. `F` is the caller's `finish`.
@@ -24,7 +24,7 @@ pub(super) struct PhotoPipeline<'f, N, F> {
     /// The threads that decode and finish.
     pub workers: &'f ThreadPool,
     /// Where photos come from.
-    pub feed: PhotoFeed<'f>,
+    pub feed: PhotoInputs<'f>,
     /// The first runner, for layouts and memory plans, which are the same for all runners.
     pub runner: &'f N,
     /// The batch slots, at least one.

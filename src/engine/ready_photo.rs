@@ -24,7 +24,7 @@ pub struct ReadyPhoto {
     /// [`DecodeStage::takes_sha256`](super::DecodeStage::takes_sha256).
     pub sha256: Option<String>,
     /// Time spent so far, by stage.
-    pub watch: StageTimings,
+    pub timings: StageTimings,
     /// The host memory planned for it; freed when the photo is dropped.
     pub permit: MemoryPermit,
 }

@@ -71,15 +71,15 @@ mod tests {
 
     #[test]
     fn stages_add_up_and_keep_their_order() {
-        let mut watch = StageTimings::default();
-        watch.add("decode", Duration::from_millis(20));
-        watch.add("backbone", Duration::from_millis(1500));
-        watch.add("decode", Duration::from_millis(11));
-        assert_eq!(watch.to_string(), "decode 31 ms, backbone 1.50 s");
+        let mut timings = StageTimings::default();
+        timings.add("decode", Duration::from_millis(20));
+        timings.add("backbone", Duration::from_millis(1500));
+        timings.add("decode", Duration::from_millis(11));
+        assert_eq!(timings.to_string(), "decode 31 ms, backbone 1.50 s");
         assert_eq!(
-            serde_json::to_string(&watch).unwrap(),
+            serde_json::to_string(&timings).unwrap(),
             r#"{"decode":0.031,"backbone":1.5}"#
         );
-        assert_eq!(watch.total(), Duration::from_millis(1531));
+        assert_eq!(timings.total(), Duration::from_millis(1531));
     }
 }

@@ -13,7 +13,7 @@ use crate::model::input::SizeRule;
 use crate::model::weights::{self, FetchEvent, Store};
 use crate::system::http::NetworkAccess;
 use crate::system::memory;
-use crate::tasks::depth::{DepthPredictor, readout_of};
+use crate::tasks::depth::{DepthPredictor, depth_readout};
 use crate::tasks::recipe::HeadRecipe;
 use crate::tasks::segment::LabelPredictor;
 use crate::tasks::{InferenceMode, TaskPredictor};
@@ -261,7 +261,7 @@ impl PredictorBuilder {
 /// [`Error::Usage`] if the head gives no standard deviations.
 fn note_on_deviation(head: &Head) -> Result<Option<String>> {
     let name = &head.meta.name;
-    match (readout_of(&head.meta)?, &head.meta.calibration) {
+    match (depth_readout(&head.meta)?, &head.meta.calibration) {
         (DepthReadout::Bins { .. }, Some(_)) => Ok(None),
         (
             DepthReadout::Direct { .. }

@@ -71,7 +71,7 @@ impl Predictor {
             prepared: runner.prepare(0, image)?,
             stamp: None,
             sha256: None,
-            watch: StageTimings::default(),
+            timings: StageTimings::default(),
             permit: MemoryPermit::uncounted(),
         }];
         let output = runner.run_batch(&mut ready).map_err(|error| {
@@ -190,7 +190,7 @@ impl Predictor {
             let lost = || Error::Model("an image was lost in the network".into());
             let (task, output) = outputs.next().ok_or_else(lost)?;
             let geometry = runner.layout(task, ready);
-            Ok((geometry, runner.predict(task, output?, &mut ready.watch)?))
+            Ok((geometry, runner.predict(task, output?, &mut ready.timings)?))
         };
         let mut prediction = Prediction::default();
         if let Some(predictor) = &self.depth {
@@ -208,7 +208,7 @@ impl Predictor {
         }
         if let Some(predictor) = &self.labels {
             let (geometry, output) = next(&mut ready)?;
-            let map = predictor.read(output, &geometry, &ready.photo, &mut ready.watch)?;
+            let map = predictor.read(output, &geometry, &ready.photo, &mut ready.timings)?;
             prediction.note_reduced(&geometry);
             prediction.labels = Some(LabelPrediction::new(map, self.classes.clone()));
         }

@@ -71,7 +71,7 @@ pub struct PredictedPhoto<'a> {
     /// SHA-256 of these bytes, where [`TaskPredictor::needs_sha256`](super::TaskPredictor::needs_sha256).
     pub sha256: Option<String>,
     /// Seconds that each stage took so far.
-    pub watch: StageTimings,
+    pub timings: StageTimings,
     /// Whether this is the only photo of the run.
     pub is_only: bool,
 }
@@ -109,7 +109,7 @@ pub struct DeferredPhoto {
     /// The probability that the photo shows a room, from 0 to 1, where it is known.
     pub room_probability: Option<f32>,
     /// Seconds that each stage took so far.
-    pub watch: StageTimings,
+    pub timings: StageTimings,
 }
 
 impl DeferredPhoto {
@@ -120,7 +120,7 @@ impl DeferredPhoto {
             job: job.clone(),
             photo: self.photo.take(),
             stamp: self.stamp.clone(),
-            watch: self.watch.clone(),
+            timings: self.timings.clone(),
             samples: Vec::new(),
             values,
             ..*self

@@ -201,9 +201,9 @@ impl Task for TrackTask {
 
     fn settings(&self, _: &str) -> Result<OutputSettings> {
         let TrackerConfig {
-            context,
+            context_frames: context,
             radius,
-            matches,
+            top_k: matches,
             temperature,
         } = self.config;
         let ids = self.mask.ids.iter().flat_map(|id| id.to_le_bytes());

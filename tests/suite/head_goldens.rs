@@ -2,7 +2,7 @@
 //! (`tests/goldens/{heads,eval}.py`).
 
 use candle_core::Tensor;
-use dino::learn::eval::{Confusion, Crop, Evaluator};
+use dino::learn::eval::{Confusion, Crop, DepthEvaluator};
 use dino::model::backbone::{Features, LayerFeatures, LayerRequest};
 use dino::model::head::global_token::GlobalToken;
 use dino::model::head::linear::Dense;
@@ -209,7 +209,7 @@ fn depth_figures_agree_with_numpy() {
         |name: &str| -> Vec<f32> { golden.numbers(name).into_iter().map(|v| v as f32).collect() };
     let (prediction, truth) = (maps("depth.prediction"), maps("depth.truth"));
     for (crop, name) in [(Crop::None, "none"), (Crop::Eigen, "eigen")] {
-        let judge = Evaluator {
+        let judge = DepthEvaluator {
             crop,
             min: 0.5,
             max: 9.0,
@@ -254,7 +254,7 @@ fn segmentation_figures_agree_with_scikit_learn() {
         all.mean_iou(),
         all.pixel_accuracy(),
         all.mean_accuracy(),
-        all.mean_iou_of_seen(),
+        all.mean_iou_of_present(),
     ];
     assert!(max_abs(&summary, &golden.numbers("segment.summary")) < 1e-12);
     assert_eq!(all.per_id()[5].images, 0);

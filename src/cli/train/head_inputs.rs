@@ -33,7 +33,7 @@ impl std::str::FromStr for ContextSides {
             let side = side.parse();
             side.map_err(|_| "expected numbers, such as 3,7, or none".to_owned())
         })?;
-        match context::sides_problem(&sides) {
+        match context::find_sides_problem(&sides) {
             Some(why) => Err(why),
             None => Ok(Self(sides)),
         }

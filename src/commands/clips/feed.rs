@@ -1,11 +1,11 @@
-//! Decoded frames of a clip as a [`FrameFeed`] of the engine. It also queues the frames' times, which the engine does
+//! Decoded frames of a clip as a [`FrameSource`] of the engine. It also queues the frames' times, which the engine does
 //! not carry, until the frames are written.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use dino::Result;
-use dino::engine::FrameFeed;
+use dino::engine::FrameSource;
 use dino::io::video::{Clip, Frames, PlannedFrame};
 use image::RgbImage;
 
@@ -45,7 +45,7 @@ impl ClipFeed {
     }
 }
 
-impl FrameFeed for ClipFeed {
+impl FrameSource for ClipFeed {
     fn size(&self) -> (u32, u32) {
         self.size
     }

@@ -4,11 +4,13 @@ use dino::engine::PhotoCrop;
 use dino::engine::run_report::RunReport;
 use dino::learn::data::labels::{DepthLabel, DepthLabelReader};
 use dino::learn::data::{LabelKind, LabelledPair};
-use dino::learn::eval::{Crop, Evaluator, kitti_crop};
+use dino::learn::eval::{Crop, DepthEvaluator, kitti_crop};
 use dino::learn::train::validation::label_geometry;
 use dino::model::head_zoo::{DepthCalibration, HeadStore, LocatedHead};
 use dino::model::weights::Store;
-use dino::tasks::depth::{DEFAULT_REFINE, not_finite_error, readout_of, refine_depth, spread_of};
+use dino::tasks::depth::{
+    DEFAULT_REFINE, bin_spread, depth_readout, not_finite_error, refine_depth,
+};
 use dino::terminal::console::Console;
 use dino::vision::postprocess::depth::{BinSpread, DepthDecoder, decode_photo};
 use dino::vision::postprocess::{DepthMap, MetricConversion};
@@ -30,7 +32,7 @@ pub struct DepthEvaluation {
     /// The paper's protocol, with `--protocol paper`.
     pub paper: Option<PaperProtocol>,
     /// Crop and depth range (metres) of the pixels that count.
-    pub evaluator: Evaluator,
+    pub evaluator: DepthEvaluator,
     decoder: DepthDecoder,
 }
 
@@ -89,22 +91,22 @@ impl DepthEvaluation {
         let selected = predictions::select_head(args, "depth")?;
         let meta = &selected.head.meta;
         let spread = match meta.calibration {
-            Some(_) => spread_of(meta),
+            Some(_) => bin_spread(meta),
             None => BinSpread::Omitted,
         };
-        let decoder = DepthDecoder::new(readout_of(meta)?, spread);
+        let decoder = DepthDecoder::new(depth_readout(meta)?, spread);
         let paper = find_paper_protocol(args, &selected.head)?;
         let of_paper = paper.as_ref().map(|paper| match paper.is_kitti() {
             true => (Crop::Garg, 80.0),
             false => (Crop::Eigen, 10.0),
         });
         let evaluator = match of_paper {
-            None => Evaluator {
+            None => DepthEvaluator {
                 crop: labels.crop.into(),
                 min: labels.min_depth as f32,
                 max: labels.max_depth as f32,
             },
-            Some((crop, max)) => Evaluator {
+            Some((crop, max)) => DepthEvaluator {
                 crop,
                 min: 0.001,
                 max,
@@ -158,7 +160,7 @@ impl DepthEvaluation {
         };
         let warnings = console.warnings().clone();
         let reader = DepthLabelReader::new(labels.depth_scale, warnings).with_default_scale(scale);
-        let (least, greatest) = depth_range(readout_of(&self.selected.head.meta)?);
+        let (least, greatest) = depth_range(depth_readout(&self.selected.head.meta)?);
         let usage = DepthCheckConfig {
             explicit_scale: labels.depth_scale.or(set.depth_scale).or(of_paper),
             scale,

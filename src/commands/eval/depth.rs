@@ -4,7 +4,7 @@
 use dino::engine::run_report::RunReport;
 use dino::learn::data::LabelKind;
 use dino::learn::eval::{DepthErrors, IntervalCoverage};
-use dino::tasks::depth::conversion_of;
+use dino::tasks::depth::metric_conversion;
 use dino::terminal::console::Console;
 use dino::vision::postprocess::MetricConversion;
 use dino::vision::render::{Colormap, ValueRange, colorize};
@@ -44,7 +44,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     }
     let conversion = calibration
         .as_ref()
-        .map(|it| conversion_of(&head.meta, it.scale, it.shift))
+        .map(|it| metric_conversion(&head.meta, it.scale, it.shift))
         .transpose()?;
     let data = comparison.load_photos(
         &common.input,

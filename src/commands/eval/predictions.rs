@@ -116,7 +116,7 @@ pub fn for_each_photo(
         let geometry = networks[0].layout(0, &ready);
         let given = given.into_iter().flatten().next();
         let given = given.ok_or_else(|| Error::Model("nothing was looked for".into()))??;
-        let found = networks[0].predict(0, given, &mut ready.watch)?;
+        let found = networks[0].predict(0, given, &mut ready.timings)?;
         Ok(ScoredPhoto {
             photo: ready.photo,
             geometry,

@@ -235,7 +235,7 @@ fn collect_metrics(
             confusion.labelled_ids()
         )),
     );
-    put("miou_mmseg", json!(confusion.mean_iou_of_seen()));
+    put("miou_mmseg", json!(confusion.mean_iou_of_present()));
     put(
         "miou_mmseg_rule",
         json!(

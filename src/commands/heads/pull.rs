@@ -71,7 +71,7 @@ pub(super) fn report_installed(
     let InstalledHead {
         name,
         path,
-        was_installed: already,
+        already_installed: already,
     } = installed;
     let meta = heads.get(name)?.head.meta;
     let task = meta.task_name();

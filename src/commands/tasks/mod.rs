@@ -17,7 +17,7 @@ use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use self::run::{RunOutput, run};
-use self::select::{pin_choices, select_models};
+use self::select::{fill_in_defaults, select_models};
 use crate::cli::{
     DepthArgs, FeaturesArgs, InputArgs, OutputArgs, PcaArgs, PredictArgs, RefitArgs, RunArgs,
     RunTasksArgs, SegmentArgs, StoredArgs, TtaChoice, VideoArgs,
@@ -121,7 +121,7 @@ pub fn run_tasks(args: &RunTasksArgs, console: &Console) -> Result<u8> {
     if args.tasks.print_recipe {
         let store = Store::open()?;
         let chosen = select_models(&recipe, &args.run, &store, (None, console))?;
-        pin_choices(&mut recipe, &chosen);
+        fill_in_defaults(&mut recipe, &chosen);
         console.out_text(recipe.to_toml()?.as_bytes())?;
         return Ok(0);
     }

@@ -134,7 +134,7 @@ pub fn run(
             None => model::load_named(args, &chosen.model.name, console)?,
         };
         for (task, head) in &chosen.implicit_heads {
-            defaults::report_switch(task, head, &store, console);
+            defaults::report_default_change(task, head, &store, console);
         }
         let heads: Vec<&Head> = chosen.heads().collect();
         model::check_heads(&heads, &model, console)?;
@@ -157,7 +157,7 @@ pub fn run(
         let watch = FolderWatch {
             run,
             total: &total,
-            set_up: &set_up,
+            build_tasks: &set_up,
         };
         return watch.watch((folder, input), tasks, load);
     }

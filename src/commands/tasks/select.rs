@@ -176,7 +176,7 @@ fn fixed_backbone(
 }
 
 /// Fills in the backbone, heads and calibrations that a recipe leaves open, for `--print-recipe`.
-pub fn pin_choices(recipe: &mut Recipe, chosen: &ModelSelection) {
+pub fn fill_in_defaults(recipe: &mut Recipe, chosen: &ModelSelection) {
     recipe.model.get_or_insert(chosen.model.name.clone());
     let of_depth = recipe.depth.iter_mut().map(|depth| &mut depth.head);
     let of_segment = recipe.segment.iter_mut().map(|segment| &mut segment.head);

@@ -4,7 +4,7 @@ use dino::Result;
 use dino::engine::run_report::RunReport;
 use dino::learn::data::labels::DepthLabelReader;
 use dino::learn::data::{DataSet, LabelKind};
-use dino::learn::eval::{DepthErrors, Evaluator};
+use dino::learn::eval::{DepthErrors, DepthEvaluator};
 use dino::learn::train::loss::DepthLoss;
 use dino::learn::train::samples::{SampleDraw, TrainingSamples};
 use dino::learn::train::targets::UPSAMPLE;
@@ -85,7 +85,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         &mut report,
     )?;
     let validation_task = ValidationTask::Depth {
-        evaluator: Evaluator {
+        evaluator: DepthEvaluator {
             crop: labels.crop.into(),
             min: range.0,
             max: range.1,

@@ -104,7 +104,7 @@ pub struct TrainedHead {
     /// The hidden layer, if there is one, and the output layer.
     pub layers: (Option<Dense>, Dense),
     /// Metrics over all photos that were kept out.
-    pub figures: MetricValues,
+    pub metrics: MetricValues,
     /// Which photos those are, in words.
     pub validated_on: String,
     /// Calibration of the spread of its depth bins, if photos were kept out.
@@ -236,7 +236,7 @@ pub fn train_folds(
     }
     Ok(TrainedHead {
         layers: layers.ok_or_else(|| Error::Usage("--folds 0 trains nothing".into()))?,
-        figures,
+        metrics: figures,
         calibration,
         validated_on: describe_validation(tally.photos(), folds, trains_on_all),
         histories,

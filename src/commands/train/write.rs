@@ -130,7 +130,7 @@ pub fn train_and_write(
                 seed: args.hyper.seed,
             }),
             metrics: fitted
-                .figures
+                .metrics
                 .iter()
                 .cloned()
                 .map(|(name, value)| Metric {

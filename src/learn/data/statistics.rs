@@ -176,7 +176,7 @@ impl DepthStatistics {
     }
 
     /// The first two maps, in the order of their medians, whose medians differ by `factor` or more.
-    pub fn gap(&self, factor: f32) -> Option<[&(PathBuf, f32, f32); 2]> {
+    pub fn find_unit_gap(&self, factor: f32) -> Option<[&(PathBuf, f32, f32); 2]> {
         let mut pairs = self.maps.windows(2);
         let [low, high] = pairs.find(|pair| pair[1].1 >= factor * pair[0].1)? else {
             return None;
@@ -202,7 +202,7 @@ impl DepthStatistics {
     }
 
     /// The largest reading, where all of at least two maps have exactly the same one.
-    pub fn common_top(&self) -> Option<f32> {
+    pub fn shared_maximum(&self) -> Option<f32> {
         let [(.., first), _, ..] = self.maps[..] else {
             return None;
         };

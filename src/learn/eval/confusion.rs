@@ -110,7 +110,7 @@ impl Confusion {
 
     /// Mean IoU over the ids that labels or predictions have, as the `nanmean` of mmsegmentation: an id that is
     /// predicted but never labelled counts as 0.
-    pub fn mean_iou_of_seen(&self) -> f64 {
+    pub fn mean_iou_of_present(&self) -> f64 {
         mean(self.per_id().iter().filter_map(|one| one.iou))
     }
 
@@ -161,7 +161,7 @@ mod tests {
         // Predicted, but never labelled: it has an IoU, but no part in the mean.
         assert_eq!((ids[3].iou, ids[3].images), (Some(0.0), 0));
         assert!((confusion.mean_iou() - 1.0 / 3.0).abs() < 1e-12);
-        assert!((confusion.mean_iou_of_seen() - 0.25).abs() < 1e-12);
+        assert!((confusion.mean_iou_of_present() - 0.25).abs() < 1e-12);
         assert_eq!(confusion.labelled_ids(), 3);
         assert!((confusion.pixel_accuracy() - 0.5).abs() < 1e-12);
         assert!((confusion.mean_accuracy() - (2.0 / 3.0 + 0.5) / 3.0).abs() < 1e-12);

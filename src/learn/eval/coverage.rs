@@ -1,7 +1,7 @@
 //! Coverage of prediction intervals: how often the label lies within one or two of the head's own standard deviations
 //! of the predicted depth. With normal errors and true deviations these are 68.3 % and 95.4 % of pixels.
 
-use crate::learn::eval::depth::Evaluator;
+use crate::learn::eval::depth::DepthEvaluator;
 use crate::vision::postprocess::DepthMap;
 
 /// Counts of pixels whose label lies within one or two standard deviations of the predicted depth.
@@ -17,7 +17,7 @@ pub struct IntervalCoverage {
 
 impl IntervalCoverage {
     /// Counts the pixels of a depth map that has the size of its label `truth`, `[height, width]` in metres.
-    pub fn count(evaluator: &Evaluator, map: &DepthMap, truth: &[f32]) -> Self {
+    pub fn count(evaluator: &DepthEvaluator, map: &DepthMap, truth: &[f32]) -> Self {
         let mut coverage = IntervalCoverage::default();
         for index in evaluator.valid_pixels(truth, (map.width, map.height)) {
             let (deviation, error) = (map.deviation[index], map.depth[index] - truth[index]);
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn what_lies_within_is_counted() {
-        let evaluator = Evaluator {
+        let evaluator = DepthEvaluator {
             crop: Crop::None,
             min: 0.5,
             max: 10.0,

@@ -32,7 +32,7 @@ pub fn kitti_crop((width, height): (u32, u32)) -> (u32, u32, u32, u32) {
 
 /// Compares depth maps with labels: which pixels count, and the range that predictions are clamped to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Evaluator {
+pub struct DepthEvaluator {
     /// The part of the image that counts.
     pub crop: Crop,
     /// Least depth in metres: smaller labels do not count, smaller predictions are raised to it.
@@ -83,7 +83,7 @@ impl Crop {
     }
 }
 
-impl Evaluator {
+impl DepthEvaluator {
     /// The indices of the pixels of a label `[height, width]` that count, row by row.
     pub fn valid_pixels<'t>(
         &self,
@@ -237,7 +237,7 @@ impl DepthErrors {
 mod tests {
     use super::*;
 
-    const ALL: Evaluator = Evaluator {
+    const ALL: DepthEvaluator = DepthEvaluator {
         crop: Crop::None,
         min: 0.001,
         max: 10.0,
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn readings_out_of_range_do_not_count_and_predictions_are_clamped() {
-        let judge = Evaluator {
+        let judge = DepthEvaluator {
             min: 1.0,
             max: 5.0,
             ..ALL

@@ -5,7 +5,7 @@
 //! [`MetricConversion`] and its errors on held-out folds ([`CalibrationResult`]). The fit minimises the squared error
 //! of `ln` depth, with the same weight for every photo.
 
-use crate::learn::eval::{DepthErrors, Evaluator};
+use crate::learn::eval::{DepthErrors, DepthEvaluator};
 use crate::vision::postprocess::metres::MAX_METRES;
 use crate::vision::postprocess::{MetricConversion, ScaleShift};
 
@@ -34,7 +34,7 @@ impl PhotoReadings {
     /// The readings of a predicted map and its label, both of `size` (width, height), at up to [`MOST_READINGS`] of the
     /// pixels that `evaluator` counts, spread over them. None where no pixel counts.
     pub fn of(
-        evaluator: &Evaluator,
+        evaluator: &DepthEvaluator,
         (map, truth): (&[f32], &[f32]),
         size: (usize, usize),
         fold: usize,
@@ -269,7 +269,7 @@ impl CalibrationResult {
     /// Whether the conversion helps: the held-out logarithmic error falls by at least [`LEAST_GAIN`] of it and by more
     /// than rounding, against no calibration and against the same distance everywhere, and is no worse than that of the
     /// current conversion.
-    pub fn helps(&self) -> bool {
+    pub fn is_improvement(&self) -> bool {
         let current = self.current.map_or(f64::INFINITY, |it| it.log_rmse);
         self.after.is_clearly_below(&self.before)
             && self.after.is_clearly_below(&self.constant)
@@ -290,7 +290,7 @@ impl CalibrationResult {
 pub fn fit_calibration(
     photos: &[PhotoReadings],
     (is_inverse, current): (bool, Option<MetricConversion>),
-    evaluator: &Evaluator,
+    evaluator: &DepthEvaluator,
 ) -> Option<CalibrationResult> {
     let mut folds: Vec<usize> = photos.iter().map(|photo| photo.fold).collect();
     folds.sort_unstable();
@@ -364,13 +364,13 @@ fn mean_errors(squares: &[f64], errors: &[DepthErrors]) -> HeldOutErrors {
 fn errors_of(
     photo: &PhotoReadings,
     fitted: FittedModel,
-    evaluator: &Evaluator,
+    evaluator: &DepthEvaluator,
 ) -> Option<DepthErrors> {
     let predicted = photo.pairs.iter().map(|pair| fitted.metres(pair.0) as f32);
     let predicted: Vec<f32> = predicted.collect();
     let truth: Vec<f32> = photo.pairs.iter().map(|pair| pair.1).collect();
     // The crop was applied when the readings were taken.
-    let evaluator = Evaluator {
+    let evaluator = DepthEvaluator {
         crop: crate::learn::eval::Crop::None,
         ..*evaluator
     };

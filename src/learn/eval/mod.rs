@@ -14,6 +14,6 @@ pub mod segment;
 
 pub use confusion::Confusion;
 pub use coverage::IntervalCoverage;
-pub use depth::{Crop, DepthErrors, Evaluator, kitti_crop};
+pub use depth::{Crop, DepthErrors, DepthEvaluator, kitti_crop};
 pub use label_changes::LabelChanges;
 pub use segment::MaskEvaluator;

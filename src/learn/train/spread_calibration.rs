@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::learn::eval::{Evaluator, IntervalCoverage};
+use crate::learn::eval::{DepthEvaluator, IntervalCoverage};
 use crate::learn::train::samples::LabelledPhoto;
 use crate::learn::train::scores::CachedHead;
 use crate::learn::train::validation::{Validation, ValidationTask, label_geometry};
@@ -101,7 +101,7 @@ fn coverage_of(
         let truth = labelled.read_depth(reader, &validation.alignment)?;
         let geometry = label_geometry(&view.geometry, (truth.width, truth.height));
         let map = decode_bins(&head.scores(view)?, centres, *upsample, spread).to_photo(&geometry);
-        let evaluator: &Evaluator = evaluator;
+        let evaluator: &DepthEvaluator = evaluator;
         Ok(IntervalCoverage::count(evaluator, &map, &truth.metres))
     };
     let mut all = IntervalCoverage::default();

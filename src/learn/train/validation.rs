@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::learn::data::labels::DepthLabelReader;
 use crate::learn::data::{LabelAlignment, SetLabels};
-use crate::learn::eval::{Confusion, DepthErrors, Evaluator, MaskEvaluator};
+use crate::learn::eval::{Confusion, DepthErrors, DepthEvaluator, MaskEvaluator};
 use crate::learn::train::samples::LabelledPhoto;
 use crate::learn::train::scores::CachedHead;
 use crate::learn::train::trainer::MetricValues;
@@ -35,7 +35,7 @@ pub enum ValidationTask {
     /// Metric depth.
     Depth {
         /// Crop and range of the depths that count.
-        evaluator: Evaluator,
+        evaluator: DepthEvaluator,
         /// The reader of depth labels.
         reader: DepthLabelReader,
         /// Bin centres of the head, metres.

@@ -9,7 +9,7 @@ use crate::model::input::{Padding, SizeRule};
 impl HeadMeta {
     /// The first thing that is impossible or unsupported in the metadata, as the end of a sentence about the head;
     /// `None` if it is valid.
-    pub fn problem(&self) -> Option<String> {
+    pub fn find_problem(&self) -> Option<String> {
         if self.format != 1 {
             return Some(format!(
                 "is of format {}; this version of dino reads format 1",
@@ -23,7 +23,7 @@ impl HeadMeta {
                 GlobalToken::ALL
             ));
         }
-        if let Some(why) = context::sides_problem(&self.context) {
+        if let Some(why) = context::find_sides_problem(&self.context) {
             return Some(format!("reads squares of patches of the sides {why}"));
         }
         if self.blocks.is_empty() || !self.blocks.is_sorted_by(|a, b| a < b) {
@@ -66,7 +66,7 @@ impl HeadMeta {
                     }
                 ));
             }
-            HeadTask::Depth { readout, .. } => return readout.problem(),
+            HeadTask::Depth { readout, .. } => return readout.find_problem(),
             HeadTask::Segment { classes } => classes.len(),
             HeadTask::Classify { classes } => classes.len(),
         };

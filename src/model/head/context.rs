@@ -10,7 +10,7 @@ use crate::model::input::PatchGrid;
 pub const ALLOWED_SIDES: std::ops::RangeInclusive<usize> = 3..=63;
 
 /// What is wrong with the sides of a head's squares, as the end of a message; `None` if nothing is.
-pub fn sides_problem(sides: &[usize]) -> Option<String> {
+pub fn find_sides_problem(sides: &[usize]) -> Option<String> {
     let sound = |side: &usize| ALLOWED_SIDES.contains(side) && side % 2 == 1;
     (!sides.iter().all(sound) || !sides.is_sorted_by(|a, b| a < b)).then(|| {
         format!(
@@ -97,10 +97,10 @@ mod tests {
 
     #[test]
     fn sides_are_odd_and_rise() {
-        assert_eq!(sides_problem(&[]), None);
-        assert_eq!(sides_problem(&[3, 7]), None);
+        assert_eq!(find_sides_problem(&[]), None);
+        assert_eq!(find_sides_problem(&[3, 7]), None);
         for bad in [&[1][..], &[4], &[7, 3], &[3, 3], &[65]] {
-            assert!(sides_problem(bad).is_some(), "{bad:?}");
+            assert!(find_sides_problem(bad).is_some(), "{bad:?}");
         }
     }
 }

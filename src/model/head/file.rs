@@ -95,7 +95,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Head, String> {
         .and_then(|m| m.get(METADATA_KEY))
         .ok_or(not_ours)?;
     let meta: HeadMeta = serde_json::from_str(json).map_err(|e| format!("{not_ours} ({e})"))?;
-    if let Some(problem) = meta.problem() {
+    if let Some(problem) = meta.find_problem() {
         return Err(problem);
     }
     let file = SafeTensors::deserialize(bytes).map_err(|e| format!("{not_ours} ({e})"))?;

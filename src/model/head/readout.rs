@@ -114,7 +114,7 @@ impl DepthReadout {
     }
 
     /// What is impossible in this readout, as the end of a sentence about the head; `None` if it is valid.
-    pub(super) fn problem(&self) -> Option<String> {
+    pub(super) fn find_problem(&self) -> Option<String> {
         let (min, max) = self.range();
         // No depth in any unit lies beyond these bounds.
         let sound = min >= 1e-9 && max <= 1e9 && max > min;

@@ -289,7 +289,7 @@ mod tests {
             let variant = head.variant().unwrap();
             let repository = head.repository();
             assert!(matches!(variant.source, VariantSource::Hub(repo) if repo == repository));
-            assert_eq!(head.meta().problem(), None, "{}", head.name());
+            assert_eq!(head.meta().find_problem(), None, "{}", head.name());
             assert_eq!(find(&head.name()), Some(head));
             assert_eq!(DepthAnythingHead::of(&head.meta()), Some(head));
             assert!(!rows.contains(&variant.name));

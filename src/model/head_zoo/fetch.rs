@@ -91,7 +91,7 @@ pub fn pull(
         Ok(InstalledHead {
             name,
             path,
-            was_installed: true,
+            already_installed: true,
         })
     };
     // Looked up before the lock too: a read-only store cannot be locked, and its heads are usable.
@@ -151,7 +151,7 @@ pub fn pull_backbone(
         let _ = fs::remove_file(&partial);
         Ok((imported?.checkpoint, source))
     })?;
-    Ok(!installed.was_installed)
+    Ok(!installed.already_installed)
 }
 
 /// The repository of the Hugging Face hub that the head called `name` is fetched from; `None` for Meta's heads, which
@@ -183,7 +183,7 @@ pub fn pull_repository(
         return Ok(InstalledHead {
             name,
             path,
-            was_installed: true,
+            already_installed: true,
         });
     }
     let hub = match head_in_repository(repo) {

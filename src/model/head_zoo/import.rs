@@ -30,7 +30,7 @@ pub struct InstalledHead {
     /// Its file.
     pub path: PathBuf,
     /// Whether the same head was installed before, so that nothing was changed.
-    pub was_installed: bool,
+    pub already_installed: bool,
 }
 
 /// Whether `source` of a model's record is the place of the publisher of `variant`: its repository on the hub, or the
@@ -206,6 +206,6 @@ pub(super) fn install(heads: &HeadStore, head: &Head, replaces: bool) -> Result<
     Ok(InstalledHead {
         name,
         path,
-        was_installed: already,
+        already_installed: already,
     })
 }

@@ -198,7 +198,7 @@ mod tests {
     fn what_they_say_of_themselves_holds_together() {
         for head in all() {
             let meta = head.meta();
-            assert_eq!(meta.problem(), None, "{}", head.name());
+            assert_eq!(meta.find_problem(), None, "{}", head.name());
             assert_eq!(meta.task_name(), head.dataset.task());
             let shape = head.signature();
             let inputs = match shape {

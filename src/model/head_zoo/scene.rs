@@ -53,7 +53,7 @@ impl SceneClassifier {
     }
 
     /// Whether the layer that it reads is among those `requested`, so that it needs no pass of its own.
-    pub fn is_served_by(&self, requested: &[LayerRequest]) -> bool {
+    pub fn reads_one_of(&self, requested: &[LayerRequest]) -> bool {
         requested.contains(&self.layer)
     }
 
@@ -96,7 +96,7 @@ mod tests {
             .1
             .unwrap();
         let classifier = SceneClassifier::of_weights(&indoor.meta.fingerprint).unwrap();
-        assert!(classifier.is_served_by(&indoor.meta.requests()));
+        assert!(classifier.reads_one_of(&indoor.meta.requests()));
         assert_eq!(classifier.weight.len(), 384);
         assert_eq!(SceneClassifier::of_weights("others"), None);
         let zero = classifier.probability(&[0.0; 384]);

@@ -115,7 +115,7 @@ fn install_import(
     {
         return Ok(InstalledModel {
             record,
-            was_installed: true,
+            already_installed: true,
         });
     }
     let model_lock = store.lock(name, events)?;
@@ -123,7 +123,7 @@ fn install_import(
         if same(&record) {
             return Ok(InstalledModel {
                 record,
-                was_installed: true,
+                already_installed: true,
             });
         }
         return Err(Error::Model(format!(
@@ -138,6 +138,6 @@ fn install_import(
     let record = model_lock.install(&checkpoint, variant, Provenance { source, license })?;
     Ok(InstalledModel {
         record,
-        was_installed: false,
+        already_installed: false,
     })
 }

@@ -63,7 +63,7 @@ pub(crate) fn pull_with(
 ) -> Result<InstalledModel> {
     let there = |record| InstalledModel {
         record,
-        was_installed: true,
+        already_installed: true,
     };
     // Looked up before the lock too: a read-only store cannot be locked, and its models are usable.
     if let Ok(Some(record)) = store.get(variant.name) {
@@ -87,7 +87,7 @@ pub(crate) fn pull_with(
     let _ = fs::remove_file(model_lock.partial());
     Ok(InstalledModel {
         record,
-        was_installed: false,
+        already_installed: false,
     })
 }
 

@@ -61,7 +61,7 @@ pub struct InstalledModel {
     /// The record of the model, new or old.
     pub record: ModelRecord,
     /// Whether the same model was installed before, so that nothing was changed.
-    pub was_installed: bool,
+    pub already_installed: bool,
 }
 
 /// Checks that `name` is a file name on every system: up to 64 lower-case letters, digits, `.`, `_` and `-`, the first

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use image::RgbImage;
 
-use crate::engine::{BatchSize, DecodeStage, Engine, FrameFeed, ReadyPhoto, batch_slots};
+use crate::engine::{BatchSize, DecodeStage, Engine, FrameSource, ReadyPhoto, batch_slots};
 use crate::error::{Error, Result};
 use crate::io::inputs::{PhotoDecoder, Source};
 use crate::model::backbone::Backbone;
@@ -59,7 +59,7 @@ impl ClipRun<'_> {
     ///
     /// # Errors
     /// If a frame cannot be read, or nothing can be fitted.
-    pub fn fit(&self, clip: &Source, feed: &dyn FrameFeed) -> Result<()> {
+    pub fn fit(&self, clip: &Source, feed: &dyn FrameSource) -> Result<()> {
         self.predict_frames(clip, feed, |_, predicted| {
             let tasks = self.tasks.iter();
             let outputs = predicted.outputs.into_iter().zip(&predicted.geometries);
@@ -85,7 +85,7 @@ impl ClipRun<'_> {
     pub fn render(
         &self,
         clip: &Source,
-        feed: &dyn FrameFeed,
+        feed: &dyn FrameSource,
         before: Option<&ClipState>,
         mut take: impl FnMut(Vec<RenderedFrame>, Option<ClipState>) -> Result<()> + Send,
     ) -> Result<Vec<usize>> {
@@ -186,7 +186,7 @@ impl ClipRun<'_> {
     fn predict_frames(
         &self,
         clip: &Source,
-        feed: &dyn FrameFeed,
+        feed: &dyn FrameSource,
         mut report: impl FnMut(usize, PredictedFrame) -> Result<()>,
     ) -> Result<()> {
         let Some(first) = self.tasks.first() else {
@@ -225,7 +225,7 @@ impl ClipRun<'_> {
             let mut outputs = Vec::with_capacity(given.len());
             for (task, given) in given.into_iter().enumerate() {
                 let given = given.ok_or_else(|| Error::Model("a task was left out".into()))??;
-                outputs.push(runner.predict(task, given, &mut ready.watch)?);
+                outputs.push(runner.predict(task, given, &mut ready.timings)?);
             }
             let geometries = (0..outputs.len()).map(|task| runner.layout(task, &ready));
             Ok(PredictedFrame {

@@ -26,8 +26,8 @@ impl LabelClipTask for ClustersTask {
             return Err(not_tokens_error());
         };
         let scores = self.deferred.saved_or_fitted()?.scores(&tokens, grid);
-        let mut watch = StageTimings::default();
-        label_scores(&scores, geometry, guide, self.refines(), &mut watch)
+        let mut timings = StageTimings::default();
+        label_scores(&scores, geometry, guide, self.refines(), &mut timings)
     }
 
     fn is_guided_by_default(&self) -> bool {

@@ -118,13 +118,14 @@ impl ClustersTask {
         &self,
         input: LabelInput<'_>,
         (codebook, tokens, grid): (&Codebook, &[f32], PatchGrid),
-        mut watch: StageTimings,
+        mut timings: StageTimings,
         console: &Console,
     ) -> Result<FinishedPhoto> {
         let scores = codebook.scores(tokens, grid);
         let refines = self.refines();
-        let map = label_scores(&scores, input.geometry, input.photo, refines, &mut watch)?;
-        self.renderer().render_and_write(input, map, watch, console)
+        let map = label_scores(&scores, input.geometry, input.photo, refines, &mut timings)?;
+        self.renderer()
+            .render_and_write(input, map, timings, console)
     }
 
     /// Fits the clusters to all spooled tokens.
@@ -132,7 +133,7 @@ impl ClustersTask {
         self.deferred.fit_with(|tokens| {
             let photos = tokens.len();
             let count = self.recipe.clusters;
-            let mut watch = StageTimings::default();
+            let mut timings = StageTimings::default();
             let progress = match count {
                 ClusterCount::Auto => Some(console.progress(2, "numbers of clusters")),
                 ClusterCount::Exactly(_) => None,
@@ -144,10 +145,10 @@ impl ClustersTask {
                 }
                 interrupt::check()
             };
-            let fitted = watch.time("fit", || fit(tokens, count, &tick))?;
+            let fitted = timings.time("fit", || fit(tokens, count, &tick))?;
             drop(progress);
             report_silhouettes(&fitted, console);
-            console.detail(format_args!("{photos} photos: {watch}"));
+            console.detail(format_args!("{photos} photos: {timings}"));
             if let Some(path) = &self.recipe.save_codebook {
                 save_codebook(path, &self.model, self.layer, &fitted.codebook, console)?;
             }
@@ -296,7 +297,7 @@ impl Task for ClustersTask {
             geometry,
             output: TaskOutput::Tokens(tokens, grid),
             stamp,
-            watch,
+            timings,
             is_only,
             ..
         } = item
@@ -311,7 +312,7 @@ impl Task for ClustersTask {
                     stamp: stamp.as_ref(),
                     geometry: &geometry,
                 };
-                self.label_photo(input, (&saved.fit, &tokens, grid), watch, console)
+                self.label_photo(input, (&saved.fit, &tokens, grid), timings, console)
             }
             None => Ok(FinishedPhoto::Deferred(Box::new(DeferredPhoto {
                 job: job.clone(),
@@ -322,7 +323,7 @@ impl Task for ClustersTask {
                 values: tokens,
                 samples: Vec::new(),
                 room_probability: None,
-                watch,
+                timings,
             }))),
         }
     }
@@ -368,7 +369,7 @@ impl Task for ClustersTask {
             geometry: &kept.geometry,
         };
         let clustered = (&codebook, kept.values.as_slice(), PatchGrid { rows, cols });
-        self.label_photo(input, clustered, kept.watch, console)
+        self.label_photo(input, clustered, kept.timings, console)
     }
 
     fn document(&self) -> Option<DocumentFile> {

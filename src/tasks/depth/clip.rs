@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use serde_json::{Map, Value, json};
 
 use super::file_names::{MILLIMETRES, formats};
-use super::head::readout_of;
+use super::head::depth_readout;
 use super::report;
 use super::task::DepthTask;
 use crate::error::Result;
@@ -23,7 +23,7 @@ use crate::vision::render::ValueRange;
 impl DepthTask {
     /// The head's own range, where it is in metres and bounded.
     fn head_range(&self) -> Option<ValueRange> {
-        let (min, max) = readout_of(self.predictor.meta()).ok()?.range();
+        let (min, max) = depth_readout(self.predictor.meta()).ok()?.range();
         let is_bounded = self.predictor.is_metric() && self.predictor.farthest().is_none();
         is_bounded.then(|| ValueRange::new(min as f32, max as f32))
     }

@@ -1,6 +1,6 @@
 //! The conversion from a head's values to metres, by `--scale` and `--shift` or by a calibration.
 
-use super::head::{METRE, readout_of, unit};
+use super::head::{METRE, depth_readout, unit};
 use crate::error::{Error, Result};
 use crate::model::head::{DepthReadout, HeadMeta, HeadTask};
 use crate::vision::postprocess::metres::MAX_METRES;
@@ -11,9 +11,13 @@ use crate::vision::postprocess::{MetricConversion, ScaleShift};
 ///
 /// # Errors
 /// [`Error::Usage`] if the head gives neither relative inverse depth nor metres, or metres with a `shift`.
-pub fn conversion_of(meta: &HeadMeta, scale: f64, shift: Option<f64>) -> Result<MetricConversion> {
+pub fn metric_conversion(
+    meta: &HeadMeta,
+    scale: f64,
+    shift: Option<f64>,
+) -> Result<MetricConversion> {
     let name = &meta.name;
-    match (readout_of(meta)?.is_inverse(), shift) {
+    match (depth_readout(meta)?.is_inverse(), shift) {
         (true, shift) => Ok(MetricConversion::Inverse(ScaleShift {
             scale,
             shift: shift.unwrap_or(0.0),
@@ -36,7 +40,7 @@ pub(super) fn converted_task(meta: &HeadMeta, conversion: MetricConversion) -> R
     let (min, max) = match conversion {
         MetricConversion::Inverse(_) => (f64::from(f32::MIN_POSITIVE), f64::from(MAX_METRES)),
         MetricConversion::Factor(factor) => {
-            let (min, max) = readout_of(meta)?.range();
+            let (min, max) = depth_readout(meta)?.range();
             (factor * min, factor * max)
         }
     };

@@ -120,7 +120,7 @@ impl DepthWriter {
     /// Names the photo, or the file that cannot be written.
     pub fn write(&self, mut measured: PhotoDepth<'_>, console: &Console) -> Result<Outcome> {
         let readings = self.readings(&measured)?;
-        let mut watch = std::mem::take(&mut measured.watch);
+        let mut timings = std::mem::take(&mut measured.timings);
         let mut clipped = 0;
         let layer = DepthLayer {
             rows: measured.depth,
@@ -128,7 +128,7 @@ impl DepthWriter {
             colormap: &self.colormap,
             is_std: false,
         };
-        clipped += self.write_layer(&measured, &layer, &mut watch, console)?;
+        clipped += self.write_layer(&measured, &layer, &mut timings, console)?;
         if let Some(rows) = measured.deviation.filter(|_| self.recipe.uncertainty) {
             let layer = DepthLayer {
                 rows,
@@ -136,12 +136,12 @@ impl DepthWriter {
                 colormap: &self.std_colormap,
                 is_std: true,
             };
-            clipped += self.write_layer(&measured, &layer, &mut watch, console)?;
+            clipped += self.write_layer(&measured, &layer, &mut timings, console)?;
         }
-        let cloud = watch.time("write", || self.write_cloud(&measured, console))?;
+        let cloud = timings.time("write", || self.write_cloud(&measured, console))?;
         let name = measured.job.source.name();
-        console.detail(format_args!("{name}: {watch}"));
-        console.record_fact("seconds", watch.seconds());
+        console.detail(format_args!("{name}: {timings}"));
+        console.record_fact("seconds", timings.seconds());
         if self.json {
             let facts = report::photo_json(
                 &self.recipe,
@@ -150,7 +150,7 @@ impl DepthWriter {
                 &readings,
                 clipped,
                 cloud.as_ref(),
-                &watch,
+                &timings,
             );
             let mut object = self.subject.job_line(LineStatus::Done, measured.job);
             put_all(&mut object, facts);
@@ -197,7 +197,7 @@ impl DepthWriter {
         &self,
         measured: &PhotoDepth<'_>,
         layer: &DepthLayer<'_>,
-        watch: &mut StageTimings,
+        timings: &mut StageTimings,
         console: &Console,
     ) -> Result<usize> {
         let job = measured.job;
@@ -215,13 +215,14 @@ impl DepthWriter {
         if !matches!(job.output(extension), Destination::Existing(_)) {
             let (photo, size) = (measured.photo, measured.geometry.photo);
             let scale = !self.recipe.no_scale;
-            let picture = watch.time("render", || self.render_layer(photo, size, layer, scale))?;
+            let picture =
+                timings.time("render", || self.render_layer(photo, size, layer, scale))?;
             let text = [
                 text.as_slice(),
                 &report::color_text(layer, unit(measured.meta)),
             ]
             .concat();
-            watch.time("write", || {
+            timings.time("write", || {
                 write_output(console, job.output(extension), self.prints_paths(), |w| {
                     write_picture(w, format, &picture, &text)
                 })
@@ -237,7 +238,7 @@ impl DepthWriter {
                 true => std_extension(format.extension()),
                 false => format.extension(),
             };
-            watch.time("write", || {
+            timings.time("write", || {
                 write_output(console, job.output(extension), self.prints_paths(), |w| {
                     clipped += format.write(w, &map)?;
                     Ok(())

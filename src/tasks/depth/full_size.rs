@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use super::head::readout_of;
+use super::head::depth_readout;
 use crate::error::Result;
 use crate::model::head::HeadMeta;
 use crate::model::input::Geometry;
@@ -72,7 +72,7 @@ pub fn refine_depth(
     geometry: &Geometry,
     photo: &RgbImage,
 ) -> Result<DepthMap> {
-    if !readout_of(meta)?.is_inverse() {
+    if !depth_readout(meta)?.is_inverse() {
         return refine::refine_depth(map, geometry, photo);
     }
     // Inverse depth 0, infinitely far, has no logarithm.

@@ -21,7 +21,7 @@ pub fn unit(meta: &HeadMeta) -> &str {
 ///
 /// # Errors
 /// [`Error::Model`] if the head is not for depth.
-pub fn readout_of(meta: &HeadMeta) -> Result<&DepthReadout> {
+pub fn depth_readout(meta: &HeadMeta) -> Result<&DepthReadout> {
     match &meta.task {
         HeadTask::Depth { readout, .. } => Ok(readout),
         _ => Err(Error::Model(format!(
@@ -32,7 +32,7 @@ pub fn readout_of(meta: &HeadMeta) -> Result<&DepthReadout> {
 }
 
 /// How the spread over a head's bins becomes a deviation: scaled by its calibration, else unscaled.
-pub fn spread_of(meta: &HeadMeta) -> BinSpread {
+pub fn bin_spread(meta: &HeadMeta) -> BinSpread {
     meta.calibration
         .as_ref()
         .map_or(BinSpread::Unscaled, |calibration| {

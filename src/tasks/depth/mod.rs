@@ -25,9 +25,9 @@ mod report;
 mod task;
 mod warnings;
 
-pub use conversion::conversion_of;
+pub use conversion::metric_conversion;
 pub use file_names::extensions;
 pub use full_size::refine_depth;
-pub use head::{METRE, not_finite_error, readout_of, spread_of};
+pub use head::{METRE, bin_spread, depth_readout, not_finite_error};
 pub use predictor::{DEFAULT_REFINE, DepthPredictor};
 pub use task::DepthTask;

@@ -36,7 +36,7 @@ pub struct PhotoDepth<'a> {
     /// The probability that the photo shows a room, from 0 to 1, where it is known.
     pub room_probability: Option<f32>,
     /// Seconds that each stage took so far.
-    pub watch: StageTimings,
+    pub timings: StageTimings,
 }
 
 /// One map of a photo: its depths, or their standard deviations.

@@ -2,9 +2,9 @@
 
 use image::RgbImage;
 
-use super::conversion::{conversion_of, converted_task};
+use super::conversion::{converted_task, metric_conversion};
 use super::full_size::FullSizeDepth;
-use super::head::{METRE, not_finite_error, readout_of, spread_of, unit};
+use super::head::{METRE, bin_spread, depth_readout, not_finite_error, unit};
 use crate::engine::{BackboneBatchOutput, BackboneOutput};
 use crate::error::Result;
 use crate::model::backbone::Backbone;
@@ -53,28 +53,28 @@ impl DepthPredictor {
         console: &Console,
     ) -> Result<Self> {
         let spread = match has_deviation {
-            true => spread_of(&head.meta),
+            true => bin_spread(&head.meta),
             false => BinSpread::Omitted,
         };
         let scorer = HeadScorer::new(recipe, head, patch_size, console)?;
         Ok(DepthPredictor {
-            decoder: DepthDecoder::new(readout_of(&scorer.head().meta)?, spread),
+            decoder: DepthDecoder::new(depth_readout(&scorer.head().meta)?, spread),
             has_deviation,
             refines: recipe.refine.unwrap_or(DEFAULT_REFINE),
             meta: scorer.head().meta.clone(),
             conversion: None,
             scene_classifier: SceneClassifier::of_weights(&scorer.head().meta.fingerprint)
-                .filter(|classifier| classifier.is_served_by(&scorer.head().meta.requests())),
+                .filter(|classifier| classifier.reads_one_of(&scorer.head().meta.requests())),
             scorer,
         })
     }
 
-    /// Converts the head's values to metres by `scale` and `shift`; see [`conversion_of`].
+    /// Converts the head's values to metres by `scale` and `shift`; see [`metric_conversion`].
     ///
     /// # Errors
-    /// As [`conversion_of`].
+    /// As [`metric_conversion`].
     pub fn with_conversion(mut self, scale: f64, shift: Option<f64>) -> Result<Self> {
-        let conversion = conversion_of(&self.meta, scale, shift)?;
+        let conversion = metric_conversion(&self.meta, scale, shift)?;
         self.meta.task = converted_task(&self.meta, conversion)?;
         self.conversion = Some(conversion);
         Ok(self)

@@ -76,7 +76,7 @@ pub fn photo_json(
     readings: &[DepthReading],
     clipped: usize,
     cloud: Option<&WrittenCloud>,
-    watch: &StageTimings,
+    timings: &StageTimings,
 ) -> Value {
     let PhotoDepth {
         geometry,
@@ -116,7 +116,7 @@ pub fn photo_json(
         "photo_size": [geometry.photo.0, geometry.photo.1],
         "input_size": [geometry.padded.0, geometry.padded.1],
         "grid": [grid.rows, grid.cols],
-        "seconds": watch,
+        "seconds": timings,
     })
 }
 

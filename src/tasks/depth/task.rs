@@ -11,7 +11,7 @@ use super::deferred::{DeferredDepth, for_each_sample};
 use super::file_names::{self, extensions};
 use super::files::DepthWriter;
 use super::full_size::FullSizeDepth;
-use super::head::{apply_calibration, readout_of, refuse_metres};
+use super::head::{apply_calibration, depth_readout, refuse_metres};
 use super::photo_depth::PhotoDepth;
 use super::predictor::DepthPredictor;
 use crate::engine::run_report::Outcome;
@@ -66,7 +66,7 @@ impl DepthTask {
         console: &Console,
     ) -> Result<Self> {
         let (recipe, calibration) = apply_calibration(recipe, calibration);
-        let is_inverse = readout_of(&head.meta)?.is_inverse();
+        let is_inverse = depth_readout(&head.meta)?.is_inverse();
         if is_inverse {
             refuse_metres(&recipe, &head.meta)?;
         }
@@ -77,7 +77,7 @@ impl DepthTask {
             let why = "--depth-scale is for --save png16 and ffv1; the other formats hold the numbers as they are";
             return Err(Error::Usage(why.into()));
         }
-        let has_bins = matches!(readout_of(&head.meta)?, DepthReadout::Bins { .. });
+        let has_bins = matches!(depth_readout(&head.meta)?, DepthReadout::Bins { .. });
         if recipe.uncertainty && !has_bins {
             return Err(Error::Usage(format!(
                 "--uncertainty: the head {} gives depths alone; heads with bins know how sure they are",
@@ -130,7 +130,7 @@ impl DepthTask {
         (job, photo, geometry): (&'p OutputJob, Option<&'p RgbImage>, &'p Geometry),
         full: &'p FullSizeDepth<'_>,
         range: ValueRange,
-        (room_probability, watch): (Option<f32>, StageTimings),
+        (room_probability, timings): (Option<f32>, StageTimings),
     ) -> PhotoDepth<'p> {
         PhotoDepth {
             job,
@@ -144,7 +144,7 @@ impl DepthTask {
             calibration: self.calibration.as_ref(),
             farthest: self.predictor.farthest(),
             room_probability,
-            watch,
+            timings,
         }
     }
 
@@ -277,13 +277,13 @@ impl Task for DepthTask {
             geometry,
             output,
             stamp,
-            mut watch,
+            mut timings,
             ..
         } = item;
-        let map = watch.time("read out", || self.predictor.read_out(&output, &geometry))?;
+        let map = timings.time("read out", || self.predictor.read_out(&output, &geometry))?;
         let guide = self.predictor.refines().then_some(photo);
         let mut buffer = Vec::new();
-        let full = watch.time("upsample", || {
+        let full = timings.time("upsample", || {
             self.predictor
                 .full_size(&map, &geometry, guide, &mut buffer)
         })?;
@@ -306,17 +306,17 @@ impl Task for DepthTask {
                     values: [map.depth, map.deviation].concat(),
                     samples,
                     room_probability: room,
-                    watch,
+                    timings,
                 })));
             }
-            (RangeRule::Auto, _) => watch.time("range", || ValueRange::from_rows(&*full.depth)),
+            (RangeRule::Auto, _) => timings.time("range", || ValueRange::from_rows(&*full.depth)),
             (RangeRule::Fixed(range), _) => range,
             (RangeRule::Head, _) => {
-                let (min, max) = readout_of(self.predictor.meta())?.range();
+                let (min, max) = depth_readout(self.predictor.meta())?.range();
                 ValueRange::new(min as f32, max as f32)
             }
         };
-        let measured = self.measured((job, Some(photo), &geometry), &full, range, (room, watch));
+        let measured = self.measured((job, Some(photo), &geometry), &full, range, (room, timings));
         self.writer
             .write(measured, console)
             .map(FinishedPhoto::Written)
@@ -357,7 +357,7 @@ impl Task for DepthTask {
             values: mut depth,
             room_probability: room,
             stamp,
-            mut watch,
+            mut timings,
             ..
         } = kept;
         if self.is_up_to_date(&job) {
@@ -371,20 +371,20 @@ impl Task for DepthTask {
             deviation,
         };
         let photo = match self.needs_photo() {
-            true => Some(watch.time("decode", || {
+            true => Some(timings.time("decode", || {
                 self.context.decode_again(&job.source, stamp.as_ref())
             })?),
             false => None,
         };
         let guide = photo.as_ref().filter(|_| self.predictor.refines());
         let mut buffer = Vec::new();
-        let full = watch.time("upsample", || {
+        let full = timings.time("upsample", || {
             self.predictor
                 .full_size(&map, &geometry, guide, &mut buffer)
         })?;
         let range = self.deferred().range;
         let shown = (&job, photo.as_ref(), &geometry);
-        let measured = self.measured(shown, &full, range, (room, watch));
+        let measured = self.measured(shown, &full, range, (room, timings));
         self.writer
             .write(measured, console)
             .map(FinishedPhoto::Written)

@@ -1,7 +1,7 @@
 //! Warnings that depths are probably wrong: a head for rooms on an outdoor photo, a head for streets on a room, or
 //! converted inverse depths beyond the farthest distance that is told apart.
 
-use super::head::{METRE, readout_of, unit};
+use super::head::{METRE, depth_readout, unit};
 use super::predictor::DepthPredictor;
 use crate::model::head_zoo::depth_anything::{DepthAnythingHead, DepthAnythingScene};
 use crate::model::head_zoo::official::{OfficialDataset, OfficialHead};
@@ -29,7 +29,7 @@ impl DepthPredictor {
     /// A warning about the head, for a photo that shows a room with this probability.
     pub fn scene_warning(&self, room: Option<f32>) -> Option<String> {
         let (room, meta) = (room?, &self.head().meta);
-        let readout = readout_of(meta).ok()?;
+        let readout = depth_readout(meta).ok()?;
         if readout.is_inverse() || unit(meta) != METRE {
             return None;
         }

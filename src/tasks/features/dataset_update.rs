@@ -250,7 +250,7 @@ impl DatasetUpdate {
             mut row,
             job,
             stamp,
-            watch,
+            timings,
         } = gathered;
         if self.pending.contains_key(&row.name) {
             return Err(Error::file(
@@ -272,11 +272,11 @@ impl DatasetUpdate {
             "key": row.key,
             "photo_size": [row.photo_size.0, row.photo_size.1],
             "grid": [row.grid.rows, row.grid.cols],
-            "seconds": watch,
+            "seconds": timings,
         });
         let mut json_fields = Map::new();
         put_all(&mut json_fields, facts);
-        let seconds = watch.seconds();
+        let seconds = timings.seconds();
         let pending = PendingRow {
             job,
             stamp,

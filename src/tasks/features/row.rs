@@ -20,7 +20,7 @@ pub struct GatheredRow {
     /// Stamp of the photo's bytes.
     pub stamp: FileStamp,
     /// Seconds that each stage took.
-    pub watch: StageTimings,
+    pub timings: StageTimings,
 }
 
 /// The name of a photo's row: its path and page.

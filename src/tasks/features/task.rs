@@ -313,7 +313,7 @@ impl Task for FeaturesTask {
             output: TaskOutput::Features(tokens),
             stamp: Some(stamp),
             sha256: Some(sha256),
-            mut watch,
+            mut timings,
             ..
         } = item
         else {
@@ -322,12 +322,12 @@ impl Task for FeaturesTask {
             ));
         };
         let origin = (job, stamp.digest, sha256);
-        let row = watch.time("gather", || self.build_row(origin, &geometry, *tokens))?;
+        let row = timings.time("gather", || self.build_row(origin, &geometry, *tokens))?;
         Ok(FinishedPhoto::Gathered(Box::new(GatheredRow {
             row,
             job: job.clone(),
             stamp,
-            watch,
+            timings,
         })))
     }
 

@@ -93,7 +93,7 @@ pub(super) fn choose_slide(recipe: &HeadRecipe, head: &Head) -> Result<Option<Sl
             window_size: trained,
             size: recipe.size,
             stride,
-            fade: head.meta.task_name() == "depth",
+            taper: head.meta.task_name() == "depth",
         })),
     }
 }

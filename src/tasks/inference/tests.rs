@@ -90,7 +90,7 @@ fn tokens(backbones: &[Backbone], sources: &[&Source]) -> Vec<Vec<f32>> {
     let engine = Engine::new(backbones, decoding, batch_size, &console).unwrap();
     let finish = |mut ready: ReadyPhoto, given: OutputsByTask| {
         let given = given.into_iter().flatten().next().unwrap()?;
-        networks[0].predict(0, given, &mut ready.watch)
+        networks[0].predict(0, given, &mut ready.timings)
     };
     let mut all = Vec::new();
     let report = |_: usize, found: Result<TaskOutput>| {

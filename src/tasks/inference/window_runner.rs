@@ -63,10 +63,10 @@ impl WindowRunner<'_> {
             format_bytes(ready.permit.bytes())
         ));
         let progress = self.console.progress(windows.len() as u64, "windows");
-        let watch = &mut ready.watch;
+        let timings = &mut ready.timings;
         let (scores, mirrored) =
             slide.scores(prepared, &windows, self.batch_limit.max_items(), |batch| {
-                self.score_windows(pass, batch, watch, &progress)
+                self.score_windows(pass, batch, timings, &progress)
             })?;
         Ok(TaskOutput::Scores {
             scores,
@@ -82,7 +82,7 @@ impl WindowRunner<'_> {
         protocol: Protocol,
         ready: &mut ReadyPhoto,
     ) -> Result<TaskOutput> {
-        let (photo, watch) = (&ready.photo, &mut ready.watch);
+        let (photo, timings) = (&ready.photo, &mut ready.timings);
         let views = protocol::views(protocol, photo.dimensions())?;
         let windows: usize = views.iter().map(|view| view.windows.len()).sum();
         self.console.detail(format_args!(
@@ -100,13 +100,13 @@ impl WindowRunner<'_> {
             patch_size,
             self.batch_limit.max_items(),
             |batch| {
-                let scores = self.score_windows(pass, batch, watch, &progress)?;
+                let scores = self.score_windows(pass, batch, timings, &progress)?;
                 Ok(scores.into_iter().map(|(own, _)| own).collect())
             },
         )?;
         let (width, height) = photo.dimensions();
         let size = (width as usize, height as usize);
-        let map = watch.time("label", || label_views(&scored, size, unpad));
+        let map = timings.time("label", || label_views(&scored, size, unpad));
         Ok(TaskOutput::Labels(map))
     }
 
@@ -116,12 +116,12 @@ impl WindowRunner<'_> {
         &self,
         pass: &BackbonePass,
         windows: &[PreparedImage],
-        watch: &mut StageTimings,
+        timings: &mut StageTimings,
         progress: &Progress,
     ) -> Result<Vec<(Scores, Option<Scores>)>> {
         self.batch_limit.run_chunked(windows.len(), |part| {
             let batch: Vec<_> = windows[part].iter().collect();
-            let outputs = watch.time("backbone", || {
+            let outputs = timings.time("backbone", || {
                 pass.forward(self.backbone, &batch, &|_| ())?.split()
             })?;
             progress.inc(batch.len() as u64);
@@ -135,7 +135,7 @@ impl WindowRunner<'_> {
                         Err(Error::Model("windows give scores".into()))
                     }
                 });
-            watch.time("head", || scores.collect())
+            timings.time("head", || scores.collect())
         })
     }
 }

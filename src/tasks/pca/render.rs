@@ -29,10 +29,10 @@ impl PcaTask {
             job,
             photo,
             geometry,
-            mut watch,
+            mut timings,
         } = item;
-        let projected = watch.time("project", || projection.project(tokens))?;
-        let picture = watch.time("render", || {
+        let projected = timings.time("project", || projection.project(tokens))?;
+        let picture = timings.time("render", || {
             self.render_picture(&projected, projection, geometry, photo)
         })?;
         let announce = !self.context.json;
@@ -40,7 +40,7 @@ impl PcaTask {
             ("dino:model", self.model.name.clone()),
             ("dino:layer", self.layer.block.to_string()),
         ];
-        watch.time("write", || {
+        timings.time("write", || {
             write_output(console, job.output(PICTURE_EXTENSION), announce, |writer| {
                 write_picture(writer, job.format, &picture, &text)
             })?;
@@ -53,10 +53,10 @@ impl PcaTask {
             }
             Ok::<_, Error>(())
         })?;
-        console.detail(format_args!("{}: {watch}", job.source.name()));
-        console.record_fact("seconds", watch.seconds());
+        console.detail(format_args!("{}: {timings}", job.source.name()));
+        console.record_fact("seconds", timings.seconds());
         if self.context.json {
-            let object = self.report(job, geometry, &projected, projection, &watch);
+            let object = self.report(job, geometry, &projected, projection, &timings);
             console.out(&object.to_string())?;
         }
         Ok(FinishedPhoto::Written(Outcome::Done))
@@ -88,7 +88,7 @@ impl PcaTask {
         geometry: &Geometry,
         projected: &ProjectedPatches,
         projection: &Projection,
-        watch: &StageTimings,
+        timings: &StageTimings,
     ) -> Value {
         let grid = geometry.grid();
         let foreground = projected.foreground.iter().filter(|is| **is).count();
@@ -112,7 +112,7 @@ impl PcaTask {
             "whiten": projection.whiten,
             "refined": self.recipe.refine,
             "foreground_share": foreground as f64 / projected.foreground.len() as f64,
-            "seconds": watch,
+            "seconds": timings,
         });
         put_all(&mut object, facts);
         Value::Object(object)

@@ -45,7 +45,7 @@ pub(super) struct PcaPhoto<'a> {
     /// The photo, where the picture shows it or is fitted to its edges.
     pub photo: Option<&'a RgbImage>,
     pub geometry: &'a Geometry,
-    pub watch: StageTimings,
+    pub timings: StageTimings,
 }
 
 /// The error for an output other than tokens.
@@ -113,9 +113,9 @@ impl PcaTask {
     pub(super) fn fit_tokens(&self, console: &Console) -> Result<()> {
         self.deferred.fit_with(|tokens| {
             let photos = tokens.len();
-            let mut watch = StageTimings::default();
-            let projection = watch.time("fit", || fit(tokens, &self.fit_options()))?;
-            console.detail(format_args!("{photos} photos: {watch}"));
+            let mut timings = StageTimings::default();
+            let projection = timings.time("fit", || fit(tokens, &self.fit_options()))?;
+            console.detail(format_args!("{photos} photos: {timings}"));
             self.save_basis(&projection, console)?;
             Ok(projection)
         })
@@ -248,7 +248,7 @@ impl Task for PcaTask {
             geometry,
             output: TaskOutput::Tokens(tokens, grid),
             stamp,
-            mut watch,
+            mut timings,
             is_only,
             ..
         } = item
@@ -266,7 +266,7 @@ impl Task for PcaTask {
                 values: tokens,
                 samples: Vec::new(),
                 room_probability: None,
-                watch,
+                timings,
             })));
         }
         let own;
@@ -275,7 +275,7 @@ impl Task for PcaTask {
             None => {
                 let mut spool = TokenSpool::new(self.model.config.dim);
                 spool.push(grid, &tokens)?;
-                own = watch.time("fit", || fit(&mut spool, &self.fit_options()))?;
+                own = timings.time("fit", || fit(&mut spool, &self.fit_options()))?;
                 self.save_basis(&own, console)?;
                 &own
             }
@@ -287,7 +287,7 @@ impl Task for PcaTask {
             job,
             photo: shown,
             geometry: &geometry,
-            watch,
+            timings,
         };
         self.render_photo(item, projection, &tokens, console)
     }
@@ -334,7 +334,7 @@ impl Task for PcaTask {
             job: &kept.job,
             photo: photo.as_ref(),
             geometry: &kept.geometry,
-            watch: kept.watch,
+            timings: kept.timings,
         };
         self.render_photo(item, &projection, &kept.values, console)
     }

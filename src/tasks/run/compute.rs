@@ -102,8 +102,8 @@ impl TaskRun<'_> {
                     plan, task_digests, ..
                 } = &planned[index];
                 let (task, job) = (tasks[index].as_ref(), &plan.jobs[photo]);
-                let mut watch = ready.watch.clone();
-                let output = given.and_then(|given| runner.predict(index, given, &mut watch));
+                let mut timings = ready.timings.clone();
+                let output = given.and_then(|given| runner.predict(index, given, &mut timings));
                 let work = |output| {
                     let item = PredictedPhoto {
                         job,
@@ -112,7 +112,7 @@ impl TaskRun<'_> {
                         output,
                         stamp: ready.stamp.clone(),
                         sha256: ready.sha256.clone(),
-                        watch,
+                        timings,
                         is_only: photos.len() == 1,
                     };
                     task.finish_photo(item, &words)

@@ -198,8 +198,8 @@ impl LabelClipTask for SegmentTask {
         geometry: &Geometry,
         guide: &RgbImage,
     ) -> Result<LabelMap> {
-        let mut watch = StageTimings::default();
-        self.predictor.read(output, geometry, guide, &mut watch)
+        let mut timings = StageTimings::default();
+        self.predictor.read(output, geometry, guide, &mut timings)
     }
 
     fn is_guided_by_default(&self) -> bool {

@@ -212,7 +212,7 @@ impl CocoWriter {
     pub fn description(&self) -> String {
         let least = self.recipe.min_region;
         match self.recipe.regions {
-            true if least.takes_all() => format!("annotations are {REGION_RULE}"),
+            true if least.keeps_all() => format!("annotations are {REGION_RULE}"),
             true => {
                 format!("annotations are {REGION_RULE}; those smaller than {least} are left out")
             }

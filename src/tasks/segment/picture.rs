@@ -21,8 +21,8 @@ impl LabelRenderer {
         let bounds = (self.recipe.least, self.default_min_probability);
         let mut sure = None;
         let unlabelled = match bounds {
-            (Some(least), _) => map.mask_unsure(least),
-            (None, Some(least)) => sure.insert(map.try_clone()?).mask_unsure(least),
+            (Some(least), _) => map.mask_below_confidence(least),
+            (None, Some(least)) => sure.insert(map.try_clone()?).mask_below_confidence(least),
             (None, None) => 0,
         };
         let shown = SegmentContent {

@@ -79,7 +79,7 @@ impl LabelPredictor {
         classes_of(self.head())
     }
 
-    /// The labels of `output` at the size of `photo`, `[height, width]`; the time is added to `watch`.
+    /// The labels of `output` at the size of `photo`, `[height, width]`; the time is added to `timings`.
     ///
     /// # Errors
     /// If the output is of another kind, or memory runs out.
@@ -88,7 +88,7 @@ impl LabelPredictor {
         output: TaskOutput,
         geometry: &Geometry,
         photo: &RgbImage,
-        watch: &mut StageTimings,
+        timings: &mut StageTimings,
     ) -> Result<LabelMap> {
         match output {
             TaskOutput::Labels(map) => Ok(map),
@@ -96,14 +96,14 @@ impl LabelPredictor {
                 scores,
                 mirrored: None,
                 ..
-            } => label_scores(&scores, geometry, photo, self.refines, watch),
+            } => label_scores(&scores, geometry, photo, self.refines, timings),
             TaskOutput::Scores {
                 scores,
                 mirrored: Some(mirrored),
                 ..
             } => {
                 let mean = segment::mean_with_mirrored(&scores, &mirrored);
-                label_scores(&mean, geometry, photo, self.refines, watch)
+                label_scores(&mean, geometry, photo, self.refines, timings)
             }
             TaskOutput::Tokens(..) | TaskOutput::Features(_) => Err(no_scores_error(self.head())),
         }
@@ -146,10 +146,10 @@ pub(in crate::tasks) fn label_scores(
     geometry: &Geometry,
     photo: &RgbImage,
     refines: bool,
-    watch: &mut StageTimings,
+    timings: &mut StageTimings,
 ) -> Result<LabelMap> {
     match refines {
-        true => watch.time("refine", || refine::refine_labels(scores, geometry, photo)),
-        false => watch.time("label", || segment::label(scores, geometry, &[])),
+        true => timings.time("refine", || refine::refine_labels(scores, geometry, photo)),
+        false => timings.time("label", || segment::label(scores, geometry, &[])),
     }
 }

@@ -170,7 +170,7 @@ impl LabelRenderer {
         &self,
         input: LabelInput<'_>,
         mut map: LabelMap,
-        mut watch: StageTimings,
+        mut timings: StageTimings,
         console: &Console,
     ) -> Result<FinishedPhoto> {
         let LabelInput {
@@ -190,10 +190,10 @@ impl LabelRenderer {
             pixels: 0,
         };
         match (files.least, self.default_min_probability) {
-            (Some(least), _) => unsure.pixels = map.mask_unsure(least),
+            (Some(least), _) => unsure.pixels = map.mask_below_confidence(least),
             (None, Some(least)) => {
                 let mut shown = map.try_clone()?;
-                unsure.pixels = shown.mask_unsure(least);
+                unsure.pixels = shown.mask_below_confidence(least);
                 sure = Some(shown);
             }
             (None, None) => {}
@@ -209,27 +209,29 @@ impl LabelRenderer {
             unsure,
             regions: files
                 .regions
-                .then(|| watch.time("regions", || Regions::of(&map, least))),
+                .then(|| timings.time("regions", || Regions::of(&map, least))),
             cutout_box: cut
                 .then(|| kept_bounds(&map, &self.cutout_classes()))
                 .flatten(),
             map,
         };
-        let annotated = watch.time("annotate", || self.coco.annotate(&labelled))?;
+        let annotated = timings.time("annotate", || self.coco.annotate(&labelled))?;
         let has_picture = matches!(job.output(PICTURE_EXTENSION), Destination::Existing(_));
         let picture = match has_picture {
             true => None,
-            false => Some(watch.time("render", || self.render_picture(&labelled, sure.as_ref()))?),
+            false => {
+                Some(timings.time("render", || self.render_picture(&labelled, sure.as_ref()))?)
+            }
         };
         drop(sure);
-        watch.time("write", || {
+        timings.time("write", || {
             self.write(&labelled, picture.as_ref(), annotated.as_ref(), console)
         })?;
-        console.detail(format_args!("{}: {watch}", job.source.name()));
+        console.detail(format_args!("{}: {timings}", job.source.name()));
         console.record_fact("classes", labelled.areas.len());
-        console.record_fact("seconds", watch.seconds());
+        console.record_fact("seconds", timings.seconds());
         if self.context.json {
-            let object = self.report(&labelled, &watch);
+            let object = self.report(&labelled, &timings);
             console.out(&object.to_string())?;
         }
         let outcome = match job.is_done() {

@@ -11,7 +11,7 @@ use crate::vision::postprocess::{ClassArea, Region, Regions};
 
 impl LabelRenderer {
     /// The photo's classes and regions, their statistics, and the paths of its files.
-    pub(super) fn report(&self, labelled: &PhotoLabels<'_>, watch: &StageTimings) -> Value {
+    pub(super) fn report(&self, labelled: &PhotoLabels<'_>, timings: &StageTimings) -> Value {
         let PhotoLabels {
             job,
             geometry,
@@ -60,13 +60,13 @@ impl LabelRenderer {
             put(
                 "regions_left_out",
                 json!({
-                    "smaller_than": regions.least,
-                    "count": regions.left_out,
+                    "smaller_than": regions.min_pixels,
+                    "count": regions.dropped,
                     "pixels": regions.left_out_pixels,
                 }),
             );
         }
-        put("seconds", json!(watch));
+        put("seconds", json!(timings));
         Value::Object(object)
     }
 

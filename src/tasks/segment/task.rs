@@ -168,17 +168,19 @@ impl Task for SegmentTask {
             geometry,
             output,
             stamp,
-            mut watch,
+            mut timings,
             ..
         } = item;
-        let map = self.predictor.read(output, &geometry, photo, &mut watch)?;
+        let map = self
+            .predictor
+            .read(output, &geometry, photo, &mut timings)?;
         let input = LabelInput {
             job,
             photo,
             stamp: stamp.as_ref(),
             geometry: &geometry,
         };
-        self.renderer.render_and_write(input, map, watch, console)
+        self.renderer.render_and_write(input, map, timings, console)
     }
 
     fn collect_finished(&self, finished: FinishedPhoto) -> Result<Option<Outcome>> {

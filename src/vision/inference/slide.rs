@@ -26,7 +26,7 @@ pub struct Slide {
     pub stride: f64,
     /// Whether the weight of a window falls linearly towards its edges, instead of being the same everywhere as in the
     /// notebooks. Depth needs it: each window has a scale of its own, and steps between them would show as seams.
-    pub fade: bool,
+    pub taper: bool,
 }
 
 /// A window, in patches.
@@ -214,7 +214,7 @@ impl Slide {
         mut scores: impl FnMut(&[PreparedImage]) -> Result<Vec<ScoresWithMirror>>,
     ) -> Result<ScoresWithMirror> {
         let grid = photo.geometry.grid();
-        let blend = |k| WindowAverage::new(grid, k, self.fade);
+        let blend = |k| WindowAverage::new(grid, k, self.taper);
         let (mut whole, mut whole_mirrored) = (None, None);
         for windows in windows.chunks(batch.max(1)) {
             let pixels: Vec<PreparedImage> =
@@ -247,11 +247,11 @@ mod tests {
         window_size: SizeRule::ShortSide(6),
         size: None,
         stride: 2.0 / 3.0,
-        fade: false,
+        taper: false,
     };
 
     const FADING: Slide = Slide {
-        fade: true,
+        taper: true,
         ..SLIDE
     };
 

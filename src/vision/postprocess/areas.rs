@@ -51,7 +51,7 @@ impl LabelMap {
 
     /// Sets the pixels whose class has a probability below `least` (0..1) to [`NO_CLASS`], and returns how many they
     /// are. Their confidence stays.
-    pub fn mask_unsure(&mut self, least: f32) -> u64 {
+    pub fn mask_below_confidence(&mut self, least: f32) -> u64 {
         let mut unsure = 0;
         for (id, &confidence) in self.ids.iter_mut().zip(&self.confidence) {
             if *id != NO_CLASS && confidence < least {
@@ -102,10 +102,10 @@ mod tests {
     fn what_is_unsure_is_none_and_counted() {
         let mut map = map();
         map.retain_classes(&[true, true, true, true, true, false]);
-        assert_eq!(map.mask_unsure(0.75), 1);
+        assert_eq!(map.mask_below_confidence(0.75), 1);
         assert_eq!(map.ids, [NO_CLASS, 2, 0, 2, NO_CLASS, NO_CLASS]);
         assert_eq!(map.confidence[0], 0.5);
-        assert_eq!(map.mask_unsure(0.0), 0);
+        assert_eq!(map.mask_below_confidence(0.0), 0);
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl DepthMapCheck<'_> {
         let counted = statistics.share_within(self.counted_range.0, self.counted_range.1);
         let what = self.sample.describe("depth maps");
         let first = || self.sample.labels.first().cloned().unwrap_or_default();
-        if let Some(top) = statistics.common_top() {
+        if let Some(top) = statistics.shared_maximum() {
             if !self.holds_integers()
                 && NORMALISED_MAXIMA.contains(&top)
                 && self.user_scale.is_none()
@@ -80,7 +80,7 @@ impl DepthMapCheck<'_> {
             }
         }
         if let Some([low, high]) = statistics
-            .gap(UNIT_GAP)
+            .find_unit_gap(UNIT_GAP)
             .or_else(|| statistics.find_format_gap(UNIT_GAP_BETWEEN_FORMATS))
         {
             sentences.push(format!(

@@ -1,7 +1,7 @@
 use super::*;
 use crate::learn::eval::Crop;
 
-const JUDGE: Evaluator = Evaluator {
+const JUDGE: DepthEvaluator = DepthEvaluator {
     crop: Crop::None,
     min: 0.001,
     max: 100.0,
@@ -31,14 +31,14 @@ fn a_factor_is_found_and_helps() {
         panic!("{verdict:?}")
     };
     assert!((factor - 1.4).abs() < 0.02, "{factor}");
-    assert!(verdict.helps() && verdict.fold_conversions.len() == 5);
+    assert!(verdict.is_improvement() && verdict.fold_conversions.len() == 5);
     assert!(verdict.after.errors.abs_rel < 0.06 && verdict.before.errors.abs_rel > 0.25);
 }
 
 #[test]
 fn a_head_that_is_right_is_left_as_it_is() {
     let verdict = fit_calibration(&photos(|metres| metres, 0.1), (false, None), &JUDGE).unwrap();
-    assert!(!verdict.helps(), "{verdict:?}");
+    assert!(!verdict.is_improvement(), "{verdict:?}");
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn scale_and_shift_of_relative_depth_are_found() {
     };
     assert!((to.scale - 0.02).abs() < 1e-3, "{to:?}");
     assert!((to.shift - 0.05).abs() < 5e-3, "{to:?}");
-    assert!(verdict.helps() && verdict.after.errors.delta1 > 0.99);
+    assert!(verdict.is_improvement() && verdict.after.errors.delta1 > 0.99);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_shift_is_left_out_where_the_scale_does_it_alone() {
 fn what_says_nothing_about_depth_does_not_help() {
     let noise = |metres: f64| 5.0 + 4.0 * (metres * 977.0).sin();
     let verdict = fit_calibration(&photos(noise, 0.0), (true, None), &JUDGE).unwrap();
-    assert!(!verdict.helps(), "{verdict:?}");
+    assert!(!verdict.is_improvement(), "{verdict:?}");
     let mut one = photos(|metres| metres, 0.0);
     one.iter_mut().for_each(|photo| photo.fold = 3);
     assert_eq!(fit_calibration(&one, (false, None), &JUDGE), None);
@@ -113,5 +113,5 @@ fn what_is_in_force_is_judged_too() {
 fn metres_that_say_nothing_do_not_help_either() {
     let noise = |metres: f64| 0.01 * (5.0 + 4.0 * (metres * 977.0).sin());
     let verdict = fit_calibration(&photos(noise, 0.0), (false, None), &JUDGE).unwrap();
-    assert!(verdict.after.log_rmse < verdict.before.log_rmse && !verdict.helps());
+    assert!(verdict.after.log_rmse < verdict.before.log_rmse && !verdict.is_improvement());
 }

@@ -35,7 +35,7 @@ const TOKEN_KERNELS: &str = concat!(include_str!("half.cuh"), include_str!("toke
 
 /// An attention kernel and its tile sizes for one generation of cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct AttentionPlan {
+struct AttentionKernelConfig {
     source: &'static str,
     /// Queries per block of 128 threads.
     queries: u32,
@@ -49,7 +49,7 @@ struct AttentionPlan {
 
 /// Hopper, whose warpgroup products (wgmma) no other card has. On an H200, 348 TFLOP/s at 1370 tokens, where
 /// PyTorch's FlashAttention 2 has 269 and cuDNN 347.
-const HOPPER: AttentionPlan = AttentionPlan {
+const HOPPER: AttentionKernelConfig = AttentionKernelConfig {
     source: concat!(
         include_str!("half.cuh"),
         include_str!("attention.cuh"),
@@ -62,7 +62,7 @@ const HOPPER: AttentionPlan = AttentionPlan {
 };
 
 /// Every other card from Ampere on; 290 TFLOP/s on the same H200.
-const AMPERE: AttentionPlan = AttentionPlan {
+const AMPERE: AttentionKernelConfig = AttentionKernelConfig {
     source: concat!(
         include_str!("half.cuh"),
         include_str!("attention.cuh"),
@@ -77,7 +77,7 @@ const AMPERE: AttentionPlan = AttentionPlan {
 /// Threads of a block of either attention kernel.
 const ATTENTION_THREADS: u32 = 128;
 
-impl AttentionPlan {
+impl AttentionKernelConfig {
     /// The plan for a compute capability (major, minor).
     fn for_card((major, _): (i32, i32)) -> Self {
         match major {
@@ -122,7 +122,7 @@ pub(super) struct CudaKernels {
     split_tokens: CudaFunction,
     swiglu: CudaFunction,
     attend: CudaFunction,
-    attention: AttentionPlan,
+    attention: AttentionKernelConfig,
     /// Pairs of numbers of a cut-out patch: half of `cut`.
     cut_pairs: usize,
     dim: usize,
@@ -178,7 +178,7 @@ impl CudaKernels {
     ) -> Result<Self> {
         let stream = device.cuda_stream();
         let card = stream.context().compute_capability().w()?;
-        let attention = AttentionPlan::for_card(card);
+        let attention = AttentionKernelConfig::for_card(card);
         let (dim, patch) = (config.dim, config.patch_size);
         let of_tokens = [("DIM", dim), ("PATCH", patch), ("CUT", cut)];
         let of_tokens = of_tokens.map(|(name, value)| format!("-D{name}={value}"));
@@ -397,7 +397,7 @@ mod tests {
             .iter()
             .flat_map(|&card| halves.map(|half| (card, half)))
         {
-            let plan = AttentionPlan::for_card(card);
+            let plan = AttentionKernelConfig::for_card(card);
             let code = compile(plan.source, plan.compile_options(), half, card).unwrap();
             assert!(code.contains(".entry attend"));
             for (dim, patch, cut) in [

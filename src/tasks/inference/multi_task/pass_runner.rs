@@ -155,7 +155,7 @@ impl MultiTaskRunner<'_> {
         for (by_task, output) in outputs.iter_mut().zip(batch.split()?) {
             let output = Arc::new(output);
             for (index, _) in self.tasks_of(first) {
-                if shared.serves(index) {
+                if shared.includes_task(index) {
                     by_task[index] = Some(Ok(DeviceOutput::Backbone(output.clone())));
                 }
             }
@@ -174,14 +174,14 @@ impl MultiTaskRunner<'_> {
         let first = photos.first().map_or(0, |photo| photo.index);
         let are_several = photos.len() > 1;
         for (index, task) in self.tasks_of(first) {
-            if !shared.serves(index) {
+            if !shared.includes_task(index) {
                 continue;
             }
             let start = Instant::now();
             let predicted = task.predict_batch(batch)?;
             let share = start.elapsed() / photos.len().max(1) as u32;
             for ((photo, by_task), output) in photos.iter_mut().zip(&mut *outputs).zip(predicted) {
-                photo.watch.add("head", share);
+                photo.timings.add("head", share);
                 by_task[index] = match output {
                     // The head may lack the memory that the other photos hold; the caller halves the batch.
                     Err(error) if are_several && device::is_out_of_memory(&error) => {
@@ -207,14 +207,14 @@ impl MultiTaskRunner<'_> {
         let mut outputs: OutputsByTask = self.tasks.iter().map(|_| None).collect();
         let row = rows.get(photo.index).copied().flatten();
         for shared in self.passes_of(photo.index) {
-            let read = photo.watch.time("features", || match row {
+            let read = photo.timings.time("features", || match row {
                 Some(row) => stored.read_output(row, &shared.pass).map(Arc::new),
                 None => Err(stored.missing_error(&(self.photo_name)(photo.index))),
             });
             // Errors cannot be cloned; each task has one of its own.
             let read = read.map_err(|error| error.to_string());
             for (index, _) in self.tasks_of(photo.index) {
-                if shared.serves(index) {
+                if shared.includes_task(index) {
                     let own = read.clone().map(DeviceOutput::Backbone);
                     outputs[index] = Some(own.map_err(Error::Model));
                 }

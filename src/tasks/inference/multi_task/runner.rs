@@ -141,7 +141,7 @@ impl<'a> MultiTaskRunner<'a> {
     pub fn layout(&self, task: usize, ready: &ReadyPhoto) -> Geometry {
         let mode = self.tasks[task].mode();
         let mut passes = self.passes_of(ready.index);
-        let shared = passes.position(|shared| shared.serves(task));
+        let shared = passes.position(|shared| shared.includes_task(task));
         match shared.and_then(|index| ready.prepared.get(index)) {
             Some(prepared) => prepared.geometry.with_unpad(mode.preprocessor().unpad),
             None => mode.layout(ready.photo.dimensions()),
@@ -158,12 +158,12 @@ impl MultiTaskRunner<'_> {
         &self,
         task: usize,
         output: DeviceOutput,
-        watch: &mut StageTimings,
+        timings: &mut StageTimings,
     ) -> Result<TaskOutput> {
         match output {
             DeviceOutput::Task(output) => Ok(output),
             DeviceOutput::Backbone(output) => {
-                watch.time("head", || self.tasks[task].predict(&output))
+                timings.time("head", || self.tasks[task].predict(&output))
             }
         }
     }

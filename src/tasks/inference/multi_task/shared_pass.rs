@@ -14,7 +14,7 @@ pub(super) struct SharedPass {
 
 impl SharedPass {
     /// Whether the pass is for the task of this number.
-    pub fn serves(&self, task: usize) -> bool {
+    pub fn includes_task(&self, task: usize) -> bool {
         self.tasks & (1 << task) != 0
     }
 }

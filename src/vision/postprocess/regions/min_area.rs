@@ -20,7 +20,7 @@ pub enum MinArea {
 
 impl MinArea {
     /// Whether every region has at least this area.
-    pub fn takes_all(self) -> bool {
+    pub fn keeps_all(self) -> bool {
         matches!(self, MinArea::Pixels(0 | 1) | MinArea::Percent(0.0))
     }
 

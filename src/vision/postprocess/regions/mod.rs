@@ -31,21 +31,21 @@ pub struct Region {
 /// The connected regions of a map.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Regions {
-    /// The regions of at least [`Regions::least`] pixels, the largest first.
+    /// The regions of at least [`Regions::min_pixels`] pixels, the largest first.
     pub list: Vec<Region>,
     /// The index in the list of each pixel's region, or [`NO_LABEL`]; `[height, width]`.
     pub labels: Vec<u32>,
     /// Least number of pixels of a listed region.
-    pub least: u64,
+    pub min_pixels: u64,
     /// Number of smaller regions, which are left out.
-    pub left_out: usize,
+    pub dropped: usize,
     /// Number of pixels of the regions left out.
     pub left_out_pixels: u64,
 }
 
 impl Regions {
     /// The regions of `map` that have at least `least` pixels; pixels of [`NO_CLASS`] are in none.
-    pub fn of(map: &LabelMap, least: u64) -> Self {
+    pub fn of(map: &LabelMap, min_pixels: u64) -> Self {
         let runs = RegionRun::all(map);
         let roots = union_runs(&runs);
         let mut all: Vec<Region> = Vec::new();
@@ -75,7 +75,7 @@ impl Regions {
             }
         }
         let mut order: Vec<usize> = (0..all.len())
-            .filter(|&index| all[index].pixels >= least)
+            .filter(|&index| all[index].pixels >= min_pixels)
             .collect();
         order.sort_by_key(|&index| std::cmp::Reverse(all[index].pixels));
         let mut places = vec![NO_LABEL; all.len()];
@@ -86,9 +86,9 @@ impl Regions {
         for (run, &root) in runs.iter().zip(&roots) {
             labels[run.span(map.width)].fill(places[index_of[root]]);
         }
-        let small = all.iter().filter(|region| region.pixels < least);
+        let small = all.iter().filter(|region| region.pixels < min_pixels);
         Regions {
-            left_out: small.clone().count(),
+            dropped: small.clone().count(),
             left_out_pixels: small.map(|region| region.pixels).sum(),
             list: order
                 .into_iter()
@@ -98,7 +98,7 @@ impl Regions {
                 })
                 .collect(),
             labels,
-            least,
+            min_pixels,
         }
     }
 }

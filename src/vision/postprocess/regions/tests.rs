@@ -41,7 +41,7 @@ fn regions_of_one_class_are_told_apart_and_corners_join() {
     assert_eq!((regions.labels[18], regions.labels[24]), (3, 3));
     assert_eq!(regions.labels[2], NO_LABEL);
     assert_eq!(regions.list[2].confidence, 15.5);
-    assert_eq!((regions.left_out, regions.left_out_pixels), (0, 0));
+    assert_eq!((regions.dropped, regions.left_out_pixels), (0, 0));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn small_ones_are_left_out_and_counted() {
     let map = map(&["00 1", "0   ", "  22", "1   "]);
     let regions = Regions::of(&map, 2);
     assert_eq!(of(&regions), [(0, 3, [0, 0, 2, 2]), (2, 2, [2, 2, 2, 1])]);
-    assert_eq!((regions.left_out, regions.left_out_pixels), (2, 2));
+    assert_eq!((regions.dropped, regions.left_out_pixels), (2, 2));
     assert_eq!(regions.labels[3], NO_LABEL);
     assert_eq!(regions.labels[10], 1);
     let listed = regions.labels.iter().filter(|l| **l != NO_LABEL).count();
@@ -59,7 +59,7 @@ fn small_ones_are_left_out_and_counted() {
 #[test]
 fn a_map_of_no_class_has_no_region() {
     let regions = Regions::of(&map(&["  ", "  "]), 1);
-    assert_eq!((regions.list.len(), regions.left_out), (0, 0));
+    assert_eq!((regions.list.len(), regions.dropped), (0, 0));
 }
 
 #[test]
