@@ -1,4 +1,4 @@
-//! serde helpers for values that settings files hold as the text that command-line options take (`#[serde(with =
+//! serde helpers for values that settings files store as the text that command-line options take (`#[serde(with =
 //! "value")]`): they are written by [`Display`] and read by [`FromStr`]. Numbers need no quotes.
 
 use std::fmt::Display;
