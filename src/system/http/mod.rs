@@ -28,8 +28,8 @@ use proxy::absolute_form::AbsoluteFormConnector;
 /// Maximum number of redirects of one request.
 pub const MAX_REDIRECTS: usize = 10;
 
-/// A GET request of `url` (`uri` is the same, parsed), direct or through the proxy `route`; `timeout` applies to
-/// connecting and to each read.
+/// A GET request of `url` (`uri` is the same, parsed), direct or through the proxy `route`. `timeout` is that of each
+/// step of a plain HTTP request through an HTTP proxy; other requests have the timeouts of `agent`.
 ///
 /// # Errors
 /// If the proxy cannot be used.
