@@ -202,7 +202,7 @@ impl Manifest {
     }
 
     /// Appends a `failed` line, unless the same failure is already recorded. While the folder does not exist, the line
-    /// is held back until [`Manifest::flush_failures`].
+    /// is held back until another line is appended, or until [`Manifest::flush_failures`].
     ///
     /// # Errors
     /// Names the manifest that cannot be created or appended to.

@@ -105,7 +105,8 @@ fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// All files to merge, each once, those of the folder itself first.
+/// All files to merge, each once, those of the folder itself first: lines of format 1 have no time, and get that of the
+/// preceding line.
 fn collect_inputs(own: Vec<PathBuf>, others: &[PathBuf]) -> Result<Vec<MergeInput>> {
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut seen: HashSet<PathBuf> = own.iter().map(|path| real(path)).collect();

@@ -143,8 +143,8 @@ impl Ledger {
         Ok(done)
     }
 
-    /// Warns about other outputs of the same photo that were made from other content of it and are not made in this
-    /// run.
+    /// Warns about other outputs of the same photo that were made from other content of it or with another fit, and are
+    /// not made in this run.
     fn warn_of_siblings(
         &self,
         (job, digests): (&OutputJob, &TaskDigests),

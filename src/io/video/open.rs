@@ -1,4 +1,4 @@
-//! Opening a clip: its header is read by the reader that knows its kind, and no frame is decoded.
+//! Opens a clip: reads its header with the reader for its kind, without decoding a frame.
 
 use std::path::{Path, PathBuf};
 
