@@ -39,7 +39,7 @@ struct MergeInput {
 /// its `manifest.jsonl`, and removes the shard files in the folder. No run may be writing to them.
 ///
 /// An output of another folder keeps its relative name if it was moved, that is, if it exists in `folder` and no longer
-/// in the other folder; else its name becomes its path relative to `folder`.
+/// in the other folder; else its name becomes its absolute path, or the path below `folder`.
 ///
 /// # Errors
 /// Names the folder without a manifest, the file that cannot be read or written or that grew meanwhile, or the line

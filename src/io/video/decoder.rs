@@ -140,7 +140,7 @@ impl FfmpegDecoder {
     /// The next frame, with its time in ticks if the file has one; `None` after the last.
     ///
     /// # Errors
-    /// Names the clip, if frames have other times or another size than it says.
+    /// Names the clip, if the size or time base of the first frame differs from the clip's.
     pub fn next(&mut self, stream: &VideoStream) -> Result<Option<(Option<i64>, RgbImage)>> {
         let Some((shown, image)) = self.read_frame()? else {
             return Ok(None);
