@@ -16,8 +16,8 @@ use crate::system::http::{self, MAX_REDIRECTS};
 use crate::system::{interrupt, memory};
 
 impl RemotePhoto {
-    /// Fetches the bytes; if they are not an image, only the first [`sniff::HEAD_BYTES`]. Twice their number must fit
-    /// into `max_memory`, since they are copied once while decoding.
+    /// Fetches the bytes; if they are not an image, only the first 4 KiB. Twice their number must fit into
+    /// `max_memory`, since they are copied once while decoding.
     ///
     /// # Errors
     /// Names the address, and says what went wrong: the network is forbidden, the server cannot be reached, has no such
