@@ -1,4 +1,4 @@
-//! The one error type of the crate: every message names the file, flag or tensor at fault, says what was
+//! [`enum@Error`], the error type of the crate: every message names the file, option or tensor at fault, what was
 //! expected, and what to do next.
 
 pub(crate) mod cuda;

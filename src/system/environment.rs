@@ -81,7 +81,7 @@ impl EnvVariables {
     /// The first of `names` that is set, with its value as [`EnvVariables::text`] reads it; `None` if none is set.
     ///
     /// # Errors
-    /// As there.
+    /// As [`EnvVariables::text`].
     pub fn first(&self, names: &[&'static str]) -> Result<Option<EnvSetting<&str>>> {
         for variable in names {
             if let Some(value) = self.text(variable)? {
@@ -116,7 +116,7 @@ impl EnvVariables {
     /// As [`EnvVariables::path`], for the `value` of the variable `name`.
     ///
     /// # Errors
-    /// As there.
+    /// As [`EnvVariables::path`].
     pub fn expand(&self, name: &str, value: &OsStr) -> Result<PathBuf> {
         let wrong = |why: &str| {
             Error::Usage(format!(

@@ -1,4 +1,4 @@
-//! The process and the machine that it runs on: nothing here knows of photos or models.
+//! The process and the machine that it runs on, independent of photos and models.
 //!
 //! [`environment`] reads environment variables and keeps which one a setting came from; [`memory`] divides the memory
 //! budget into permits; [`threads`] sets the number of threads; [`interrupt`] turns Ctrl-C and SIGTERM into an error

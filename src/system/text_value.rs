@@ -21,7 +21,7 @@ pub mod value {
     /// Reads text, or a number as its text.
     ///
     /// # Errors
-    /// What `T` says about text that it cannot be read from.
+    /// Those of `T`'s `FromStr`.
     pub fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
     where
         T: FromStr<Err = String>,
@@ -54,7 +54,7 @@ pub mod option {
     /// Reads text, or a number as its text.
     ///
     /// # Errors
-    /// What `T` says about text that it cannot be read from.
+    /// Those of `T`'s `FromStr`.
     pub fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
     where
         T: FromStr<Err = String>,

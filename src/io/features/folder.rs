@@ -36,10 +36,10 @@ pub(super) struct PartInfo {
 }
 
 impl DatasetFolder {
-    /// Reads the description; none if the file is missing.
+    /// Reads the description; `None` if the file is missing.
     ///
     /// # Errors
-    /// Names the file if it cannot be read, or is no description that this version knows.
+    /// Names the file if it cannot be read, or is not a description of a supported version.
     pub(super) fn read_meta(&self) -> Result<Option<DatasetMeta>> {
         let path = self.path.join(META_FILE);
         match fs::read_to_string(&path) {

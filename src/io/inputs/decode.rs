@@ -130,8 +130,8 @@ impl PhotoDecoder {
     /// Reads and decodes `source`.
     ///
     /// # Errors
-    /// Names the source and says what is wrong: it cannot be read, is no image, has an unsupported format, more pixels
-    /// or needs more memory than allowed, is truncated or damaged, or holds several images where one is wanted.
+    /// Names the source and says what is wrong: it cannot be read, is not an image, has an unsupported format, more
+    /// pixels or needs more memory than allowed, is truncated or damaged, or holds several images where one is wanted.
     pub fn decode(&self, source: &Source) -> Result<Photo> {
         self.open(source)?.decode()
     }

@@ -485,7 +485,7 @@ mod tests {
             );
             assert_eq!(found.valid_range.1 < 1e9, sentinel == 1e20);
         }
-        // A few hot pixels leave the rest to be seen.
+        // A few hot pixels do not darken the rest.
         let hot = words((0..10_000).map(|k| if k % 150 == 0 { 60_000 } else { k % 256 }));
         assert!(settled(&hot).0.high < 300.0);
     }

@@ -302,7 +302,7 @@ mod tests {
             identify(b"\0\0\0\x1cftypavif\0\0\0\0"),
             FileKind::Foreign(ForeignFormat::Avif)
         );
-        // The first brand alone does not tell.
+        // The major brand alone is not decisive.
         assert_eq!(
             identify(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif"),
             FileKind::Foreign(ForeignFormat::Avif)

@@ -341,7 +341,7 @@ mod tests {
         fs::rename(at(".d.part"), at("d.png")).unwrap();
         assert!(ready(&mut watcher).is_empty());
         assert_eq!(ready(&mut watcher), ["d.png"]);
-        // Gone again before it stood still.
+        // Removed before it was unchanged for a scan.
         photo(&at("e.png"));
         assert!(ready(&mut watcher).is_empty());
         fs::remove_file(at("e.png")).unwrap();

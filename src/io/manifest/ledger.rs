@@ -55,7 +55,7 @@ impl Ledger {
         self.manifest.is_none() && self.target.is_none()
     }
 
-    /// The absolute path by which the manifest knows a photo.
+    /// The absolute path that identifies a photo in the manifest.
     pub fn input_path(source: &Source) -> PathBuf {
         source.absolute()
     }

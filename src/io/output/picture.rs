@@ -26,7 +26,7 @@ pub enum PictureFormat {
 }
 
 impl PictureFormat {
-    /// The extensions that [`PictureFormat::of`] knows, for messages.
+    /// The extensions that [`PictureFormat::of`] accepts, for messages.
     pub const ENDINGS: &str = ".png, .jpg, .jpeg or .webp";
 
     /// The format by the extension of `path`, ignoring case; `None` for other extensions.

@@ -115,7 +115,7 @@ impl Packets {
 /// Runs ffprobe and captures its output.
 ///
 /// # Errors
-/// Names `path`, which it is asked about, if ffprobe cannot be started; [`Error::Interrupted`] after Ctrl-C.
+/// Names `path`, the file to probe, if ffprobe cannot be started; [`Error::Interrupted`] after Ctrl-C.
 pub(super) fn run_ffprobe(path: &Path, command: &mut Command) -> Result<ProgramOutput> {
     capture(command).map_err(|error| match error.kind() {
         std::io::ErrorKind::Interrupted => Error::Interrupted,

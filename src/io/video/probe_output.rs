@@ -124,7 +124,7 @@ pub(super) fn rotation(stream: &ProbeStream) -> i64 {
     matrix.or_else(tag).unwrap_or(0)
 }
 
-/// Bits of a sample: as ffprobe says, else from the name of the pixel format, else 8.
+/// Bits per sample: as stated by ffprobe, else from the name of the pixel format, else 8.
 pub(super) fn sample_bits(pixel_format: &str, raw: Option<&str>) -> u32 {
     let stated = raw
         .and_then(|bits| bits.parse().ok())

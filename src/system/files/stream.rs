@@ -187,7 +187,7 @@ fn check_open(number: i32) -> io::Result<()> {
     }
 }
 
-/// Not asked on this system.
+/// Always succeeds on this system, where inherited descriptors are not checked.
 #[cfg(not(target_os = "linux"))]
 fn check_open(_: i32) -> io::Result<()> {
     Ok(())
@@ -227,7 +227,7 @@ pub(crate) fn is_stdout(metadata: &Metadata) -> bool {
     !is_device(metadata) && *stdout == Some((metadata.dev(), metadata.ino()))
 }
 
-/// Not asked on this system.
+/// Always false on this system.
 #[cfg(not(unix))]
 pub(crate) fn is_stdout(_: &Metadata) -> bool {
     false
@@ -240,7 +240,7 @@ pub(crate) fn is_device(metadata: &Metadata) -> bool {
     metadata.file_type().is_char_device()
 }
 
-/// Not asked on this system.
+/// Always false on this system.
 #[cfg(not(unix))]
 pub(crate) fn is_device(_: &Metadata) -> bool {
     false

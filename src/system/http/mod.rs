@@ -56,7 +56,7 @@ pub fn request(
     })
 }
 
-/// The error for a proxy that asks for credentials (407).
+/// The error for a proxy that requires credentials or rejects those given (status 407).
 pub fn proxy_auth_error(route: &ProxyServer) -> Error {
     let what = match route.credentials {
         Some(_) => "does not accept the user and password that it holds",
@@ -153,7 +153,7 @@ pub fn is_timeout(error: &io::Error) -> bool {
         )
 }
 
-/// The value of the header `name`, if it is there and ASCII.
+/// The value of the header `name`; `None` if it is missing or not ASCII.
 pub fn header<T>(response: &Response<T>, name: &str) -> Option<String> {
     Some(response.headers().get(name)?.to_str().ok()?.to_owned())
 }

@@ -275,7 +275,7 @@ impl PhotoProgress {
 mod tests {
     use super::*;
 
-    /// What is told of some work on seven photos, with a line in between every `every`.
+    /// The lines printed for work on seven photos, with a line every `every`.
     fn told(every: Duration, work: impl FnOnce(&Progress, &Mutex<Vec<String>>)) -> Vec<String> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let own = lines.clone();

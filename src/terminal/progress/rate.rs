@@ -116,7 +116,7 @@ mod tests {
     fn what_was_done_before_is_no_pace() {
         let start = Instant::now();
         let mut pace = RateEstimator::new(Some(1000), start);
-        // A download goes on where it broke off.
+        // A resumed download.
         pace.set(900, after(start, 1.0));
         assert_eq!(pace.rate(), None);
         pace.set(950, after(start, 2.0));

@@ -18,7 +18,7 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 const MAX_TEXT_BYTES: u64 = 16 << 20;
 
 impl EmbeddedMetadata {
-    /// Finds the blocks of a file of any format; both are none where it has none.
+    /// Finds the blocks of a file of any format; both are `None` if it has none.
     pub fn of(bytes: &[u8]) -> Self {
         let exif_only = |exif| EmbeddedMetadata { exif, xmp: None };
         match bytes {

@@ -159,7 +159,7 @@ mod tests {
         let expected = 4.5 * FRAME_DIAGONAL / 8.0;
         let close = |found: Result<f64, String>| assert!((found.unwrap() - expected).abs() < 1e-6);
         close(focal_length_from(&metadata(&fields), Some((4000, 3000))));
-        // A copy made smaller keeps what the camera noted.
+        // A smaller copy keeps the camera's values.
         fields.push((Tag::PixelXDimension, Value::Long(vec![4000])));
         fields.push((Tag::PixelYDimension, Value::Long(vec![3000])));
         close(focal_length_from(&metadata(&fields), Some((400, 300))));

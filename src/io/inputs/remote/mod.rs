@@ -57,7 +57,7 @@ pub struct RemotePhoto {
     credentials: Option<String>,
     /// The address as it may be shown, without secrets.
     display_address: PathBuf,
-    /// The page that is asked for, counted from 1; 0 if none is.
+    /// The requested page, counted from 1; 0 if none was requested.
     page: u32,
     fetcher: Arc<Fetcher>,
 }
@@ -150,7 +150,7 @@ impl RemotePhoto {
         &self.display_address
     }
 
-    /// The page that is asked for, counted from 1; 0 if none is.
+    /// The requested page, counted from 1; 0 if none was requested.
     pub fn page(&self) -> u32 {
         self.page
     }

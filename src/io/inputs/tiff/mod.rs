@@ -56,7 +56,7 @@ pub(super) fn count_pages(bytes: &[u8]) -> usize {
 
 /// Decodes page `page`, from 0, as [`count_pages`] counts. `bands` are the numbers, from 1, of the bands to show as
 /// red, green and blue; three equal ones are shown in grey. `check` may refuse the [`Footprint`] before anything is
-/// allocated: first with the size alone, then with the bytes a pixel.
+/// allocated: first with the size alone, then with the bytes per pixel.
 ///
 /// # Errors
 /// What is damaged, or which kind of TIFF is not supported, as a part of a sentence about the file.

@@ -38,7 +38,7 @@ impl RowGroupBuffer {
         self.bytes >= GROUP_BYTES || self.rows.len() >= GROUP_ROWS
     }
 
-    /// Empties the buffer into a batch; none if it has no rows.
+    /// Empties the buffer into a batch; `None` if it has no rows.
     pub(in crate::io::features::parts) fn take(
         &mut self,
         meta: &DatasetMeta,
