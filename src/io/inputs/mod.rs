@@ -4,10 +4,10 @@
 //! anything; a [`PhotoDecoder`] turns one source into a [`Photo`]. A file's format comes from its bytes, never from its
 //! name.
 //!
-//! | step | file | comes in → goes out |
+//! | step | file | input → output |
 //! |---|---|---|
 //! | find the photos | `collect/`, `list.rs`, `braces.rs`, `archive.rs`, `watch.rs` | inputs → [`Source`]s |
-//! | keep one part of them | [`shard`], `scheduler.rs` | sources → those of one [`Shard`] |
+//! | keep one shard of them | [`shard`], `scheduler.rs` | sources → those of one [`Shard`] |
 //! | read the bytes | `source.rs`, `remote/` | source → bytes |
 //! | identify the format, count pages | `sniff.rs`, `pages/` | first bytes → `FileKind`; bytes → number of pages |
 //! | decode the stored samples | `formats.rs` → `jpeg/`, `tiff/`, `codec.rs`, `foreign/` | bytes → `SourceRaster` (`raster.rs`) |

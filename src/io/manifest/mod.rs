@@ -19,7 +19,7 @@
 //! | `task`, `input`, `page` | the task, the photo's absolute path, and the page if it has several; see [`ManifestEntry`] |
 //! | `time` | when the line was written, in milliseconds since 1970; larger than in all lines known to the writer |
 //! | `photo` | [`FileStamp`](crate::system::files::FileStamp) of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); `tar_bytes` too for a member of a tar; may be absent if `failed` |
-//! | `recipe`, `fit` | digests of the settings, and of what was fitted to several photos; if `failed`, `recipe` is that of decoding |
+//! | `recipe`, `fit` | digests of the settings, and of the fit to several photos; if `failed`, `recipe` is that of decoding |
 //! | `outputs` | by path below the folder, the stamp of each output; if `begun`, the stamp of the file that is replaced, or null |
 //! | `in_place` | if `begun`: whether outputs are written over the files that they replace |
 //! | `error` | if `failed`: `kind`, a word of [`FailureKind`], and `message` |
@@ -27,8 +27,8 @@
 //!
 //! | fact | value |
 //! |---|---|
-//! | `model`, `head` | `name` and `fingerprint` of the weights; for the head, its `digest` too; no head if none ran |
-//! | `dtype`, `photos` | number type of the backbone; how photos were decoded, if not by default |
+//! | `model`, `head` | of the backbone, `name` and `fingerprint`; of the head, `name` and `digest`; no head if none ran |
+//! | `dtype`, `photos` | number type in which the backbone computed; decoding options that are not defaults |
 //! | `parameters` | the settings that are not defaults |
 //! | `min`, `max`, `unit` | of depths: least and largest value of this photo, and their unit |
 //! | `classes` | of labels: the number of classes in the photo |

@@ -4,12 +4,12 @@
 //! | key | in all lines |
 //! |---|---|
 //! | `schema` | 1; a larger one means that keys have other meanings |
-//! | `task` | `depth`, `segment`, `clusters`, `pca`, `similar`, `attention` or `classify` |
-//! | `label` | what tells several tasks of one kind apart, such as the head; only where there are several |
-//! | `status` | `done`, `skipped` (its files are there, made from this photo in this way) or `failed` |
-//! | `input`, `page` | the photo as it was named, and which page of it where it has several |
-//! | `error` | why it failed; only where it did |
-//! | `picture`, `files` | where the picture is, and the other files by the ends of their names; not where it failed |
+//! | `task` | `depth`, `segment`, `clusters`, `pca`, `features`, `similar`, `attention`, `classify` or `track` |
+//! | `label` | distinguishes several tasks of one kind, for instance by the head; only if there are several |
+//! | `status` | `done`, `skipped` (its outputs exist and are up to date, or are kept) or `failed` |
+//! | `input`, `page` | the path of the photo, and its page number from 1 if it has several |
+//! | `error` | why it failed; only if `status` is `failed` |
+//! | `picture`, `files` | path of the picture, and paths of the other files by their extensions; not of failed photos and not for datasets |
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

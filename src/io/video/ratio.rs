@@ -102,7 +102,7 @@ const BROADCAST_RATES: [(&str, u64, u64); 6] = [
 impl FromStr for Ratio {
     type Err = String;
 
-    /// Parses `25`, `30000/1001` or `12.5`; 23.976, 29.97, 59.94 and the like become the exact television rates.
+    /// Parses `25`, `30000/1001` or `12.5`; 23.976, 29.97 and other television rates become the exact fractions.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let wrong = || {
