@@ -43,7 +43,7 @@ fn check_threads(by: &str, threads: usize) -> Result<()> {
 /// Checks `RAYON_NUM_THREADS` and `CANDLE_NUM_THREADS` against the same limit as [`set_threads`].
 ///
 /// # Errors
-/// [`Error::Usage`] that names the variable, if it is no number or too large.
+/// [`Error::Usage`] that names the variable, if it is not a number or too large.
 pub fn check_environment() -> Result<()> {
     for variable in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
         let value = std::env::var(variable).unwrap_or_default();

@@ -28,7 +28,7 @@ pub(super) fn validate_meta(meta: &DatasetMeta) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Usage`] if the dataset in the folder differs from `meta` and is not to be replaced; names the folder if it
-/// has files but is no dataset, and the file that cannot be read, written or removed.
+/// has files but is not a dataset, and the file that cannot be read, written or removed.
 pub(super) fn prepare_folder(
     folder: &DatasetFolder,
     meta: DatasetMeta,

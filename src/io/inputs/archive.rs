@@ -184,7 +184,7 @@ struct TarPicture {
 /// Reads the headers of the tar at `path`; the outputs of its photos go below `relative`.
 ///
 /// # Errors
-/// If it cannot be read, is no regular file, is empty, or is no tar.
+/// If it cannot be read, is not a regular file, is empty, or is not a tar.
 pub(super) fn scan(path: &Path, relative: PathBuf) -> Result<TarContents> {
     let failed = |error: io::Error| Error::io(path, &error);
     let file = File::open(path).map_err(failed)?;

@@ -151,7 +151,7 @@ impl PhotoDecoder {
     /// Reads the bytes of `source` and the header of the photo.
     ///
     /// # Errors
-    /// The errors of [`PhotoDecoder::decode`] that occur before any pixel is decoded. A damaged header is no error
+    /// The errors of [`PhotoDecoder::decode`] that occur before any pixel is decoded. A damaged header is not an error
     /// here.
     pub fn open<'a>(&'a self, source: &'a Source) -> Result<OpenedPhoto<'a>> {
         let bytes = source.read(self.options.max_memory)?;

@@ -1,5 +1,5 @@
 //! Chooses the levels of a raster, the sample values that become black and white: the nominal range of its sample type,
-//! or the range that its values use. Values that are no measurements (nodata, NaN, sentinels such as -9999) are
+//! or the range that its values use. Values that are not measurements (nodata, NaN, sentinels such as -9999) are
 //! ignored; the others are called readings.
 //!
 //! Photos use most of their range. Thermal cameras, microscopes and satellites write 16 bits and use a few hundred of

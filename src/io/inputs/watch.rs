@@ -91,7 +91,7 @@ impl<'w> Watcher<'w> {
     /// Starts a watch; photos that are in the folder already are returned first.
     ///
     /// # Errors
-    /// If the folder cannot be read or is no folder; [`Error::Usage`] if it is the output folder.
+    /// If the folder cannot be read or is not a folder; [`Error::Usage`] if it is the output folder.
     pub fn new(
         request: WatchRequest,
         decoder: &PhotoDecoder,

@@ -20,7 +20,7 @@ const ALWAYS_FITS: usize = 100;
 /// The result is the same in every run, and different names stay different.
 ///
 /// # Errors
-/// If `folder` lies below something that is no folder.
+/// If `folder` lies below something that is not a folder.
 pub fn shorten_name(folder: &Path, name: &Path, tail: usize) -> Result<Option<PathBuf>> {
     let parts: Vec<&OsStr> = name.iter().collect();
     let room_for = |index: usize| if index + 1 == parts.len() { tail } else { 0 };

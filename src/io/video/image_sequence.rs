@@ -46,7 +46,7 @@ pub(super) fn list_images(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Describes `images` as a clip whose frames are one tick of 1/`rate` second each.
 ///
 /// # Errors
-/// If there are no images, or the first cannot be read.
+/// If there are not images, or the first cannot be read.
 pub(super) fn probe(path: &Path, images: Vec<PathBuf>, rate: Ratio) -> Result<Clip> {
     let Some(first) = images.first() else {
         return Err(Error::file_with_fault(

@@ -55,7 +55,7 @@ pub(super) struct ProbeStream {
     pub side_data_list: Vec<serde_json::Value>,
 }
 
-/// The video stream that players show: the default one, else the first that is no cover picture.
+/// The video stream that players show: the default one, else the first that is not a cover picture.
 ///
 /// # Errors
 /// A sentence about what the file holds instead.

@@ -18,7 +18,7 @@ const MAX_LINKS: usize = 40;
 /// What an output's path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResolvedPath {
-    /// A regular file, which is replaced; the last component of this path is no link.
+    /// A regular file, which is replaced; the last component of this path is not a link.
     File(PathBuf),
     /// A name that is free; a dangling link leads here too.
     Vacant(PathBuf),
@@ -104,7 +104,7 @@ fn resolve_links(path: &Path) -> io::Result<ResolvedPath> {
     Err(io::Error::other("its links lead in a circle"))
 }
 
-/// Classifies what is at `path`, which is no link, by its `metadata`.
+/// Classifies what is at `path`, which is not a link, by its `metadata`.
 fn classify(path: PathBuf, metadata: &Metadata) -> io::Result<ResolvedPath> {
     if metadata.is_dir() {
         return Ok(ResolvedPath::Folder(path));
@@ -127,7 +127,7 @@ fn classify(path: PathBuf, metadata: &Metadata) -> io::Result<ResolvedPath> {
 /// Creates `folder` and its missing parents; for a dangling link its target, whose parent must exist.
 ///
 /// # Errors
-/// The system's, or that something on the path is no folder.
+/// The system's, or that something on the path is not a folder.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());

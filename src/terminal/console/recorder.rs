@@ -53,7 +53,7 @@ impl Console {
         })
     }
 
-    /// Records the stamp of a written file; without effect on a console that is no recorder.
+    /// Records the stamp of a written file; without effect on a console that is not a recorder.
     pub fn record_file(&self, path: &Path, stamp: FileStamp) {
         self.try_record(|| RecordedMessage::WrittenFile(path.to_owned(), stamp));
     }
@@ -69,7 +69,7 @@ impl Console {
     }
 
     /// Records a measured value of the recorder's photo under `name`, for the manifest (`facts`); without effect on a
-    /// console that is no recorder.
+    /// console that is not a recorder.
     pub fn record_fact(&self, name: &'static str, value: impl Into<Value>) {
         if self.record.is_some() {
             let value = value.into();

@@ -44,7 +44,7 @@ impl ProgressUnit {
         format!("{}{}", self.work_prefix(), parts.join(", "))
     }
 
-    /// The line at the end, complete or not; `None` where there is no first line.
+    /// The line at the end, complete or not; `None` if there is no first line.
     pub(super) fn last_line(&self, pace: &RateEstimator, now: Instant) -> Option<String> {
         self.first_line(pace.total)?;
         let (work, so_far) = (self.work_prefix(), self.so_far(pace));

@@ -23,7 +23,7 @@ pub(super) fn damaged(path: &Path, why: impl std::fmt::Display) -> Error {
     )
 }
 
-/// The error of a file in the folder that is no part of any dataset.
+/// The error of a file in the folder that is not a part of any dataset.
 pub(super) fn foreign(path: &Path) -> Error {
     Error::file(
         path,

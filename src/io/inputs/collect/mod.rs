@@ -21,7 +21,7 @@ use collector::InputCollector;
 /// Finds the photos of `request`. Folders are searched one level deep, or with all subfolders. Each page or frame of a
 /// file becomes a source of its own, unless one page is requested.
 ///
-/// In a folder, hidden files are ignored; files that are no images and pictures that this program made are skipped and
+/// In a folder, hidden files are ignored; files that are not images and pictures that this program made are skipped and
 /// counted. Photos that need a program which is not installed become one failure for all of a kind. A file that the
 /// user names, or one in a folder with the extension of an image, is always taken; if it is not an image, decoding it
 /// fails.
