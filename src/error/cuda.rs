@@ -1,6 +1,6 @@
-//! Errors of CUDA and cuBLAS in plain words: the cause and the remedy, by the name of the error code.
+//! Explanations of CUDA and cuBLAS errors: cause and remedy by the name of the error code.
 
-/// The message of an error of the tensor library, see [`readable`].
+/// The message of a candle error, explained by [`readable`].
 pub(crate) fn reason(error: &candle_core::Error) -> String {
     readable(&error.to_string())
 }

@@ -1,16 +1,16 @@
-//! The one error type of the crate: every message names the file, flag or tensor at fault, says what was
+//! [`enum@Error`], the error type of the crate: every message names the file, option or tensor at fault, what was
 //! expected, and what to do next.
 
 pub(crate) mod cuda;
 
 use std::path::{Path, PathBuf};
 
-/// What went wrong, worded for the person at the terminal.
+/// An error of the crate; its message is written for the user at the terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line or a setting is wrong, as is known without reading an input: an option, a name that is in no
-    /// table, a contradiction, an output that exists already. Nothing was done. The binary exits with 2; other errors
-    /// give 1.
+    /// The command line or a setting is wrong, detected before any input is read: an invalid option, an unknown name,
+    /// contradicting options, an output that exists already. Nothing has been done. The binary exits with 2; with 1 for
+    /// all other errors but [`Error::Interrupted`].
     #[error("{0}")]
     Usage(String),
     /// A file could not be read, written or decoded.
@@ -20,13 +20,13 @@ pub enum Error {
         path: PathBuf,
         /// What was wrong with it, and what was expected.
         reason: String,
-        /// The kind of fault, for reports.
+        /// The kind of fault, for JSON reports and the manifest.
         fault: FileFault,
     },
-    /// A model, head or PCA basis is not there or does not fit the task.
+    /// A model, head or PCA basis is missing or does not fit the task.
     #[error("{0}")]
     Model(String),
-    /// A download failed, or its content was not the published one.
+    /// A download failed, or its content does not have the published digest.
     #[error("{0}")]
     Download(String),
     /// The tensor library failed (out of memory, no such device, …).
@@ -65,7 +65,7 @@ pub enum FileFault {
     Memory,
     /// The external program that decodes it is missing or failed.
     Program,
-    /// It lacks something that an option requires.
+    /// It does not meet the requirement of an option, such as a page or band that it lacks.
     Option,
     /// It was changed while it was in use.
     Changed,

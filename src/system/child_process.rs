@@ -1,9 +1,9 @@
-//! Programs that are started for one piece of work (ffmpeg, pip, the GPU build's trial), and that never outlive this
-//! one.
+//! Child processes that are started for one piece of work (ffmpeg, pip, a test run of the GPU build) and never outlive
+//! this program.
 //!
-//! Each is a process group of its own, so that its own children are ended with it; Ctrl-C at a terminal reaches only
-//! this program, which then ends the groups. On Linux the kernel ends a program even where this one is killed, though
-//! not the program's own children.
+//! On Unix each child is a process group of its own, so that its own children are killed with it; Ctrl-C at a terminal
+//! reaches only this program, which then kills the groups. On Linux the kernel kills the child even if this program is
+//! killed (PR_SET_PDEATHSIG), though not the child's own children.
 
 use std::collections::BTreeSet;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
@@ -13,11 +13,11 @@ use std::{io, thread};
 
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-/// A running program; dropping this kills it and its process group.
+/// A child process; dropping it kills it and its process group.
 #[derive(Debug)]
 pub struct ChildProcess {
     child: Child,
-    /// Its exit status; `None` while it runs.
+    /// Exit status; `None` while it runs.
     status: Option<ExitStatus>,
 }
 
@@ -28,7 +28,7 @@ impl ChildProcess {
     /// The system's error, if it cannot be started.
     pub fn start(command: &mut Command) -> io::Result<Self> {
         tie_to_parent(command);
-        // The lock is held over the start, so that `end_all` never misses a program that is just starting.
+        // The lock is held during the start, so that `end_all` cannot miss a process that is just starting.
         let mut running = running();
         let child = command.spawn()?;
         running.insert(child.id());
@@ -44,7 +44,7 @@ impl ChildProcess {
     /// The system's error, if it cannot be waited for.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         if self.status.is_none() {
-            // Once it was waited for, the system may give its process id to another program.
+            // Once the process is reaped, the system may reuse its id for another one.
             let mut running = running();
             self.status = self.child.try_wait()?;
             if self.status.is_some() {
@@ -70,17 +70,17 @@ impl ChildProcess {
         }
     }
 
-    /// The pipe to its standard input, if there is one and it was not taken before.
+    /// The pipe to its standard input; `None` if it is not piped or was taken before.
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
     }
 
-    /// The pipe from its standard output, likewise.
+    /// The pipe from its standard output; `None` if it is not piped or was taken before.
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 
-    /// The pipe from its standard error, likewise.
+    /// The pipe from its standard error; `None` if it is not piped or was taken before.
     pub fn take_stderr(&mut self) -> Option<ChildStderr> {
         self.child.stderr.take()
     }
@@ -98,7 +98,7 @@ impl Drop for ChildProcess {
     }
 }
 
-/// Kills every running program with its process group.
+/// Kills every running child with its process group; does nothing on systems other than Unix.
 pub fn end_all() {
     running().iter().copied().for_each(end);
 }
@@ -107,7 +107,7 @@ fn running() -> MutexGuard<'static, BTreeSet<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Kills the process group of the program `id`.
+/// Kills the process group of the process `id`.
 #[cfg(unix)]
 fn end(id: u32) {
     use rustix::process::{Pid, Signal, kill_process_group};
@@ -126,10 +126,10 @@ fn tie_to_parent(command: &mut Command) {
 
     use rustix::process::{Signal, set_parent_process_death_signal};
     command.process_group(0);
-    // SAFETY: one system call, without memory or locks.
+    // SAFETY: the closure makes one system call, and neither allocates nor locks.
     unsafe {
         command.pre_exec(|| {
-            // Where the kernel refuses, the program is ended by this one alone.
+            // If the kernel refuses, only this program kills the child.
             let _ = set_parent_process_death_signal(Some(Signal::KILL));
             Ok(())
         });
@@ -177,7 +177,7 @@ mod tests {
                 .stderr(Stdio::null())
                 .status();
             let state = std::fs::read_to_string(format!("/proc/{}/stat", read().trim()));
-            // One that nobody waited for yet is there in name only.
+            // A zombie counts as ended.
             sent.unwrap().success() && !state.is_ok_and(|state| state.contains(") Z "))
         };
         while lives() {

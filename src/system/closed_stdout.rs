@@ -1,8 +1,8 @@
 //! Whether this program was started without a standard output (`>&-`).
 //!
 //! Rust's runtime opens `/dev/null` in the place of a closed descriptor before `main`, so that data written there would
-//! be lost without a word; and many a program hands over `/dev/null` opened in the same way. Only before the runtime
-//! starts can the two be told apart.
+//! be lost silently. A standard output that the parent redirected to `/dev/null` looks the same from then on, so the
+//! check is made before the runtime starts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Checks that data on standard output would reach somebody.
+/// Checks that standard output was open when the program started.
 ///
 /// # Errors
 /// If standard output was closed when the program started.
@@ -24,12 +24,12 @@ pub fn check_stdout() -> Result<()> {
     }
 }
 
-/// Makes standard output closed too for the program that this process is about to become, by marking the `/dev/null`
-/// that the runtime has opened in its place as close-on-exec.
+/// Keeps standard output closed across an `exec` of this process: marks the `/dev/null` that the runtime has opened in
+/// its place as close-on-exec.
 #[cfg(unix)]
 pub(crate) fn pass_on_closed_stdout() {
     if STDOUT_WAS_CLOSED.load(Ordering::Relaxed) {
-        // If that fails, data are lost as in any other program.
+        // If that fails, the next program writes to `/dev/null`.
         let _ = rustix::io::fcntl_setfd(std::io::stdout(), rustix::io::FdFlags::CLOEXEC);
     }
 }
@@ -41,13 +41,13 @@ mod at_start {
     use std::sync::atomic::Ordering;
 
     extern "C" fn record_closed_stdout() {
-        // SAFETY: the number is only asked about, and the answer may be that there is no such descriptor.
+        // SAFETY: the descriptor is only queried (F_GETFD), which is valid for a closed one too.
         let stdout = unsafe { BorrowedFd::borrow_raw(1) };
         let is_closed = rustix::io::fcntl_getfd(stdout).is_err();
         super::STDOUT_WAS_CLOSED.store(is_closed, Ordering::Relaxed);
     }
 
-    // SAFETY: the loader calls what the section holds, functions of C; this one needs nothing of Rust's runtime.
+    // SAFETY: the loader calls the functions in this section with the C ABI; this one needs nothing of Rust's runtime.
     #[used]
     #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
     #[cfg_attr(

@@ -1,7 +1,7 @@
 //! Environment variables under one rule: an empty one counts as not set, and a path is made absolute.
 //!
-//! [`EnvVariables`] is passed to whatever reads settings, so that tests need not change the process. The variables of
-//! models and downloads are listed at [`weights`](crate::model::weights).
+//! Functions that read settings take [`EnvVariables`], so that tests need not change the process's environment. The
+//! variables of models and downloads are listed at [`weights`](crate::model::weights).
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -25,7 +25,7 @@ pub fn unset_empty() {
     }
 }
 
-/// A setting and the variable that holds it.
+/// A setting and the environment variable that it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvSetting<T> {
     /// Name of the variable.
@@ -78,10 +78,10 @@ impl EnvVariables {
         }
     }
 
-    /// The first of `names` that is set, read as [`EnvVariables::text`].
+    /// The first of `names` that is set, with its value as [`EnvVariables::text`] reads it; `None` if none is set.
     ///
     /// # Errors
-    /// As there.
+    /// As [`EnvVariables::text`].
     pub fn first(&self, names: &[&'static str]) -> Result<Option<EnvSetting<&str>>> {
         for variable in names {
             if let Some(value) = self.text(variable)? {
@@ -100,11 +100,12 @@ impl EnvVariables {
     }
 
     /// The path in `name`, absolute, with `~`, `$NAME` and `${NAME}` replaced as Python's `expanduser` and `expandvars`
-    /// do. A `$NAME` that is not set stays as it is, except at the beginning; blanks before an absolute path are
-    /// removed.
+    /// do. A `$NAME` that is not set stays as it is, except at the beginning, where it is an error; white space before
+    /// a path that is absolute or begins with `~` or `$` is removed. `None` if `name` is not set or blank.
     ///
     /// # Errors
-    /// [`Error::Usage`] if a part cannot be replaced: the rest would be a folder of that name in the working folder.
+    /// [`Error::Usage`] if `~` or a `$NAME` at the beginning cannot be replaced: the path would otherwise be relative
+    /// to the working folder.
     pub fn path(&self, name: &str) -> Result<Option<PathBuf>> {
         self.os(name)
             .filter(|value| value.to_str().is_none_or(|text| !text.trim().is_empty()))
@@ -115,7 +116,7 @@ impl EnvVariables {
     /// As [`EnvVariables::path`], for the `value` of the variable `name`.
     ///
     /// # Errors
-    /// As there.
+    /// As [`EnvVariables::path`].
     pub fn expand(&self, name: &str, value: &OsStr) -> Result<PathBuf> {
         let wrong = |why: &str| {
             Error::Usage(format!(
@@ -150,7 +151,7 @@ impl EnvVariables {
                     };
                     match self.os(variable) {
                         Some(value) => path.push(value),
-                        // As in Python; few would name a folder like the others.
+                        // As in Python.
                         None if !path.is_empty() && !after.starts_with('{') => {
                             path.push(&rest[at..=at + length]);
                         }
@@ -165,8 +166,8 @@ impl EnvVariables {
         std::path::absolute(&expanded).map_err(|error| wrong(&format!("no path ({error})")))
     }
 
-    /// The user's home folder: `HOME` (`USERPROFILE` on Windows), else by the system's user database; absolute or
-    /// `None`.
+    /// The user's home folder: `HOME` (`USERPROFILE` on Windows), else from the system's user database; `None` if it is
+    /// unknown or not absolute.
     pub fn home(&self) -> Option<PathBuf> {
         let home = match self.os(if cfg!(windows) { "USERPROFILE" } else { "HOME" }) {
             Some(home) => Some(PathBuf::from(home)),
@@ -176,7 +177,7 @@ impl EnvVariables {
     }
 }
 
-/// The name as a key: on Windows names differ in case alone.
+/// The name as a key; in upper case on Windows, where names ignore case.
 fn key(name: OsString) -> OsString {
     match cfg!(windows) {
         true => name.to_ascii_uppercase(),
@@ -191,7 +192,7 @@ pub fn is_true(value: &str) -> bool {
         .any(|yes| value.eq_ignore_ascii_case(yes))
 }
 
-/// The variable that the text behind a `$` names, and how many bytes name it.
+/// The variable named by the text behind a `$`, and the length of that reference in bytes.
 fn reference(text: &str) -> Option<(&str, usize)> {
     if let Some(braced) = text.strip_prefix('{') {
         let end = braced.find('}')?;
@@ -213,7 +214,7 @@ fn is_independent_path_text(text: &str) -> bool {
     Path::new(text).is_absolute() || text.starts_with(['~', '$'])
 }
 
-/// `text` without blanks before an independent path, which they would turn into a relative one.
+/// `text` without the white space before an independent path, which would make it a relative one.
 fn trim_independent_path(text: &str) -> &str {
     let path = text.trim_start();
     if is_independent_path_text(path) {

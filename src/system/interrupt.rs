@@ -1,11 +1,11 @@
 //! Ctrl-C: the first one lets the current image be finished, the second one ends the program at once.
 //!
-//! While the program only waits for another one, for the reader of its output or for input from a pipe, the first
-//! Ctrl-C ends it too: there is no image after which it could stop. Where an image is computed while the next is waited
-//! for, [`wait_for`] gives up the wait, and the image is finished.
+//! While the program only waits for a child process, for the reader of its output or for input from a pipe, the first
+//! Ctrl-C ends it too: there is no current image to finish. If one image is computed while the next is read,
+//! [`wait_for`] abandons the read, and the image is finished.
 //!
-//! No half-written file and no started program is left behind: unfinished files are registered here while they are
-//! written, programs by [`child_process`]. A request to terminate (SIGTERM) or a closed terminal (SIGHUP) counts as
+//! No half-written file and no child process is left behind: unfinished files are registered here while they are
+//! written, processes by [`child_process`]. A request to terminate (SIGTERM) or a closed terminal (SIGHUP) counts as
 //! Ctrl-C.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ use crate::system::child_process;
 /// The exit code of an interrupted program: 128 + SIGINT.
 pub const EXIT_CODE: u8 = 130;
 
-/// What a shell reports for a program whose reader has closed the pipe: 128 + SIGPIPE.
+/// The exit code of a program whose reader has closed the pipe: 128 + SIGPIPE.
 pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
@@ -43,7 +43,7 @@ pub fn install(announce: impl Fn() + Send + 'static) -> Result<()> {
     .map_err(|error| Error::Usage(format!("cannot watch for Ctrl-C: {error}")))
 }
 
-/// Checks for Ctrl-C; to be called wherever work can stop cleanly: between images, between pieces of a download.
+/// Checks for Ctrl-C; called wherever work can stop cleanly: between images, between chunks of a download.
 ///
 /// # Errors
 /// [`Error::Interrupted`] once Ctrl-C was pressed.
@@ -57,8 +57,8 @@ pub fn check() -> Result<()> {
 /// Time between two checks for Ctrl-C during a wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Runs `work`, which may block for ever (such as reading a pipe), on another thread, and gives it up when the program
-/// is to end.
+/// Runs `work`, which may block forever (such as reading a pipe), on another thread, and stops waiting for it on
+/// Ctrl-C.
 ///
 /// # Errors
 /// [`Error::Interrupted`] after Ctrl-C; the blocked thread is abandoned then, and ends with the program.
@@ -67,7 +67,7 @@ pub fn wait_for<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
     thread::Builder::new()
         .name("wait".into())
         .spawn(move || {
-            // The receiver is gone if the wait was given up.
+            // The receiver is gone if the wait was abandoned.
             let _ = sender.send(work());
         })
         .map_err(|error| Error::Usage(format!("no thread can be started: {error}")))?;
@@ -132,13 +132,13 @@ impl Drop for UnfinishedPath {
     }
 }
 
-/// Marks a time, until dropped, in which the program blocks on other programs. Opening and writing are restarted after
-/// a signal and would never notice Ctrl-C.
+/// Marks a period, until dropped, in which the program blocks on another one, so that Ctrl-C ends it at once. The
+/// system restarts opening and writing after a signal, so they would never notice Ctrl-C.
 #[derive(Debug)]
 pub struct WaitGuard(());
 
 impl WaitGuard {
-    /// From now on Ctrl-C ends the program at once; for an earlier one the caller has to [`check`].
+    /// Begins such a period; the caller must [`check`] for an earlier Ctrl-C itself.
     pub fn begin() -> Self {
         WAITING.fetch_add(1, Ordering::SeqCst);
         WaitGuard(())

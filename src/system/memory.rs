@@ -1,7 +1,8 @@
-//! Limits of memory: how much is free, and a gate that lets in only as many photos at once as fit. All sizes are bytes.
+//! Memory limits: how much is free, and a semaphore that admits only as many photos at once as fit. All sizes are
+//! bytes.
 //!
 //! The cost of a photo follows from its size, which is known before anything is allocated for it. A photo that cannot
-//! fit is refused by name, and the run continues with the others. Large allocations are fallible ([`try_vec`]).
+//! fit is an error that names it, and the run continues with the others. Large allocations are fallible ([`try_vec`]).
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// Assumed free memory where the system does not tell, 8 GiB.
+/// Assumed free memory if the system does not state it, 8 GiB.
 const ASSUMED_FREE: u64 = 8 << 30;
 
 /// Share of the free memory that is left to the system and other programs.
@@ -18,14 +19,14 @@ const SYSTEM_SHARE: f64 = 0.2;
 /// Memory of the program itself, 64 MiB: threads' stacks, tables, heads.
 const RESERVE: u64 = 64 << 20;
 
-/// Default of `--max-memory`: the free memory less a fifth and a reserve.
+/// Default of `--max-memory` in bytes: 80 % of the free memory, less 64 MiB.
 pub fn usual_limit() -> u64 {
     let free = free_bytes().unwrap_or(ASSUMED_FREE);
     ((free as f64 * (1.0 - SYSTEM_SHARE)) as u64).saturating_sub(RESERVE)
 }
 
 /// Bytes that this process can still allocate: the least of the machine's free memory and of the limits of its control
-/// group and of its shell (`ulimit`); `None` where the system does not tell.
+/// group and of its shell (`ulimit`); `None` if the system states none of them.
 pub fn free_bytes() -> Option<u64> {
     [
         machine_free_bytes(),
@@ -46,7 +47,7 @@ fn machine_free_bytes() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Free bytes within the control group (version 1 or 2), or the tightest one above it.
+/// Free bytes within the process's control group (version 1 or 2) and those above it, whichever has least.
 fn cgroup_free_bytes() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let within = |line: &str| -> Option<u64> {
@@ -112,8 +113,8 @@ fn rlimit_free_bytes() -> Option<u64> {
     None
 }
 
-/// Checks that weights of so many `bytes` fit into memory. The shell's limit has to hold them twice: packed, and the
-/// mapping of their file, which takes no memory of the machine.
+/// Checks that weights of `bytes` bytes fit into memory. They count twice against the shell's limit (`ulimit`): once
+/// packed, and once as the mapping of their file, which takes none of the machine's memory.
 ///
 /// # Errors
 /// [`Error::Memory`] with both figures.
@@ -147,7 +148,7 @@ pub fn format_bytes(bytes: u64) -> String {
     }
 }
 
-/// A vector of `count` times `value`.
+/// A vector of `count` copies of `value`.
 ///
 /// # Errors
 /// [`Error::Memory`] if it cannot be allocated, where `vec!` would abort.
@@ -173,7 +174,7 @@ pub fn try_with_capacity<T>(count: usize) -> Result<Vec<T>> {
     Ok(values)
 }
 
-/// A semaphore counted in bytes: photos are let in as long as their memory together stays within a limit.
+/// A semaphore counted in bytes: photos are admitted as long as their total memory stays within a limit.
 #[derive(Debug, Clone)]
 pub struct MemoryGate(Arc<MemoryGateState>);
 
@@ -184,7 +185,7 @@ struct MemoryGateState {
     changed: Condvar,
 }
 
-/// A photo's right to its memory, until dropped.
+/// Bytes reserved at a [`MemoryGate`]; dropping it releases them.
 #[derive(Debug)]
 pub struct MemoryPermit {
     gate: Option<Arc<MemoryGateState>>,
@@ -192,7 +193,7 @@ pub struct MemoryPermit {
 }
 
 impl MemoryGate {
-    /// A gate for `limit` bytes.
+    /// A gate that admits `limit` bytes at a time.
     pub fn new(limit: u64) -> Self {
         MemoryGate(Arc::new(MemoryGateState {
             limit,
@@ -206,10 +207,10 @@ impl MemoryGate {
         self.0.limit
     }
 
-    /// Waits until `bytes` are free and takes them; `wait` is called first if there is a wait.
+    /// Waits until `bytes` bytes are available and reserves them; calls `wait` first if it has to wait.
     ///
     /// # Errors
-    /// [`Error::Memory`] if `bytes` exceed the limit, so that there never will be room.
+    /// [`Error::Memory`] if `bytes` exceeds the limit, so that waiting would never end.
     pub fn acquire(&self, bytes: u64, wait: impl FnOnce()) -> Result<MemoryPermit> {
         check(bytes, self.0.limit)?;
         let lock = || self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -227,7 +228,7 @@ impl MemoryGate {
 }
 
 impl MemoryPermit {
-    /// A permit that is not counted.
+    /// A permit of 0 bytes that belongs to no gate.
     pub fn uncounted() -> Self {
         MemoryPermit {
             gate: None,
@@ -235,7 +236,7 @@ impl MemoryPermit {
         }
     }
 
-    /// Bytes that it stands for; 0 if it is not counted.
+    /// The reserved bytes; 0 for an uncounted permit.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -1,10 +1,10 @@
-//! The process and the machine that it runs on: nothing here knows of photos or models.
+//! The process and the machine that it runs on, independent of photos and models.
 //!
-//! [`environment`] reads variables once and says where a setting comes from; [`memory`] hands out the memory budget as
-//! permits; [`threads`] sizes the pools; [`interrupt`] turns Ctrl-C and SIGTERM into an error between two steps;
-//! [`child_process`] starts programs that never outlive this one; [`closed_stdout`] knows whether standard output was
-//! closed at the start; [`http`] sends requests, by proxies where the environment says so; [`files`] writes files whole
-//! or not at all; [`text_value`] lets serde hold values as the text that options take.
+//! [`environment`] reads environment variables and keeps which one a setting came from; [`memory`] divides the memory
+//! budget into permits; [`threads`] sets the number of threads; [`interrupt`] turns Ctrl-C and SIGTERM into an error
+//! between two steps; [`child_process`] starts processes that never outlive this one; [`closed_stdout`] detects a
+//! standard output that was closed at the start; [`http`] sends requests, through the proxies that the environment
+//! names; [`files`] writes files atomically; [`text_value`] lets serde store values as the text that options take.
 
 pub mod child_process;
 pub mod closed_stdout;

@@ -1,4 +1,4 @@
-//! serde helpers for values that settings files hold as the text that command-line options take (`#[serde(with =
+//! serde helpers for values that settings files store as the text that command-line options take (`#[serde(with =
 //! "value")]`): they are written by [`Display`] and read by [`FromStr`]. Numbers need no quotes.
 
 use std::fmt::Display;
@@ -21,7 +21,7 @@ pub mod value {
     /// Reads text, or a number as its text.
     ///
     /// # Errors
-    /// What `T` says about text that it cannot be read from.
+    /// Those of `T`'s `FromStr`.
     pub fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
     where
         T: FromStr<Err = String>,
@@ -54,7 +54,7 @@ pub mod option {
     /// Reads text, or a number as its text.
     ///
     /// # Errors
-    /// What `T` says about text that it cannot be read from.
+    /// Those of `T`'s `FromStr`.
     pub fn deserialize<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
     where
         T: FromStr<Err = String>,

@@ -1,16 +1,17 @@
-//! The number of threads that compute: `--threads`, and the variables of rayon and candle.
+//! The number of compute threads: `--threads`, and the environment variables of rayon and candle.
 
 use std::num::NonZeroUsize;
 
 use crate::error::{Error, Result};
 
-/// Makes all parallel work (ours, rayon's, the matrix products of candle) use `threads` threads.
+/// Sets the number of threads of rayon's global pool and of candle's matrix products.
 ///
-/// To be called first thing in `main`, before any other thread exists: the tensor library takes the count from the
-/// environment when it first needs it.
+/// To be called first in `main`, before any other thread exists: it sets environment variables, which candle reads at
+/// its first use.
 ///
 /// # Errors
-/// [`Error::Usage`] for more than make sense, and if the pool exists already or cannot be started.
+/// [`Error::Usage`] if `threads` exceeds 256 and the number of processors, or if the pool exists already or cannot be
+/// started.
 #[allow(unsafe_code)] // Setting the environment.
 pub fn set_threads(threads: NonZeroUsize) -> Result<()> {
     check_threads("--threads", threads.get())?;
@@ -24,7 +25,7 @@ pub fn set_threads(threads: NonZeroUsize) -> Result<()> {
         .map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))
 }
 
-/// Most threads of a run on any machine; more would only wait for each other.
+/// Limit of the number of threads on machines with fewer processors; more would only wait for each other.
 const MOST_THREADS: usize = 256;
 
 /// Checks that `threads` is at most 256, or the number of processors if that is larger; `by` is the setting's name.
@@ -39,10 +40,10 @@ fn check_threads(by: &str, threads: usize) -> Result<()> {
     }
 }
 
-/// Checks the numbers of threads in the variables of rayon and candle as [`set_threads`] checks its own.
+/// Checks `RAYON_NUM_THREADS` and `CANDLE_NUM_THREADS` against the same limit as [`set_threads`].
 ///
 /// # Errors
-/// [`Error::Usage`] that names the variable, if it is no number or too large.
+/// [`Error::Usage`] that names the variable, if it is not a number or too large.
 pub fn check_environment() -> Result<()> {
     for variable in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
         let value = std::env::var(variable).unwrap_or_default();
@@ -50,7 +51,7 @@ pub fn check_environment() -> Result<()> {
             continue;
         }
         match value.trim().parse::<usize>() {
-            // For rayon 0 means one thread per processor.
+            // For rayon, 0 means one thread per processor.
             Ok(threads) => check_threads(variable, threads)?,
             Err(_) => {
                 return Err(Error::Usage(format!(

@@ -1,8 +1,9 @@
-//! What the person at the terminal reads; all of it goes to stderr, for stdout is for data.
+//! Output to the terminal: messages, warnings and progress go to stderr; data and the paths of written files go to
+//! stdout.
 //!
-//! [`console`] prints messages and owns the progress bars that [`progress`] words; [`warnings`] collects what many
-//! photos have in common into one line; [`printable`] makes names safe to print; [`suggest`] finds the nearest of known
-//! names.
+//! [`console`] prints everything and owns the progress bars, which [`progress`] formats; [`warnings`] prints one line
+//! for a warning that many photos share; [`printable`] escapes control characters in names; [`suggest`] finds the known
+//! names nearest to an unknown one.
 
 pub mod console;
 pub mod printable;

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 /// `text` with every control character written as an escape such as `\n` or `\x1b`.
 ///
-/// Only lines that the program itself puts below a sentence, indented by two blanks after a colon, stay lines.
+/// Line breaks are kept only in lists that the program itself prints: after a colon, with each line indented by two
+/// spaces.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_terminal_control) {
         return text.into();
@@ -29,7 +30,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     shown.into()
 }
 
-/// Control characters, line separators, and marks that turn the direction of what follows.
+/// Control characters, line separators, and Unicode marks that change the direction of text.
 fn is_terminal_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -6,8 +6,8 @@ const ALIKE: f64 = 0.8;
 /// Most names in one suggestion.
 const MAX_SUGGESTIONS: usize = 3;
 
-/// At most three of `known` that `wanted` may stand for, the most similar first: names with a common beginning, names
-/// that contain it or are contained in it, and names a few typing errors away. Case is ignored.
+/// At most three names of `known` that may be meant by `wanted`, the most similar first: by Jaro-Winkler similarity, by
+/// containment, or by edit distance. Case is ignored.
 pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = wanted.trim().to_lowercase();
     let mut found: Vec<(f64, &str)> = known
@@ -23,7 +23,7 @@ pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Ve
         .collect()
 }
 
-/// Similarity from 0 to 1; `None` where it is too low for a suggestion.
+/// Similarity from 0 to 1; `None` if it is too low for a suggestion.
 fn likeness(wanted: &str, name: &str) -> Option<f64> {
     let longest = wanted.chars().count().max(name.chars().count());
     let slips = strsim::osa_distance(wanted, name);
@@ -35,13 +35,13 @@ fn likeness(wanted: &str, name: &str) -> Option<f64> {
     let scores = [
         near.then(|| 1.0 - slips as f64 / longest as f64),
         part.then_some(ALIKE),
-        // A common beginning counts less than a typing error.
+        // A common prefix (Jaro-Winkler) counts less than a small edit distance.
         (alike >= ALIKE).then_some(0.7 * alike),
     ];
     scores.into_iter().flatten().max_by(f64::total_cmp)
 }
 
-/// The end of a message: `; did you mean a?`, or `a, b or c?`; empty where no name is similar.
+/// The end of a message: `; did you mean a?`, or `a, b or c?`; empty if no name is similar.
 pub fn did_you_mean<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let near: Vec<String> = nearest(wanted, known)
         .into_iter()

@@ -1,6 +1,6 @@
 //! Warnings about many files: each kind is printed once per run, and the others of its kind are counted.
 //!
-//! A folder of a million thermal pictures gives one sentence, not a million. [`Warnings`] is shared by all threads of a
+//! A folder of a million thermal pictures causes one line, not a million. [`Warnings`] is shared by all threads of a
 //! run; clones share counts and output.
 
 use std::collections::{BTreeMap, HashSet};
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Warnings {
     groups: Arc<Mutex<BTreeMap<&'static str, WarningGroup>>>,
     print: Arc<dyn Fn(&str) + Send + Sync>,
-    /// Whether the rest of a kind is printed too.
+    /// Whether later warnings of a kind are printed too.
     verbose: bool,
 }
 
@@ -20,7 +20,7 @@ pub struct Warnings {
 #[derive(Debug, Default)]
 struct WarningGroup {
     first: String,
-    /// Files that were warned of: a photo that is decoded twice counts once.
+    /// Files with this warning; a photo that is decoded twice counts once.
     subjects: HashSet<String>,
 }
 

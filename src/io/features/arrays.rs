@@ -1,4 +1,4 @@
-//! The arrays of a row: which of them a dataset stores, their shapes, and their encoding as little-endian bytes.
+//! The arrays of a row: which a dataset stores, their shapes, and their encoding as little-endian bytes.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::io::features::{DatasetMeta, FeatureRow, Precision, RowInfo};
 use crate::model::input::PatchGrid;
 
-/// An array of a row. L layers, D width of a token, R register tokens, `width` as [`DatasetMeta::patch_width`].
+/// A kind of array in a row. In the shapes, L is the number of layers, D the width of a token, R the number of register
+/// tokens, and `width` is [`DatasetMeta::patch_width`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FeatureArray {
     /// Cls tokens, `[L, D]`.
@@ -22,7 +23,7 @@ pub(super) enum FeatureArray {
     CoarsePatches,
     /// Coordinates `[points, 2]`: x and y in pixels of the photo, always f32.
     Points,
-    /// Features at those pixels, `[points, L, D]`.
+    /// Features sampled at those pixels, `[points, L, D]`.
     PointFeatures,
 }
 
@@ -53,7 +54,7 @@ impl FeatureArray {
         FeatureArray::ALL.into_iter().filter(is_stored).collect()
     }
 
-    /// The name in columns, tensors and files.
+    /// Its name in columns, tensors and file names.
     pub(super) fn name(self) -> &'static str {
         match self {
             FeatureArray::Cls => "cls",
@@ -97,7 +98,7 @@ impl FeatureArray {
         numbers * self.precision(meta).size_in_bytes()
     }
 
-    /// Copies its numbers out of `row`, flat; empty if there are none.
+    /// Copies its values out of `row`, in row-major order; empty if `row` has none.
     fn numbers(self, row: &FeatureRow) -> Vec<f32> {
         let coarse = row.coarse.as_ref();
         match self {
@@ -113,7 +114,7 @@ impl FeatureArray {
         }
     }
 
-    /// Puts its numbers into `row`.
+    /// Stores its values in `row`.
     fn fill(self, row: &mut FeatureRow, numbers: Vec<f32>) {
         match self {
             FeatureArray::Cls => row.cls = numbers,
@@ -140,7 +141,7 @@ impl FeatureArray {
 /// A row as it is stored: its arrays as bytes.
 #[derive(Debug, Clone)]
 pub(super) struct EncodedRow {
-    /// The row without its numbers.
+    /// Names, digests and sizes of the row.
     pub(super) info: RowInfo,
     /// Little-endian bytes of its arrays, in the order of [`FeatureArray::stored`].
     pub(super) arrays: Vec<Vec<u8>>,
@@ -150,8 +151,8 @@ impl EncodedRow {
     /// Encodes `row` in the precision of `meta`.
     ///
     /// # Errors
-    /// Names the photo if an array has not the shape that `meta` implies, or has numbers that are not finite or beyond
-    /// the range of the precision.
+    /// Names the photo if an array does not have the shape that `meta` implies, or has values that are not finite or
+    /// exceed the range of the precision.
     pub(super) fn of(row: &FeatureRow, meta: &DatasetMeta) -> Result<Self> {
         let info = RowInfo::of(row);
         if meta.coarse.is_some() != info.coarse_grid.is_some() {
@@ -206,7 +207,7 @@ impl EncodedRow {
 }
 
 impl FeatureRow {
-    /// Rounds features to `precision`, as they are stored.
+    /// Rounds the features to `precision`, so that they equal what is stored.
     ///
     /// # Errors
     /// Names the photo if it has features that are not finite or beyond the range of `precision`.

@@ -1,4 +1,4 @@
-//! [`Dataset`]: a dataset that is read.
+//! [`Dataset`]: reads a dataset of stored features.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -11,13 +11,13 @@ use crate::io::features::folder::{DatasetFolder, META_FILE, PartInfo, check_uniq
 use crate::io::features::parts::{self, FileStat, PartReader};
 use crate::io::features::{DatasetFormat, DatasetMeta, FeatureRow, RowInfo};
 
-/// Parts whose readers are cached; none of them holds an open file.
+/// Maximum number of cached part readers, which hold no open files.
 const MAX_OPEN_PARTS: usize = 4;
 
 /// A dataset that is opened for reading.
 ///
-/// The [`RowInfo`]s are in memory, about 500 bytes for each; numbers are read when they are asked for, and at most a
-/// few groups of rows of 16 MiB are cached. Threads may share it.
+/// All [`RowInfo`]s are in memory, about 500 bytes each; arrays are read on demand, and at most a few row groups of 16
+/// MiB are cached. Threads may share it.
 pub struct Dataset {
     folder: DatasetFolder,
     meta: Arc<DatasetMeta>,
@@ -102,7 +102,8 @@ impl Dataset {
         self.rows.is_empty()
     }
 
-    /// The rows without their numbers, in the order of parts, then rows. A photo may occur twice with the same content.
+    /// The rows without their arrays, in the order of parts, then rows. A photo may occur twice if its content is the
+    /// same.
     pub fn rows(&self) -> &[RowInfo] {
         &self.rows
     }
@@ -179,7 +180,7 @@ impl fmt::Debug for Dataset {
     }
 }
 
-/// The folder with its format: by its extension, or, if it was renamed, by the parts in it.
+/// The folder with its format: by its extension or, if it was renamed, by its parts.
 fn detect_folder(path: &Path) -> Result<DatasetFolder> {
     let with = |format| DatasetFolder {
         path: path.to_owned(),

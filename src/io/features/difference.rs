@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use crate::io::features::DatasetMeta;
 
 impl DatasetMeta {
-    /// The first difference from `wanted`, as the end of a sentence about this dataset (`was made with …, not …`); none
-    /// if they are the same.
+    /// The first difference from `wanted`, as the end of a sentence about this dataset (`was made with …, not …`);
+    /// `None` if they are the same.
     pub fn difference(&self, wanted: &DatasetMeta) -> Option<String> {
         let is = self;
         if is.model != wanted.model {
@@ -106,7 +106,7 @@ fn blocks(blocks: &[usize]) -> String {
     }
 }
 
-/// The first key, dotted, at which two JSON values differ, with both values there.
+/// The first key (dotted path) at which two JSON values differ, with both values.
 fn first_difference(key: &str, is: &Value, wanted: &Value) -> Option<(String, Value, Value)> {
     if let (Value::Object(is), Value::Object(wanted)) = (is, wanted) {
         let mut keys: Vec<&String> = is.keys().collect();

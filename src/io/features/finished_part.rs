@@ -10,8 +10,8 @@ use crate::system::files::FileStamp;
 pub struct FinishedPart {
     /// Its file; for NumPy arrays, the table beside them.
     pub path: PathBuf,
-    /// All its files, with the stamps of those that were written now.
+    /// All its files; with stamps for those that were just written.
     pub files: Vec<(PathBuf, Option<FileStamp>)>,
-    /// The photos whose features are in it, those from before included.
+    /// The photos whose features are in it, including those of the part that it continues.
     pub rows: Vec<RowName>,
 }

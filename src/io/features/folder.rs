@@ -29,17 +29,17 @@ pub(super) struct DatasetFolder {
 pub(super) struct PartInfo {
     /// Its file; for NumPy arrays, the table.
     pub(super) path: PathBuf,
-    /// The state of that file when it was opened.
+    /// Size, time and inode of that file when it was opened; `None` if it was missing.
     pub(super) stat: Option<FileStat>,
     /// Whether rows can be appended to it, see [`PartReader::is_compact`](parts::PartReader::is_compact).
     pub(super) is_compact: bool,
 }
 
 impl DatasetFolder {
-    /// Reads the description; none if the file is missing.
+    /// Reads the description; `None` if the file is missing.
     ///
     /// # Errors
-    /// Names the file if it cannot be read, or is no description that this version knows.
+    /// Names the file if it cannot be read, or is not a description of a supported version.
     pub(super) fn read_meta(&self) -> Result<Option<DatasetMeta>> {
         let path = self.path.join(META_FILE);
         match fs::read_to_string(&path) {
@@ -92,7 +92,7 @@ impl DatasetFolder {
         Ok(files)
     }
 
-    /// Opens all parts, and reads their rows without the numbers.
+    /// Opens all parts, and reads the metadata of their rows.
     ///
     /// # Errors
     /// Names a file that cannot be read, is damaged, or is of another dataset or none.
@@ -101,7 +101,7 @@ impl DatasetFolder {
         meta: &Arc<DatasetMeta>,
     ) -> Result<(Vec<PartInfo>, Vec<RowInfo>)> {
         let opened = self.part_files()?.into_par_iter().map(|path| {
-            // Before it is opened, so that a replacement meanwhile is noticed.
+            // Before the file is opened, so that a concurrent replacement is noticed.
             let stat = FileStat::at(&path);
             let (rows, part) = parts::open(self.format, &path, meta)?;
             let is_compact = part.is_compact();
@@ -122,7 +122,7 @@ impl DatasetFolder {
     }
 }
 
-/// Refuses a photo that occurs in a dataset twice with different contents.
+/// Fails if a photo occurs twice in a dataset with different contents.
 ///
 /// # Errors
 /// Names the photo and the files.

@@ -9,7 +9,7 @@ use crate::io::features::part_name::parse_part_name;
 use crate::io::features::writer_options::{DEFAULT_PREFIX, WriterOptions};
 use crate::io::features::{DatasetMeta, parts};
 
-/// Refuses a description under which nothing could be stored.
+/// Checks that `meta` has the current format version, at least one layer, a token width above 0, and an array to store.
 ///
 /// # Errors
 /// [`Error::Model`] with the reason.
@@ -23,12 +23,12 @@ pub(super) fn validate_meta(meta: &DatasetMeta) -> Result<()> {
     Err(Error::Model(format!("no dataset of features: {why}")))
 }
 
-/// Makes `folder` that of a dataset of `meta`, and removes the parts that are to be replaced. Returns the description
-/// in the folder.
+/// Writes the description `meta` into `folder`, or checks the existing one against it, and removes the parts that
+/// `options` replace. Returns the description in the folder.
 ///
 /// # Errors
 /// [`Error::Usage`] if the dataset in the folder differs from `meta` and is not to be replaced; names the folder if it
-/// has files but is no dataset, and the file that cannot be read, written or removed.
+/// has files but is not a dataset, and the file that cannot be read, written or removed.
 pub(super) fn prepare_folder(
     folder: &DatasetFolder,
     meta: DatasetMeta,
@@ -36,7 +36,7 @@ pub(super) fn prepare_folder(
 ) -> Result<DatasetMeta> {
     let difference = match folder.read_meta() {
         Ok(None) => {
-            // Never replaced, even if asked for: only a dataset is.
+            // Files other than a dataset are never replaced, not even with `replace`.
             if let Some(file) = folder.part_files()?.first() {
                 return Err(Error::file(
                     &folder.path,
@@ -70,7 +70,7 @@ pub(super) fn prepare_folder(
     Ok(meta)
 }
 
-/// If replacing is asked for, removes the parts of this prefix and those that are not of this dataset.
+/// With `replace`, removes the parts of this prefix and those that cannot be opened as parts of this dataset.
 fn remove_replaced_parts(
     folder: &DatasetFolder,
     meta: &DatasetMeta,

@@ -30,7 +30,7 @@ impl DatasetFormat {
     /// The file extensions that name a format, for messages.
     pub const ENDINGS: &str = ".parquet, .arrow, .safetensors, .npy or .tar";
 
-    /// The format of a dataset at `path`, by its extension in any case; none if there is no such format.
+    /// The format of a dataset at `path`, by its extension, ignoring case; `None` for other extensions.
     pub fn from_path(path: &Path) -> Option<DatasetFormat> {
         let ending = path.extension()?.to_str()?;
         DatasetFormat::ALL

@@ -8,16 +8,16 @@ use serde_json::Value;
 use crate::model::backbone::LayerRequest;
 use crate::system::files::Digest;
 
-/// How all rows of a dataset were computed, as `_dataset.json` has it. Rows that differ in any of it are refused.
+/// How all rows of a dataset were computed; the content of `_dataset.json`. Rows that differ in any of it are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatasetMeta {
     /// Version of this description, [`DatasetMeta::FORMAT`].
     pub format: u32,
     /// Name of the backbone.
     pub model: String,
-    /// Name of the variant whose shape it has, such as `vits14`.
+    /// Name of the variant whose architecture the backbone has, such as `vits14`.
     pub variant: String,
-    /// Fingerprint of its weights.
+    /// Fingerprint of the backbone's weights.
     pub fingerprint: String,
     /// Width of a token (D).
     pub dim: usize,
@@ -27,23 +27,23 @@ pub struct DatasetMeta {
     pub layers: Vec<StoredLayer>,
     /// How photos were resized, padded and normalised; compared as JSON.
     pub input: Value,
-    /// The sides of the coarse scale in percent of the full one, if its tokens are stored too.
+    /// Size of the coarse scale, in percent of the full side, if its tokens are stored too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coarse: Option<u32>,
     /// Whether the cls token is stored.
     pub cls: bool,
     /// Whether patch tokens are stored.
     pub patches: bool,
-    /// How many register tokens are stored (R), 0 for none.
+    /// Number of stored register tokens (R); 0 for none.
     pub registers: usize,
-    /// Side of the square grid to which patch tokens were pooled, if they were.
+    /// Side in tokens of the square grid to which patch tokens were pooled; `None` if they were not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<u32>,
-    /// Digest of the basis on which patch tokens were projected, if they were, and the number of its components, which
-    /// is then the width of a patch token.
+    /// Digest of the PCA basis onto which patch tokens were projected, and the number of its components, which is the
+    /// width of a stored patch token; `None` for unprojected tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<(String, usize)>,
-    /// Digest of the list of pixels at which features are stored, if they are.
+    /// Digest of the list of pixels at which features are stored; `None` without such a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub points: Option<String>,
     /// Number type of the stored features.
@@ -125,7 +125,7 @@ impl DatasetMeta {
 
     /// The JSON of `_dataset.json` and of the metadata of parts.
     pub(super) fn to_json(&self) -> Value {
-        // Nothing in here can fail to be JSON: no maps with other keys than text.
+        // Serialisation cannot fail, since all map keys are strings.
         serde_json::to_value(self).unwrap_or_default()
     }
 

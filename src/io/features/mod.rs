@@ -1,9 +1,10 @@
-//! Stored features: what the backbone computed for photos, in a dataset of part files that other programs read, and on
-//! which heads and bases run later without the backbone.
+//! Stored features: the backbone's outputs for photos, in datasets of part files that other programs can read. Heads
+//! and PCA bases run on them later without the backbone.
 //!
-//! A dataset is a folder whose name ends as its parts do (`feats.parquet/part-00000.parquet`), with `_dataset.json`,
-//! the [`DatasetMeta`]. A part appears complete or not at all. Each photo, or each page of one, is one [`FeatureRow`]
-//! in exactly one part. [`DatasetWriter`] appends rows, [`Dataset`] reads them; `parts` has the five file formats.
+//! A dataset is a folder with the same extension as its parts (`feats.parquet/part-00000.parquet`), with
+//! `_dataset.json`, the [`DatasetMeta`]. A part appears complete or not at all. Each photo, or each page of one, is one
+//! [`FeatureRow`] of a part; a writer refuses to add it twice. [`DatasetWriter`] appends rows, [`Dataset`] reads them;
+//! `parts` has the five file formats.
 
 mod arrays;
 mod dataset;

@@ -10,9 +10,9 @@ use crate::system::files::Digest;
 /// pixel is (0, 0).
 #[derive(Debug, Clone, PartialEq)]
 pub struct PointList {
-    /// Pixels of every photo; empty if each has its own.
+    /// Pixels that apply to every photo; empty if each has its own.
     all: Vec<(f32, f32)>,
-    /// By the name that the file has for a photo.
+    /// Pixels by photo, under the name in the file.
     by_photo: HashMap<String, Vec<(f32, f32)>>,
     /// Whether the file has a column for photos.
     is_per_photo: bool,
@@ -86,7 +86,8 @@ impl PointList {
         self.digest
     }
 
-    /// The pixels of the photo that has any of these `names` in the list; the first that occurs counts.
+    /// The pixels of the photo with these `names`, by the first of them that is in the list; empty if none is. Without
+    /// a column for photos, all pixels.
     pub fn points_for<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> &[(f32, f32)] {
         match self.is_per_photo {
             false => &self.all,

@@ -1,10 +1,10 @@
-//! Patch tokens pooled to a grid of another size, and sampled at pixels.
+//! Pooling of patch tokens to a square grid, and bilinear sampling at pixels.
 
 use crate::model::input::{Geometry, PatchGrid};
 
-/// Pools `tokens` `[rows * cols, width]` of a `grid` to `[side * side, width]`, the means over `side` x `side` parts:
-/// part `i` of `n` along a side of `s` patches is from `floor(i * s / n)` up to `ceil((i + 1) * s / n)`, as in
-/// PyTorch's `adaptive_avg_pool2d`.
+/// Pools `tokens` `[rows * cols, width]` of a `grid` to `[side * side, width]`, the means over `side` x `side` cells,
+/// as PyTorch's `adaptive_avg_pool2d`: cell `i` of `n` along a side of `s` patches extends from `floor(i * s / n)` to
+/// `ceil((i + 1) * s / n)`, exclusive.
 pub fn adaptive_avg_pool(tokens: &[f32], width: usize, grid: PatchGrid, side: usize) -> Vec<f32> {
     let part = |index: usize, length: usize| {
         index * length / side..((index + 1) * length).div_ceil(side).max(1)

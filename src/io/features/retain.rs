@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::io::features::folder::{DatasetFolder, PartInfo};
 use crate::io::features::{DatasetMeta, FinishedPart, RowInfo, parts};
 
-/// Rewrites those of a dataset's parts that have rows for which `keep` is false, without these rows; a part without
-/// rows is removed. Each part is replaced atomically. Returns the parts that were rewritten.
+/// Removes the rows for which `keep` is false by rewriting their parts, each atomically; a part that would have no rows
+/// is deleted. Returns the parts that were rewritten.
 ///
 /// # Errors
 /// Names the file that cannot be read or written.

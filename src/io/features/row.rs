@@ -1,9 +1,9 @@
-//! One row of a dataset: the features of a photo or page, with and without the numbers.
+//! One row of a dataset: the features of a photo or page ([`FeatureRow`]), and its metadata alone ([`RowInfo`]).
 
 use crate::model::input::PatchGrid;
 use crate::system::files::Digest;
 
-/// The photo that a row is of; unique in a dataset.
+/// Identifies the photo of a row; unique in a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RowName {
     /// The photo's absolute path, `TAR/MEMBER` or URL.
@@ -12,8 +12,8 @@ pub struct RowName {
     pub page: u32,
 }
 
-/// The features of one photo or page: L layers, D the width of a token, R register tokens. For precision f16, the
-/// numbers are f32 values that f16 holds exactly.
+/// The features of one photo or page. In the shapes, L is the number of layers, D the width of a token, and R the
+/// number of register tokens. Values of a dataset in f16 are f32 that f16 represents exactly.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureRow {
     /// The photo.
@@ -36,7 +36,8 @@ pub struct FeatureRow {
     pub patches: Vec<f32>,
     /// Register tokens, `[L, R, D]`; empty if they are not stored.
     pub registers: Vec<f32>,
-    /// The coarse scale: its grid, cls tokens `[L, D]` and patch tokens `[L, rows * cols, D]`; none without that scale.
+    /// The coarse scale: its grid, cls tokens `[L, D]` and patch tokens `[L, rows * cols, D]`; `None` without that
+    /// scale.
     pub coarse: Option<(PatchGrid, Vec<f32>, Vec<f32>)>,
     /// Pixels (x, y) of the photo at which features are stored; the centre of the first pixel is (0, 0). Empty if there
     /// are none.
@@ -45,7 +46,7 @@ pub struct FeatureRow {
     pub point_features: Vec<f32>,
 }
 
-/// A row without its numbers, and its place in the dataset.
+/// The metadata of a row, without its arrays, and its position in the dataset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowInfo {
     /// The photo.
@@ -71,7 +72,7 @@ pub struct RowInfo {
 }
 
 impl RowInfo {
-    /// Describes `row`, which is in no part yet: part and row are 0.
+    /// The metadata of `row`, which is not yet in a part: `part` and `row` are 0.
     pub(super) fn of(row: &FeatureRow) -> Self {
         RowInfo {
             name: row.name.clone(),

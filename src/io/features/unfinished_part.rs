@@ -8,21 +8,21 @@ use crate::io::features::arrays::{EncodedRow, FeatureArray};
 use crate::io::features::parts::{self, FileStat, PartWriter};
 use crate::io::features::{DatasetFormat, DatasetMeta, FinishedPart, RowInfo, RowName};
 
-/// The most bytes of row metadata in a part: headers of safetensors are limited to 100 MB.
+/// Maximum number of bytes of row metadata in a part: safetensors headers are limited to 100 MB.
 const MAX_METADATA_BYTES: u64 = 16 << 20;
 
 /// A part that is being written, until it is full.
 pub(super) struct UnfinishedPart {
     path: PathBuf,
     writer: Box<dyn PartWriter>,
-    /// The state of the file at its path when it was begun.
+    /// Size, time and inode of the file at `path` when the part was begun; `None` if there was none.
     before: Option<FileStat>,
     rows: Vec<RowName>,
     size: PartSize,
 }
 
 impl UnfinishedPart {
-    /// Begins the part at `path`, where the file is in the state `before`, or missing.
+    /// Begins the part at `path`, where the existing file must have the stat `before`, or be missing if that is `None`.
     ///
     /// # Errors
     /// Names the path if it cannot be written, or if another program has written there meanwhile.
@@ -71,7 +71,7 @@ impl UnfinishedPart {
     }
 }
 
-/// Refuses to replace a file that another program has written at `path` meanwhile.
+/// Fails if another program has written the file at `path` since `before` was taken.
 fn check_untouched(path: &Path, before: &Option<FileStat>) -> Result<()> {
     match FileStat::at(path) == *before {
         true => Ok(()),
@@ -82,7 +82,7 @@ fn check_untouched(path: &Path, before: &Option<FileStat>) -> Result<()> {
     }
 }
 
-/// Bytes in a part, of arrays and of row metadata.
+/// Size of a part: bytes of arrays and estimated bytes of row metadata.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PartSize {
     array_bytes: u64,
@@ -97,7 +97,7 @@ impl PartSize {
             .iter()
             .map(|array| array.size_in_bytes(meta, info) as u64);
         self.array_bytes += numbers.sum::<u64>();
-        // An estimate for a header of safetensors, which has the key once for each tensor.
+        // An estimate for a safetensors header, which repeats the key for each tensor.
         let texts = stored.len() * (info.key.len() + 80) + info.key.len() + info.name.path.len();
         self.metadata_bytes += texts as u64 + 400;
     }

@@ -24,32 +24,32 @@ use crate::system::files::{Digest, temporary};
 /// give the same files, byte for byte. The last part of a prefix is continued if it is not full, so that a run that was
 /// killed and resumed ends with the same files as one that was not.
 ///
-/// Memory: for Parquet and Arrow a group of rows of 16 MiB, three times over while it is encoded; for tar one row; for
-/// safetensors and NumPy one part, since their headers give the length of all that follows.
+/// Memory: for Parquet and Arrow a row group of 16 MiB, three times that while it is encoded; for tar one row; for
+/// safetensors and NumPy one part, since their headers state the length of the data.
 pub struct DatasetWriter {
     folder: DatasetFolder,
     meta: Arc<DatasetMeta>,
     prefix: String,
     part_bytes: u64,
-    /// By [`name_digest`], all rows that are stored or pushed.
+    /// The [`name_digest`] of every row that is stored or was pushed.
     name_digests: HashSet<[u8; 16]>,
     /// The number of the next part.
     next: usize,
     /// The last part on disk, if it is not full, with its rows; the next part replaces it.
     unfilled: Option<(PartInfo, Vec<RowInfo>)>,
     current_part: Option<UnfinishedPart>,
-    /// Whether a part could not be written, so that its rows are lost.
+    /// Whether writing a part has failed, so that its rows are lost.
     is_broken: bool,
     rewritten: Vec<FinishedPart>,
 }
 
 impl DatasetWriter {
-    /// Creates the folder, or opens the dataset in it.
+    /// Creates the dataset in `folder`, or opens the existing one to append to it.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the name has not the extension of a format, or if the dataset in the folder differs from
-    /// `meta`, naming the first difference; names the folder if its files are not those of a dataset, and the file that
-    /// cannot be read or written.
+    /// [`Error::Usage`] if `folder` does not have the extension of a format, or if the dataset in the folder differs
+    /// from `meta`, naming the first difference; names the folder if its files are not those of a dataset, and the file
+    /// that cannot be read or written.
     pub fn open(folder: &Path, meta: DatasetMeta, options: WriterOptions) -> Result<Self> {
         let format = DatasetFormat::from_path(folder).ok_or_else(|| {
             Error::Usage(format!(
@@ -120,7 +120,7 @@ impl DatasetWriter {
         }
     }
 
-    /// The description of the dataset, as the folder has it.
+    /// The description of the dataset, as stored in the folder.
     pub fn meta(&self) -> &DatasetMeta {
         &self.meta
     }
@@ -135,7 +135,7 @@ impl DatasetWriter {
         &self.rewritten
     }
 
-    /// Appends a row, rounded to the dataset's precision. Returns the parts that this has completed.
+    /// Appends a row, rounded to the dataset's precision. Returns the parts that it completes.
     ///
     /// # Errors
     /// Names the photo if its row has other shapes than the dataset, exists already, or has features beyond the range
@@ -240,7 +240,7 @@ impl fmt::Debug for DatasetWriter {
     }
 }
 
-/// Half of the digest of a row's name, since names themselves would double the memory of [`RowInfo`]s.
+/// The first 16 bytes of the digest of a row's name; the names themselves would take much more memory.
 fn name_digest(name: &RowName) -> [u8; 16] {
     let digest = Digest::of_bytes(format!("{}\0{}", name.page, name.path).as_bytes());
     let mut short = [0; 16];

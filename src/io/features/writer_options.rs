@@ -10,13 +10,13 @@ pub const DEFAULT_PART_BYTES: u64 = 128 << 20;
 /// How a dataset is written.
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
-    /// File names of parts before their numbers: `part`, or e.g. `shard-003-of-100` if several programs write to one
-    /// folder, each with a prefix of its own.
+    /// Prefix of the parts' file names, before the number: `part`, or for instance `shard-003-of-100` if several
+    /// processes write to one folder, each with its own prefix.
     pub prefix: String,
-    /// A part is full when its arrays have this many bytes.
+    /// Size in bytes of a part's arrays at which the part is full.
     pub part_bytes: u64,
-    /// Whether existing parts are removed: those of this prefix and those of another dataset, or all parts if the
-    /// prefix is `part`.
+    /// Whether existing parts are removed: those of this prefix and those that are damaged or of another dataset; all
+    /// parts if the prefix is `part`.
     pub replace: bool,
     /// Rows to remove from existing parts because their photos have changed.
     pub stale_rows: HashSet<RowName>,
@@ -33,5 +33,5 @@ impl Default for WriterOptions {
     }
 }
 
-/// The prefix of a program that writes a dataset alone.
+/// The prefix of a process that is the only writer of a dataset.
 pub(super) const DEFAULT_PREFIX: &str = "part";

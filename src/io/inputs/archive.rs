@@ -1,5 +1,5 @@
-//! Tars of photos, as WebDataset writes them: the headers are read once, and each photo is read from its offset when it
-//! is decoded. Nothing is unpacked to disk.
+//! Tar archives of photos, such as WebDataset shards: the headers are read once, and each photo is read from its offset
+//! when it is decoded. Nothing is unpacked to disk.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -13,16 +13,16 @@ use crate::error::{Error, Result};
 use crate::io::inputs::sniff;
 use crate::system::files::{FileStamp, modified_nanos};
 
-/// A tar, as it was when its headers were read.
+/// A tar, with its size and time when its headers were read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TarArchive {
     /// The path by which it can be opened.
     pub path: PathBuf,
-    /// The folder below the output folder that outputs of its photos go to: its path without the extension.
+    /// Path without extension, relative to the output folder: the folder for the outputs of its photos.
     pub relative: PathBuf,
     /// Its size in bytes.
     pub bytes: u64,
-    /// When it was last modified, in nanoseconds since 1970; none where the system does not say.
+    /// When it was last modified, in nanoseconds since 1970; `None` if the system does not state it.
     pub modified: Option<u64>,
 }
 
@@ -31,7 +31,7 @@ pub struct TarArchive {
 pub struct TarMember {
     /// The tar.
     pub archive: Arc<TarArchive>,
-    /// The path of the tar and, below it, the path of the photo within the tar without a root or `..`.
+    /// The path of the tar, joined with the path of the photo within it (without a root or `..`).
     pub path: PathBuf,
     /// Its size in bytes.
     pub bytes: u64,
@@ -45,8 +45,8 @@ impl TarMember {
         FileStamp::of_tar_member(bytes, self.archive.bytes, self.archive.modified)
     }
 
-    /// Whether the tar has the size and the modification time that it had when `stamp` was taken, so that the photo
-    /// need not be read to know it unchanged.
+    /// Whether the tar has the size and the modification time that it had when `stamp` was taken, so that the photo is
+    /// unchanged without reading it.
     pub(crate) fn has_untouched_tar(&self, stamp: &FileStamp) -> bool {
         stamp.bytes == self.bytes
             && stamp.tar_bytes == Some(self.archive.bytes)
@@ -60,7 +60,7 @@ impl TarMember {
         name.unwrap_or(&self.path)
     }
 
-    /// Opens the tar; the reader returns the bytes of the photo.
+    /// Opens the tar, and returns a reader of the photo's bytes.
     ///
     /// # Errors
     /// If the tar cannot be opened, or has changed since its headers were read.
@@ -102,13 +102,13 @@ pub(super) struct TarContents {
     pub photos: Vec<TarMember>,
     /// Members without the extension of an image.
     pub others: Vec<PathBuf>,
-    /// Further pictures of samples (masks, other views), each with the photo that is taken for the sample.
+    /// Further pictures of WebDataset samples (masks, other views), each with the photo that represents the sample.
     pub companions: Vec<(PathBuf, PathBuf)>,
     /// Members that are replaced by later ones of the same name.
     pub repeated: Vec<PathBuf>,
-    /// Pictures that are links or sparse files, whose bytes are not in the tar as they are.
+    /// Pictures that are links or sparse files, whose content is not stored contiguously in the tar.
     pub links_and_sparse: Vec<PathBuf>,
-    /// Why the tar may have more members than these: it is cut off or damaged.
+    /// Why the tar may have further members: it is truncated or damaged. `None` for an intact tar.
     pub fault: Option<String>,
 }
 
@@ -126,7 +126,7 @@ pub(super) fn without_extension(path: &Path) -> PathBuf {
     }
 }
 
-/// Why a compressed tar is not read, and how to decompress it; none where the name is not that of one.
+/// Why a compressed tar is not read, and how to decompress it; `None` if the name is not that of one.
 pub(super) fn explain_compressed_tar(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     const EXTENSIONS: [(&str, &str, &str); 7] = [
@@ -150,7 +150,7 @@ pub(super) fn explain_compressed_tar(path: &Path) -> Option<String> {
     })
 }
 
-/// A file that records whether it was read past its end, which tells a cut tar from a complete one.
+/// A file that records whether it was read past its end, to distinguish a truncated tar from a complete one.
 struct EofTrackingFile {
     file: File,
     is_at_end: Rc<Cell<bool>>,
@@ -184,7 +184,7 @@ struct TarPicture {
 /// Reads the headers of the tar at `path`; the outputs of its photos go below `relative`.
 ///
 /// # Errors
-/// If it cannot be read, is no regular file, is empty, or is no tar.
+/// If it cannot be read, is not a regular file, is empty, or is not a tar.
 pub(super) fn scan(path: &Path, relative: PathBuf) -> Result<TarContents> {
     let failed = |error: io::Error| Error::io(path, &error);
     let file = File::open(path).map_err(failed)?;
@@ -333,15 +333,15 @@ fn sample_key(path: &Path) -> (Vec<u8>, Vec<u8>) {
     (key, extension.to_ascii_lowercase())
 }
 
-/// The rank of a picture among those of its sample, of which the lowest is the photo. None where its extension has two
-/// parts, as those of masks and further views have.
+/// The rank of a picture in its sample; the picture with the lowest rank is the photo. `None` if its extension has two
+/// parts, as for masks and further views.
 fn photo_rank(extension: &[u8]) -> Option<usize> {
     const PREFERRED: [&[u8]; 4] = [b"jpg", b"jpeg", b"png", b"webp"];
     let rank = PREFERRED.iter().position(|one| *one == extension);
     (!extension.contains(&b'.')).then(|| rank.unwrap_or(PREFERRED.len()))
 }
 
-/// The path of a member without a root and without `..`; none where it is empty or hidden.
+/// The path of a member without a root and `..`; `None` if it is empty or hidden.
 fn clean_member_path(name: &[u8]) -> Option<PathBuf> {
     #[cfg(unix)]
     let path = Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name));

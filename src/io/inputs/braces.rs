@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 
-/// The number of names, at most, that one input may expand to.
+/// Maximum number of names that one input may expand to.
 const MAX_NAMES: usize = 1_000_000;
 
-/// The names that `text` expands to, in the order of a shell; none where it has no braces that expand.
+/// The names that `text` expands to, in the order of a shell; `None` if it has no braces that expand.
 ///
 /// # Errors
 /// [`Error::Usage`] if there are more than a million, or braces are nested.
@@ -38,14 +38,14 @@ pub(super) fn expand(text: &str) -> Result<Option<Vec<String>>> {
     Ok(has_any.then_some(names))
 }
 
-/// The text before, in and behind the first braces, which end at the first closing one.
+/// The text before, inside and after the first braces, which end at the first `}`.
 fn split_at_braces(text: &str) -> Option<(&str, &str, &str)> {
     let open = text.find('{')?;
     let close = open + text[open..].find('}')?;
     Some((&text[..open], &text[open + 1..close], &text[close + 1..]))
 }
 
-/// The choices in braces: a range of numbers, or several words; none where they do not expand.
+/// The alternatives in braces: a range of numbers, or several words; `None` if they do not expand.
 ///
 /// # Errors
 /// [`Error::Usage`] if braces are nested, or the range has more than a million numbers.
@@ -63,7 +63,7 @@ fn choices(inner: &str) -> Result<Option<Vec<String>>> {
 }
 
 /// The numbers of a range such as `000..099` or `0..100..5` (the step last), padded to the longer of the two ends if
-/// one of them begins with 0; none where the text is no range.
+/// one of them begins with 0; `None` if the text is not a range.
 fn range(inner: &str) -> Option<Result<Vec<String>>> {
     let mut parts = inner.split("..");
     let (from, to, step) = (parts.next()?, parts.next()?, parts.next());

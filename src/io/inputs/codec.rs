@@ -1,5 +1,5 @@
-//! The formats that the `image` crate decodes, except JPEG and TIFF: PNG, GIF, WebP, BMP, ICO, PNM, QOI, farbfeld.
-//! Bytes, or one frame of an animation, to a [`SourceRaster`].
+//! Decodes PNG, GIF, WebP, BMP, ICO, PNM, QOI and farbfeld with the `image` crate: bytes, or one frame of an animation,
+//! to a [`SourceRaster`].
 
 use std::io::{Cursor, ErrorKind};
 
@@ -14,7 +14,7 @@ use super::pages::webp;
 use super::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 use super::sniff::format_name;
 
-/// Decodes an image of `format`, or frame `frame` (from 0) of an animation, drawn over the frames before it.
+/// Decodes an image of `format`, or frame `frame` (from 0) of an animation, composited over the frames before it.
 /// `max_memory` bytes bound what the decoder allocates; `check` may refuse the [`Footprint`] before that.
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub(super) fn decode(
     let mut decoder = reader.into_decoder().map_err(explain)?;
     let color = decoder.color_type();
     let sample = usize::from(color.bytes_per_pixel() / color.channel_count());
-    // A frame is drawn on a canvas, over those before it.
+    // A frame is composited on a canvas over those before it.
     let scratch = if frame.is_some() { 2 * 4 } else { 0 };
     let footprint = Footprint::new(decoder.dimensions(), color.channel_count().into(), sample);
     check(footprint.with_scratch(scratch))?;
@@ -64,7 +64,7 @@ pub(super) fn decode(
         .ok_or_else(|| format!("this kind of {} is not supported", format_name(format)))
 }
 
-/// The number of pixels of a PNG, whose size stands at a fixed offset; none of other formats.
+/// The number of pixels of a PNG, whose size is at a fixed offset; `None` for other formats.
 fn png_pixels(bytes: &[u8], format: ImageFormat) -> Option<u64> {
     let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
     (format == ImageFormat::Png)
@@ -86,7 +86,7 @@ fn nth_frame(bytes: &[u8], format: ImageFormat, number: usize) -> Result<Dynamic
     }
 }
 
-/// The raster of a decoded image; none where its type of samples is not known.
+/// The raster of a decoded image; `None` if its sample type is unknown.
 fn raster(image: DynamicImage, icc: Option<Vec<u8>>) -> Option<SourceRaster> {
     use DynamicImage::{
         ImageLuma8, ImageLuma16, ImageLumaA8, ImageLumaA16, ImageRgb8, ImageRgb16, ImageRgb32F,

@@ -1,7 +1,7 @@
 //! Decodes one photo: a [`Source`] to a [`Photo`], upright 8-bit sRGB of shape `[height, width, 3]`.
 //!
-//! [`formats`](super::formats) decodes the stored samples to a [`SourceRaster`](super::raster::SourceRaster),
-//! [`develop()`] makes the photo of it. The limits on pixels and memory are checked here, from the header.
+//! [`formats`](super::formats) decodes the stored samples to a [`SourceRaster`](super::raster::SourceRaster), and
+//! [`develop()`] turns it into the photo. The limits on pixels and memory are checked here, from the header.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -24,9 +24,9 @@ use crate::terminal::warnings::Warnings;
 /// Decodes photos, all with the same options.
 #[derive(Debug, Clone)]
 pub struct PhotoDecoder {
-    /// The limits on a photo, and how its samples become colours.
+    /// Limits on a photo, and how its samples become colours.
     pub options: DecodeOptions,
-    /// Collects what the user should know of photos that were decoded.
+    /// Receives warnings about decoded photos.
     pub warnings: Warnings,
 }
 
@@ -43,23 +43,23 @@ pub struct OpenedPhoto<'a> {
     decoder: &'a PhotoDecoder,
     source: &'a Source,
     bytes: Cow<'static, [u8]>,
-    /// The page to decode, counted from 1, where there are several.
+    /// The page to decode, counted from 1; `None` for a file with one image.
     page: Option<u32>,
-    /// What its header says; none where it cannot be read here.
+    /// Size and memory by its header; `None` if it cannot be read here.
     header: Option<PhotoHeader>,
 }
 
-/// What the header of a photo says before its pixels are decoded.
+/// Size and memory need of a photo, from its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PhotoHeader {
     /// Width and height in pixels, upright.
     pub size: (u32, u32),
-    /// Peak memory of decoding it, in bytes.
+    /// Peak memory of decoding the photo, in bytes.
     pub decode_bytes: u64,
 }
 
 impl OpenedPhoto<'_> {
-    /// What its header says; none where it is damaged, or only another program can read it.
+    /// Size and memory need by the header; `None` if it is damaged, or only another program can read it.
     pub fn header(&self) -> Option<PhotoHeader> {
         self.header
     }
@@ -69,7 +69,7 @@ impl OpenedPhoto<'_> {
         &self.bytes
     }
 
-    /// The alpha channel, upright, `[height, width]`, 0 transparent to 255 opaque; none where the file has none, or the
+    /// The alpha channel, upright, `[height, width]`, 0 transparent to 255 opaque; `None` if the file has none, or the
     /// same value everywhere.
     ///
     /// # Errors
@@ -130,8 +130,8 @@ impl PhotoDecoder {
     /// Reads and decodes `source`.
     ///
     /// # Errors
-    /// Names the source and says what is wrong: it cannot be read, is no image, has an unsupported format, more pixels
-    /// or needs more memory than allowed, is truncated or damaged, or holds several images where one is wanted.
+    /// Names the source and says what is wrong: it cannot be read, is not an image, has an unsupported format, more
+    /// pixels or needs more memory than allowed, is truncated or damaged, or holds several images where one is wanted.
     pub fn decode(&self, source: &Source) -> Result<Photo> {
         self.open(source)?.decode()
     }
@@ -151,7 +151,8 @@ impl PhotoDecoder {
     /// Reads the bytes of `source` and the header of the photo.
     ///
     /// # Errors
-    /// As [`PhotoDecoder::decode`], of what goes wrong before any pixel is decoded. A damaged header is no error here.
+    /// The errors of [`PhotoDecoder::decode`] that occur before any pixel is decoded. A damaged header is not an error
+    /// here.
     pub fn open<'a>(&'a self, source: &'a Source) -> Result<OpenedPhoto<'a>> {
         let bytes = source.read(self.options.max_memory)?;
         let page = match (source.page(), source.page_within()) {
@@ -183,12 +184,12 @@ impl PhotoDecoder {
         })
     }
 
-    /// The upright size of a photo and the memory that decoding takes: decodes until the first complete [`Footprint`]
-    /// and stops there. None where the header is damaged or only another program can read it.
+    /// The upright size of a photo and the memory that decoding takes: runs the decoder until it reports its first
+    /// complete [`Footprint`]. `None` if the header is damaged or only another program can read it.
     fn read_header(&self, bytes: &[u8], page: Option<u32>) -> Option<PhotoHeader> {
         let first_footprint = Cell::new(None);
         let stop = |footprint: Footprint| match footprint.bytes_per_pixel {
-            // TIFF checks its size first, and the rest in a second call.
+            // The TIFF decoder checks the size first, and the memory in a second call.
             0 => Ok(()),
             _ => {
                 first_footprint.set(Some(footprint));
@@ -256,10 +257,10 @@ impl PhotoDecoder {
         }
     }
 
-    /// The page to decode, counted from 1, of a file whose images were not counted before; none where it holds one.
+    /// The page to decode, counted from 1, of a file whose images were not counted before; `None` if it holds one.
     ///
     /// # Errors
-    /// That it holds several images and no page was asked for, or has no such page.
+    /// If it holds several images and no page was requested, or has no such page.
     fn resolve_page(&self, bytes: &[u8]) -> Result<Option<u32>, String> {
         let count = pages::count_in_file(bytes);
         match (count, self.options.page) {

@@ -1,6 +1,6 @@
 //! Develops a [`SourceRaster`] to upright 8-bit sRGB `[height, width, 3]`, in this order:
 //!
-//! 1. levels ([`levels`]): which sample values become black and white;
+//! 1. levels ([`levels`]): chooses the sample values that become black and white;
 //! 2. colours ([`profile`]): by the ICC profile of the file, or by the plain formulas of its colour model;
 //! 3. background: transparent pixels are composited over one colour, unless alpha is to be ignored;
 //! 4. orientation: the image is turned and mirrored as EXIF or XMP records.
@@ -13,7 +13,7 @@ use super::profile::{self, IccProfile};
 use super::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 use crate::terminal::warnings::Warnings;
 
-/// Develops `raster`, the image of the file called `name`; what the user should know of it goes to `warnings`.
+/// Develops `raster`, the image of the file called `name`; warnings about it go to `warnings`.
 ///
 /// # Errors
 /// If the samples do not fill the size, as a part of a sentence about the file.
@@ -73,8 +73,8 @@ pub(super) fn develop(
     Ok(upright.into_rgb8())
 }
 
-/// The alpha channel, upright, 0 transparent to 255 opaque; none where there is none, or where it has one value
-/// everywhere and so says nothing.
+/// The alpha channel, upright, 0 transparent to 255 opaque; `None` if there is none, or it has the same value
+/// everywhere.
 pub(super) fn opacity(mut raster: SourceRaster) -> Option<GrayImage> {
     let alpha = split_alpha(&mut raster).filter(|_| raster.is_whole())?;
     if alpha.iter().all(|a| Some(a) == alpha.first()) {
@@ -86,8 +86,8 @@ pub(super) fn opacity(mut raster: SourceRaster) -> Option<GrayImage> {
     Some(upright.into_luma8())
 }
 
-/// Removes the alpha channel from `raster` and returns it, 0 to 255; colours that were multiplied by it are divided by
-/// it. None where there is none.
+/// Removes the alpha channel from `raster` and returns it, 0 to 255; premultiplied colours are divided by it. `None` if
+/// there is none.
 fn split_alpha(raster: &mut SourceRaster) -> Option<Vec<u8>> {
     let kind = std::mem::replace(&mut raster.alpha, Alpha::None);
     if kind == Alpha::None {
@@ -141,11 +141,10 @@ fn take_alpha<T: Copy>(
     kept
 }
 
-/// Converts samples without alpha to interleaved 8-bit sRGB; it takes them out of `raster`, except where the profile
-/// fails.
+/// Converts samples without alpha to interleaved 8-bit sRGB; takes them out of `raster`, unless the profile fails.
 ///
 /// # Errors
-/// That the profile describes no transform.
+/// If the profile describes no transform.
 fn to_srgb(
     raster: &mut SourceRaster,
     levels: Levels,
@@ -172,7 +171,7 @@ fn to_srgb(
     }
     let spans = |white| levels == Levels::new(0.0, white);
     let bytes: Vec<u8> = match &mut raster.samples {
-        // The usual photo is not copied.
+        // 8-bit photos are moved, not copied.
         RasterSamples::U8(bytes) if spans(255.0) => std::mem::take(bytes),
         RasterSamples::U16(words) if spans(65535.0) && nodata.is_none() => {
             words.iter().map(|&word| narrow(word)).collect()
@@ -200,7 +199,8 @@ fn narrow(word: u16) -> u8 {
     ((u32::from(word) * 255 + 32_767) / 65_535) as u8
 }
 
-/// Scales samples linearly, the levels to 0 and `max`, and clamps them; values that are no reading become 0.
+/// Scales samples linearly, so that the levels become 0 and `max`, and clamps them; invalid values (nodata, NaN) become
+/// 0.
 fn scale_samples(
     samples: &RasterSamples,
     levels: Levels,
@@ -223,7 +223,7 @@ fn scale_samples(
     }
 }
 
-/// Ink on white paper, the naive formula (1 - ink)(1 - black) that is used without an ICC profile.
+/// CMYK to RGB by the naive formula (1 - ink)(1 - black), for files without an ICC profile.
 fn cmyk_to_rgb([c, m, y, k]: [u8; 4]) -> [u8; 3] {
     [c, m, y].map(|ink| {
         let product = u32::from(255 - ink) * u32::from(255 - k);
@@ -257,7 +257,7 @@ fn lab_to_srgb([l, a, b]: [u8; 3]) -> [u8; 3] {
     })
 }
 
-/// Composites `rgb` over `background` in place, by `alpha` of one value a pixel.
+/// Composites `rgb` over `background` in place, with one value of `alpha` per pixel.
 fn composite(rgb: &mut [u8], alpha: &[u8], background: [u8; 3]) {
     for (pixel, &a) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(alpha) {
         let (over, under) = (u32::from(a), u32::from(255 - a));

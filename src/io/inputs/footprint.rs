@@ -1,6 +1,6 @@
-//! The memory that decoding an image will take, estimated from its header before anything is allocated. Every decoder
-//! gives one to the check of [`PhotoDecoder`](super::PhotoDecoder), which compares it with `--max-megapixels` and
-//! `--max-memory`.
+//! [`Footprint`]: the memory that decoding an image will take, estimated from its header before anything is allocated.
+//! Every decoder passes one to the check of [`PhotoDecoder`](super::PhotoDecoder), which compares it with
+//! `--max-megapixels` and `--max-memory`.
 
 /// The size of an image and the bytes that its pixels take while they are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,9 +9,9 @@ pub(super) struct Footprint {
     pub width: u32,
     /// Height in pixels, as stored.
     pub height: u32,
-    /// Bytes of one pixel's samples as the decoder returns them; 0 where only the size is known so far.
+    /// Bytes per pixel of the decoded samples; 0 while only the size is known.
     pub bytes_per_pixel: u64,
-    /// Bytes a pixel that the decoder needs beside the samples while it works.
+    /// Further bytes per pixel that the decoder needs while it works.
     pub scratch_per_pixel: u64,
 }
 
@@ -26,7 +26,7 @@ impl Footprint {
         }
     }
 
-    /// The same with `scratch` bytes a pixel beside the samples.
+    /// The same with `scratch` further bytes per pixel while decoding.
     pub fn with_scratch(self, scratch: u64) -> Self {
         Footprint {
             scratch_per_pixel: scratch,
@@ -39,7 +39,8 @@ impl Footprint {
         u64::from(self.width) * u64::from(self.height)
     }
 
-    /// Peak bytes from a file of `file` bytes to the 8-bit sRGB photo; an image that is `turned` is copied once more.
+    /// Peak memory in bytes from a file of `file` bytes to the 8-bit sRGB photo; an image that is rotated or mirrored
+    /// (`turned`) is copied once more.
     pub fn peak_bytes(&self, file: u64, turned: bool) -> u64 {
         // 8-bit samples without alpha are the photo already; others are copied without alpha first.
         let developed = match self.bytes_per_pixel {

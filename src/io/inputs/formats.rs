@@ -1,6 +1,6 @@
-//! The switch over input formats: the bytes of one photo to its [`SourceRaster`], by the decoder of the format that
-//! [`sniff`] identifies; then the chosen bands, and the orientation that EXIF or XMP records. TIFF reads bands and
-//! orientation itself, and foreign formats come upright from their decoders.
+//! Dispatch over input formats: decodes the bytes of one photo to its [`SourceRaster`] with the decoder of the format
+//! that [`sniff`] identifies; then selects bands and reads the EXIF or XMP orientation. The TIFF decoder handles bands
+//! and orientation itself, and the decoders of foreign formats return upright images.
 //!
 //! A new format of the `image` crate needs a name in [`sniff`] and, if its pages are to be counted, an arm in
 //! [`pages`]; a format with a decoder of its own gets a variant in [`foreign`].
@@ -16,11 +16,11 @@ use super::{codec, foreign, jpeg, pages, tiff};
 use crate::terminal::warnings::Warnings;
 
 /// Decodes the bytes of a file called `name`, or its page `page`, counted from 1. `check` may refuse the [`Footprint`]
-/// before any pixel is decoded; doubts about the file go to `warnings`.
+/// before any pixel is decoded; warnings about the file go to `warnings`.
 ///
 /// # Errors
-/// What is wrong with the file, as a part of a sentence about it: no image, an unsupported format, truncated or damaged
-/// data, a band that it does not have, or refused by `check`.
+/// What is wrong with the file, as a part of a sentence about it: not an image, an unsupported format, truncated or
+/// damaged data, a missing band, or refused by `check`.
 pub(super) fn decode_raster(
     bytes: &[u8],
     page: Option<u32>,
@@ -30,7 +30,7 @@ pub(super) fn decode_raster(
     check: &dyn Fn(Footprint) -> Result<(), String>,
 ) -> Result<SourceRaster, String> {
     let kind = sniff::identify_bytes(bytes);
-    // Images that follow each other in a file are decoded alone; pages within an image are found by its decoder.
+    // Concatenated images in a file are decoded one by one; pages within an image are found by its decoder.
     if let Some(page) = page
         && pages::count_in_stream(bytes) > 1
     {

@@ -1,6 +1,6 @@
-//! Chooses the levels of a raster, the sample values that become black and white: the whole range that its type of
-//! samples has, or the part that is used. Values that are no readings (nodata, NaN, sentinels such as -9999) have no
-//! influence.
+//! Chooses the levels of a raster, the sample values that become black and white: the nominal range of its sample type,
+//! or the range that its values use. Values that are not measurements (nodata, NaN, sentinels such as -9999) are
+//! ignored; the others are called readings.
 //!
 //! Photos use most of their range. Thermal cameras, microscopes and satellites write 16 bits and use a few hundred of
 //! the values, or floats in physical units; without a stretch the network would see black or white.
@@ -15,12 +15,12 @@ pub(super) struct Levels {
     pub low: f32,
     /// The value that becomes white.
     pub high: f32,
-    /// The smallest and the largest value that is a reading; values outside become black.
+    /// The smallest and the largest valid value (reading); values outside become black.
     pub valid_range: (f32, f32),
 }
 
 impl Levels {
-    /// Levels from `low` to `high` that take every finite value for a reading.
+    /// Levels from `low` to `high`, with every finite value valid.
     pub fn new(low: f32, high: f32) -> Self {
         Levels {
             low,
@@ -30,7 +30,7 @@ impl Levels {
     }
 }
 
-/// Levels, and a warning where they are not the plain range of the samples.
+/// Levels, and a warning if they are not the nominal range of the samples or use little of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ChosenLevels {
     /// The chosen levels.
@@ -39,19 +39,19 @@ pub(super) struct ChosenLevels {
     pub warning: Option<(&'static str, String)>,
 }
 
-/// Pixels, at most, whose values percentiles are taken of.
+/// Maximum number of pixels that are sampled for percentiles.
 const MAX_SAMPLES: usize = 1 << 20;
 
-/// The same for 8-bit images with `auto`, where only a narrow range is warned of.
+/// The same for 8-bit images with `auto`, which are only checked for a narrow range.
 const MAX_SAMPLES_8_BIT: usize = 1 << 14;
 
-/// With fewer values, outliers are not searched for.
+/// Minimum number of sampled values for which outliers are excluded.
 const MIN_SAMPLES_FOR_OUTLIERS: usize = 256;
 
-/// Outliers from here on are taken for "no reading" rather than for a bright spot.
+/// High outliers from this value on become invalid; lower ones count as bright spots and become white.
 const SENTINEL_MIN: f32 = 1e9;
 
-/// The percentiles that `auto` stretches between, which clip few outliers and few highlights.
+/// The percentiles between which `auto` stretches.
 const AUTO_PERCENTILES: (f32, f32) = (0.5, 99.5);
 
 /// Chooses the levels of `raster` as `stretch` asks.
@@ -119,7 +119,7 @@ fn auto_levels(
         return (plain, warning);
     }
     let is_float = raster.white == 1.0;
-    // Floats beyond 1 may be integers of 8 or 16 bits that were converted without scaling.
+    // Floats beyond 1 may be 8- or 16-bit integers that were converted without scaling.
     let nominal = match raster.samples {
         RasterSamples::F32(_) if is_float && min >= -0.001 && max <= 1.001 => Some(1.0),
         RasterSamples::F32(_) if is_float && min >= -0.5 && max > 64.0 && max <= 255.5 => {
@@ -186,7 +186,7 @@ struct SampleStatistics {
     max: f32,
     /// A sample of the readings, in rising order.
     sorted: Vec<f32>,
-    /// How many values are no readings.
+    /// Number of values that are not readings.
     missing: usize,
     /// Whether all readings are whole numbers.
     is_integral: bool,
@@ -196,7 +196,7 @@ struct SampleStatistics {
 
 impl SampleStatistics {
     /// Measures `raster`. The extremes of 8-bit samples are those of a sample of pixels, unless `stretch` is
-    /// [`ContrastStretch::MinMax`]. None where there is no reading at all.
+    /// [`ContrastStretch::MinMax`]. `None` if there is no reading.
     fn of(raster: &SourceRaster, stretch: ContrastStretch) -> Option<Self> {
         let max_samples = match (&raster.samples, stretch) {
             (RasterSamples::U8(_), ContrastStretch::Auto) => MAX_SAMPLES_8_BIT,
@@ -258,8 +258,8 @@ impl SampleStatistics {
         (statistics.min <= statistics.max).then_some(statistics)
     }
 
-    /// Takes values far from all others for "no reading", as -9999 and 1e20 are meant; stretched over, they would leave
-    /// one shade for all readings.
+    /// Excludes sentinels, values far from all others such as -9999 and 1e20: stretched over, they would leave one
+    /// shade for all readings.
     fn exclude_sentinels(
         &mut self,
         raster: &SourceRaster,
@@ -277,7 +277,8 @@ impl SampleStatistics {
             true => 20 * count <= all,
             false => 20 * count <= 19 * all,
         };
-        // Up to two values below, and one above; of integers the one above must be rare, since white is a colour too.
+        // Up to two distinct values below, and one above; for integers the one above must be rare, since saturated
+        // white is a valid value.
         for _ in 0..2 {
             let least = self.sorted.first().copied().unwrap_or(self.min);
             let below = self.sorted.partition_point(|&value| value <= least);
@@ -324,7 +325,7 @@ impl SampleStatistics {
                 }
             }
         }
-        // Values below become black anyway. Above, a bright spot becomes white, but a huge number is no reading.
+        // Values below become black anyway. Above, a bright spot becomes white, but a huge number is invalid.
         if high != f32::MAX && highest >= SENTINEL_MIN {
             self.valid_range.1 = self.max;
         }
@@ -484,7 +485,7 @@ mod tests {
             );
             assert_eq!(found.valid_range.1 < 1e9, sentinel == 1e20);
         }
-        // A few hot pixels leave the rest to be seen.
+        // A few hot pixels do not darken the rest.
         let hot = words((0..10_000).map(|k| if k % 150 == 0 { 60_000 } else { k % 256 }));
         assert!(settled(&hot).0.high < 300.0);
     }

@@ -1,4 +1,5 @@
-//! Lists of inputs (`--files-from`): one name a line, or names that a NUL ends, taken literally.
+//! Lists of inputs (`--files-from`): one name per line, or names terminated by NUL; names are taken literally, without
+//! patterns.
 
 use std::ffi::OsString;
 use std::io;
@@ -22,7 +23,7 @@ pub enum Separator {
 /// A name of a list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ListEntry {
-    /// Its line, or its position among names with NULs, counted from 1.
+    /// Its line number, or its position among NUL-terminated names, counted from 1.
     pub number: usize,
     /// The file, folder or address.
     pub path: PathBuf,
@@ -39,8 +40,8 @@ pub(super) fn display_name(path: &Path) -> &Path {
 /// Reads the names of the list at `path`, or of standard input for `-`. Empty lines are ignored.
 ///
 /// # Errors
-/// Names the list that cannot be read, has no names, has the other separator, or is no list but a picture, a clip or a
-/// tar; [`Error::Interrupted`] while a pipe is waited for.
+/// Names the list that cannot be read, has no names, has the other separator, or is a picture, a clip or a tar;
+/// [`Error::Interrupted`] while a pipe is waited for.
 pub(super) fn read(path: &Path, separator: Separator) -> Result<Vec<ListEntry>> {
     let bytes = match path.as_os_str() == "-" {
         true => {
@@ -112,7 +113,7 @@ fn parse(bytes: &[u8], separator: Separator) -> Result<Vec<ListEntry>, String> {
     }
 }
 
-/// The path with these bytes; on Unix any bytes are one, elsewhere only UTF-8.
+/// The path with these bytes: any bytes on Unix, elsewhere only UTF-8.
 #[cfg(unix)]
 fn path_from_bytes(name: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt;

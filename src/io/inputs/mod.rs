@@ -1,13 +1,13 @@
 //! Inputs: from what the user typed to upright 8-bit sRGB pixels, `[height, width, 3]`.
 //!
-//! [`collect()`] turns files, folders, glob patterns, tars, lists, addresses and `-` into [`Source`]s without decoding
+//! [`collect()`] turns files, folders, glob patterns, tars, lists, URLs and `-` into [`Source`]s without decoding
 //! anything; a [`PhotoDecoder`] turns one source into a [`Photo`]. A file's format comes from its bytes, never from its
 //! name.
 //!
-//! | step | file | comes in → goes out |
+//! | step | file | input → output |
 //! |---|---|---|
 //! | find the photos | `collect/`, `list.rs`, `braces.rs`, `archive.rs`, `watch.rs` | inputs → [`Source`]s |
-//! | keep one part of them | [`shard`], `scheduler.rs` | sources → those of one [`Shard`] |
+//! | keep one shard of them | [`shard`], `scheduler.rs` | sources → those of one [`Shard`] |
 //! | read the bytes | `source.rs`, `remote/` | source → bytes |
 //! | identify the format, count pages | `sniff.rs`, `pages/` | first bytes → `FileKind`; bytes → number of pages |
 //! | decode the stored samples | `formats.rs` → `jpeg/`, `tiff/`, `codec.rs`, `foreign/` | bytes → `SourceRaster` (`raster.rs`) |
@@ -15,8 +15,9 @@
 //! | develop | `develop.rs` | `SourceRaster` → [`Photo`] |
 //!
 //! A raster is developed in this order: levels (`levels.rs`, [`ContrastStretch`]), ICC profile (`profile.rs`),
-//! [`Background`] behind transparent pixels, orientation. `develop.rs` is the only place that turns a photo by its EXIF
-//! orientation; [`orientation()`] gives it to those who turn something else along with the photo.
+//! [`Background`] behind transparent pixels, orientation. `develop.rs` is the only place that applies the EXIF
+//! orientation to a photo; [`orientation()`] returns it to callers that rotate other data, such as labels, along with
+//! the photo.
 //!
 //! To add an input format:
 //!

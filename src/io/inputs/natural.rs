@@ -3,13 +3,14 @@
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 
-/// Compares two names, runs of digits as numbers and other bytes by value; a total order that no locale changes.
+/// Compares two names, with runs of digits as numbers and other bytes by value: a total order, independent of the
+/// locale.
 pub(crate) fn compare(a: &OsStr, b: &OsStr) -> Ordering {
     let (a, b) = (a.as_encoded_bytes(), b.as_encoded_bytes());
     compare_bytes(a, b).then_with(|| a.cmp(b))
 }
 
-/// As [`compare`]; names that differ in leading zeros only are equal.
+/// As [`compare`], but names that differ only in leading zeros are equal.
 fn compare_bytes(mut a: &[u8], mut b: &[u8]) -> Ordering {
     loop {
         let (Some(&x), Some(&y)) = (a.first(), b.first()) else {

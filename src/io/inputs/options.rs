@@ -8,15 +8,15 @@ use crate::system::memory;
 /// How the photos of a run are decoded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecodeOptions {
-    /// The number of pixels of a photo, at most; checked from the header, before anything is allocated.
+    /// Maximum number of pixels of a photo; checked from the header, before anything is allocated.
     pub max_pixels: u64,
-    /// The memory that decoding a photo may take, in bytes; checked from the header too.
+    /// Maximum memory for decoding a photo, in bytes; also checked from the header.
     pub max_memory: u64,
     /// Which sample values become black and white.
     pub stretch: ContrastStretch,
-    /// The bands, counted from 1, to take as red, green and blue; the colours of the file where none are given.
+    /// The bands, counted from 1, to use as red, green and blue; `None` for the colours of the file.
     pub bands: Option<[u16; 3]>,
-    /// The page or frame, counted from 1, to take of a source that names none itself.
+    /// The page or frame, counted from 1, to decode of a source that names none itself.
     pub page: Option<u32>,
     /// Whether colours are converted to sRGB by the ICC profile of the file.
     pub icc: bool,
@@ -41,8 +41,8 @@ impl Default for DecodeOptions {
 }
 
 impl DecodeOptions {
-    /// The options that differ from the default, as a part of the names of cached results; empty where none does. The
-    /// limits and the page are left out, since they change no pixel.
+    /// The options that differ from the default, as a part of the names of cached results; empty if none does. The
+    /// limits are omitted, since they change no pixel, and so is the page.
     pub fn tag(&self) -> String {
         let usual = DecodeOptions::default();
         let mut parts = Vec::new();
@@ -116,8 +116,7 @@ pub enum Background {
     Mean,
     /// One colour, as red, green and blue.
     Colour([u8; 3]),
-    /// Alpha is ignored: the colours that the file stores under transparent pixels show, as in the published DINOv2
-    /// code.
+    /// Alpha is ignored: the colours stored under transparent pixels are used, as in the published DINOv2 code.
     Ignored,
 }
 
@@ -125,7 +124,7 @@ impl Background {
     /// ImageNet's mean, rounded to 8 bits.
     const MEAN: [u8; 3] = [124, 116, 104];
 
-    /// The colour behind transparent pixels; none where alpha is ignored.
+    /// The colour behind transparent pixels; `None` if alpha is ignored.
     pub fn colour(self) -> Option<[u8; 3]> {
         match self {
             Background::Mean => Some(Self::MEAN),
@@ -177,7 +176,7 @@ impl fmt::Display for Background {
     }
 }
 
-/// Parses `--bands`: one band, which becomes grey, or three separated by commas, each counted from 1.
+/// Parses `--bands`: one band, which is used for all three colours, or three separated by commas, each counted from 1.
 ///
 /// # Errors
 /// The form that was expected.

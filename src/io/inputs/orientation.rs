@@ -7,8 +7,9 @@ use super::sniff::{self, FileKind};
 use super::source::Source;
 use crate::error::Result;
 
-/// The transform that makes the stored image of `source` upright, from EXIF or, where that has none, XMP; none for
-/// formats whose decoders turn their pictures themselves. Reads the source, but decodes no pixel.
+/// The transform that makes the stored image of `source` upright, from EXIF or, if that has none, XMP;
+/// [`Orientation::NoTransforms`] for formats whose decoders return upright images. Reads the source, but decodes no
+/// pixel.
 ///
 /// # Errors
 /// If the source cannot be read.

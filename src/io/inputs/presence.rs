@@ -7,16 +7,16 @@ use super::collect::{InputRequest, collect};
 use super::pages;
 use super::remote::is_address;
 
-/// Looks photos up by their paths. The headers of each tar are read once.
+/// Checks photos by their paths. The headers of each tar are read once.
 #[derive(Debug, Default)]
 pub(crate) struct PresenceCache {
-    /// The number of images, by path of the tar and of the photo below it.
+    /// By the path of a tar: the number of images of each photo in it, by the photo's path.
     tars: HashMap<PathBuf, HashMap<PathBuf, u32>>,
 }
 
 impl PresenceCache {
     /// Whether page `page` (from 1) of the photo at `path` exists, or for 0 whether the photo exists and holds one
-    /// image alone. A photo at an address is not fetched and counts as existing.
+    /// image alone. A photo at a URL is not fetched and counts as existing.
     pub fn has(&mut self, path: &Path, page: u32) -> bool {
         if path.to_str().is_some_and(is_address) {
             return true;
@@ -28,7 +28,7 @@ impl PresenceCache {
         }
     }
 
-    /// The number of images in the photo at `path`, a file or a member of a tar; 0 where it is gone.
+    /// The number of images in the photo at `path`, a file or a member of a tar; 0 if it is missing.
     fn count_pages(&mut self, path: &Path) -> u32 {
         if path.is_file() {
             return pages::count_in_path(path, u64::MAX);
@@ -42,7 +42,7 @@ impl PresenceCache {
     }
 }
 
-/// The number of images of each photo of a tar, by path; empty where it is no tar.
+/// The number of images of each photo of a tar, by path; empty if the file is not a tar.
 fn count_in_tar(tar: &Path) -> HashMap<PathBuf, u32> {
     let request = InputRequest {
         inputs: &[tar.into()],

@@ -5,12 +5,12 @@ use moxcms::{ColorProfile, DataColorSpace, Layout, TransformExecutor, TransformO
 
 use super::raster::ColorModel;
 
-/// A profile that changes no probe by more than this, in steps of 255, is sRGB up to rounding.
+/// Maximum change of the 8-bit probes by a profile that counts as sRGB.
 const MAX_ROUNDING: u8 = 1;
 
 /// A profile that fits the colour model of a raster.
 pub(super) enum IccProfile {
-    /// It is sRGB, or differs from it by rounding only.
+    /// sRGB, or differing from it only by rounding.
     Srgb,
     /// Samples are transformed to sRGB of the same width, 8 or 16 bits.
     Transform(Box<ColorProfile>),
@@ -19,7 +19,7 @@ pub(super) enum IccProfile {
 /// Reads the profile of a raster of `colour`.
 ///
 /// # Errors
-/// That it cannot be read or used, or is for another colour model, as a part of a sentence about the file.
+/// If it cannot be read or used, or is for another colour model, as a part of a sentence about the file.
 pub(super) fn read(icc: &[u8], colour: ColorModel) -> Result<IccProfile, String> {
     let profile = ColorProfile::new_from_slice(icc)
         .map_err(|_| "its colour profile cannot be read".to_owned())?;
@@ -59,7 +59,7 @@ pub(super) fn read(icc: &[u8], colour: ColorModel) -> Result<IccProfile, String>
     Ok(profile)
 }
 
-/// Colours on a regular grid over the RGB cube, or all greys.
+/// 8-bit test colours: a regular grid over the RGB cube, or all greys.
 fn probes(colour: ColorModel) -> Vec<u8> {
     if colour == ColorModel::Grey {
         return (0..=255).collect();
@@ -116,7 +116,7 @@ impl IccProfile {
     }
 }
 
-/// How many pixels are transformed at a time, as a power of two.
+/// Binary logarithm of the number of pixels that are transformed at a time.
 const BLOCK_PIXELS_LOG2: usize = 16;
 
 /// Applies `transform` to interleaved samples of `colour`, a block of pixels at a time.
@@ -138,7 +138,7 @@ fn transform_blocks<T: Copy + Default>(
     Ok(out)
 }
 
-/// The channels of a colour model, as moxcms counts them.
+/// The moxcms layout with the channels of a colour model.
 fn layout(colour: ColorModel) -> Layout {
     match colour {
         ColorModel::Grey => Layout::Gray,

@@ -1,26 +1,26 @@
 //! One image as its file stores it: samples before contrast stretch, colour conversion, compositing and orientation.
 //!
-//! Every format's decoder returns a [`SourceRaster`], and [`develop`](super::develop) makes the photo of it, so that a
-//! decoder only has to state what its samples mean.
+//! Every format's decoder returns a [`SourceRaster`], which states what its samples mean, and
+//! [`develop`](super::develop) turns it into the photo.
 
 use image::metadata::Orientation;
 
-/// Interleaved samples, row by row, with everything known of their meaning.
+/// Interleaved samples, row by row, with their meaning.
 #[derive(Debug, Clone)]
 pub(super) struct SourceRaster {
     /// Width in pixels, as stored.
     pub width: u32,
     /// Height in pixels, as stored.
     pub height: u32,
-    /// What the colour samples of a pixel mean.
+    /// Colour model of a pixel's samples, without alpha.
     pub colour: ColorModel,
     /// Whether each pixel ends with an alpha sample, and how it relates to the colours.
     pub alpha: Alpha,
     /// The samples, `[height, width, channels]`, alpha last.
     pub samples: RasterSamples,
-    /// The value of full intensity: 255, 65535, 4095 for 12 bits, 1 for floats.
+    /// The sample value of full intensity: 255, 65535, 4095 for 12 bits, 1 for floats.
     pub white: f32,
-    /// The value that means "no reading", where the file names one (GDAL's nodata tag).
+    /// The value that means "no measurement", if the file states one (GDAL's nodata tag).
     pub nodata: Option<f64>,
     /// The ICC profile of the file.
     pub icc: Option<Vec<u8>>,
@@ -42,7 +42,7 @@ pub(super) enum ColorModel {
 }
 
 impl ColorModel {
-    /// Colour samples a pixel, without alpha.
+    /// Number of colour samples per pixel, without alpha.
     pub fn channels(self) -> usize {
         match self {
             ColorModel::Grey => 1,
@@ -59,7 +59,7 @@ pub(super) enum Alpha {
     None,
     /// In the last sample; colours are not multiplied by it.
     Straight,
-    /// In the last sample; colours are multiplied by it already.
+    /// In the last sample; colours are already multiplied by it.
     Premultiplied,
 }
 
@@ -86,7 +86,7 @@ impl RasterSamples {
 }
 
 impl SourceRaster {
-    /// A raster of `(width, height)` pixels without a nodata value, not to be turned.
+    /// A raster of `(width, height)` pixels without a nodata value, whose orientation is upright.
     pub fn new(
         (width, height): (u32, u32),
         colour: ColorModel,
@@ -108,7 +108,7 @@ impl SourceRaster {
         }
     }
 
-    /// Samples a pixel, alpha included.
+    /// Number of samples per pixel, including alpha.
     pub fn channels(&self) -> usize {
         self.colour.channels() + usize::from(self.alpha != Alpha::None)
     }

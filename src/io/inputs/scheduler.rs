@@ -10,15 +10,15 @@ struct ArrayTask {
     variable: &'static str,
     /// The index of the task.
     index: i64,
-    /// The least index and the number of tasks, where the scheduler sets them; the number is 0 where it was not asked
-    /// for.
+    /// The lowest index and the number of tasks, if the scheduler sets them; the number is 0 if the user states the
+    /// number of shards.
     index_range: Option<(i64, u32)>,
-    /// The index of shard 1 where the user states the number of shards: 1 with Slurm, 0 elsewhere.
+    /// The index of shard 1 if the user states the number of shards: 1 for Slurm, else 0.
     first_index: i64,
 }
 
 impl ShardRequest {
-    /// The shard that is asked for, and a note for the user where the number of shards was assumed.
+    /// The requested shard, and a note for the user if the number of shards was assumed.
     ///
     /// # Errors
     /// [`Error::Usage`] if the variables of schedulers are not set, are invalid, or contradict each other.
@@ -38,7 +38,7 @@ impl ShardRequest {
         } = task;
         let (least, count) = match (of, task.index_range) {
             (Some(of), range) => {
-                // Some tasks of the array may run alone, but their indices must be of that array.
+                // Only some tasks of the array may run, but their indices must be valid for it.
                 let least = task.first_index;
                 let most = least + i64::from(of) - 1;
                 let is_whole = range.is_none_or(|(first, _)| first >= least);
@@ -93,10 +93,10 @@ const KUBERNETES: &str = "JOB_COMPLETION_INDEX";
 /// The index of a child job of an AWS Batch array.
 const AWS: &str = "AWS_BATCH_JOB_ARRAY_INDEX";
 
-/// The task of the array job that runs the program; `is_counted` says that the number of shards is known already.
+/// The array task that runs this program; `is_counted` if the number of shards is already known.
 ///
 /// # Errors
-/// That none or several schedulers set their variables, or that one is invalid, as a sentence.
+/// A sentence, if none or several schedulers set their variables, or one is invalid.
 fn array_task(variables: &EnvVariables, is_counted: bool) -> Result<ArrayTask, String> {
     let mut tasks = Vec::new();
     for variable in [SLURM, KUBERNETES, AWS] {
@@ -135,10 +135,11 @@ fn array_task(variables: &EnvVariables, is_counted: bool) -> Result<ArrayTask, S
     })
 }
 
-/// The least index of Slurm's array, and the number of tasks; 0 where `is_counted`.
+/// The lowest index of Slurm's array, and the number of tasks, or 0 if `is_counted`; `None` if Slurm states no lowest
+/// index and `is_counted`.
 ///
 /// # Errors
-/// That the variables are missing, or that the indices do not follow each other, as a sentence.
+/// A sentence, if variables are missing, or the indices are not consecutive.
 fn slurm_array(
     variables: &EnvVariables,
     index: i64,
@@ -173,7 +174,7 @@ fn slurm_array(
     Ok(Some((least, count("SLURM_ARRAY_TASK_COUNT", tasks)?)))
 }
 
-/// The whole number in a variable; none where it is not set.
+/// The integer in a variable; `None` if it is not set.
 fn number(variables: &EnvVariables, name: &str) -> Result<Option<i64>, String> {
     let text = variables.text(name).map_err(|error| error.to_string())?;
     let parse = |text: &str| text.parse::<u32>().map(i64::from);
@@ -181,7 +182,7 @@ fn number(variables: &EnvVariables, name: &str) -> Result<Option<i64>, String> {
         .transpose()
 }
 
-/// The number of tasks, `value` of the variable `name`, which must be above 0.
+/// The number of tasks: `value` of the variable `name`, checked to be above 0.
 fn count(name: &str, value: i64) -> Result<u32, String> {
     u32::try_from(value)
         .ok()

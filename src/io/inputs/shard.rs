@@ -1,9 +1,8 @@
-//! Divides photos among jobs that do not communicate (`--shard K/N`): the shard of a photo follows from its name alone.
+//! Divides photos among jobs that do not communicate (`--shard K/N`): the shard of a photo depends on its name only.
 //!
-//! It is the first 8 bytes, as a little-endian number, of the BLAKE3 digest of the path below the folder that was
-//! searched (`/` between the parts; the name alone, if the file was named itself), modulo the number of shards. All
-//! pages of a file are in one shard. The shard does not depend on the machine, the order, or what else is in the
-//! folder.
+//! It is the first 8 bytes, as a little-endian number, of the BLAKE3 digest of the path below the searched folder (with
+//! `/` between the parts; the file name if the user named the file), modulo the number of shards, plus 1. All pages of
+//! a file are in one shard. The shard does not depend on the machine, the order, or what else is in the folder.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,13 +21,13 @@ pub struct Shard {
     count: u32,
 }
 
-/// The shard that is asked for.
+/// The value of `--shard`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShardRequest {
-    /// The shard that was named.
+    /// A shard that the user states.
     Explicit(Shard),
-    /// The shard of this task of an array job, by the variables of its scheduler; with the number of shards, where the
-    /// scheduler does not set it or runs only some of them.
+    /// The shard of this task of an array job, by the variables of its scheduler; with the number of shards if the
+    /// scheduler does not state it or runs only some of them.
     Auto(Option<u32>),
 }
 
@@ -57,13 +56,13 @@ impl Shard {
         self.count
     }
 
-    /// The shard in names of files, such as `003-of-100`, padded so that names sort by number.
+    /// The shard in file names, such as `003-of-100`, padded so that names sort by number.
     pub fn label(self) -> String {
         let digits = self.count.to_string().len();
         format!("{:0digits$}-of-{}", self.number, self.count)
     }
 
-    /// Whether there are several shards, so that this one lacks photos.
+    /// Whether there are several shards, so that this one is only a part of the photos.
     pub fn is_part(self) -> bool {
         self.count > 1
     }
@@ -78,8 +77,8 @@ impl Shard {
         shard_number(name, self.count) == self.number
     }
 
-    /// Keeps the photos of this shard, and those whose index `always` accepts; of failures those whose path belongs to
-    /// this shard, so that each is reported once. Returns the number of photos before.
+    /// Keeps the photos of this shard and those whose index `always` accepts, and the failures whose path belongs to
+    /// this shard, so that each is reported once. Returns the previous number of photos.
     pub fn retain_sources(
         self,
         collected: &mut CollectedInputs,
@@ -115,7 +114,7 @@ fn shard_number(name: &[u8], count: u32) -> u32 {
     (u64::from_le_bytes(first) % u64::from(count)) as u32 + 1
 }
 
-/// The name that decides the shard of a photo.
+/// The name that determines the shard of a photo.
 fn shard_key(source: &Source) -> Cow<'_, [u8]> {
     match source {
         Source::File { relative, .. } => portable(relative),
@@ -131,7 +130,7 @@ fn portable(path: &Path) -> Cow<'_, [u8]> {
     }
 }
 
-/// Writes the shard as in `--shard`: `3/100`.
+/// The form of `--shard`: `3/100`.
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.number, self.count)

@@ -1,8 +1,8 @@
 //! Identifies a file by its first bytes: [`identify`] takes up to [`HEAD_BYTES`] and returns a [`FileKind`].
 //!
-//! The `image` crate's signatures, tightened where two bytes would claim ordinary text (`BM…`, `P1 …`), and the other
-//! files that folders of photos hold: phone and camera formats, video clips, pictures that are no photos. A new input
-//! format gets its signature here.
+//! Uses the `image` crate's signatures, with stricter checks where two bytes would match ordinary text (`BM…`, `P1 …`),
+//! and signatures of other files common in photo folders: phone and camera formats, video clips, pictures that are not
+//! photos. A new input format gets its signature here.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::foreign::format::ForeignFormat;
 use super::summary::TARS;
 use crate::system::files::signature::{is_own_picture, is_own_tiff};
 
-/// How many leading bytes of a file [`identify`] needs.
+/// Number of leading bytes of a file that [`identify`] uses.
 pub(super) const HEAD_BYTES: usize = 4096;
 
 /// The kind of a file, by its content.
@@ -95,7 +95,7 @@ pub(super) fn identify(head: &[u8]) -> FileKind {
     }
 }
 
-/// Whether a file's extension is one of images, so that it is an error if its content is none.
+/// Whether a file has the extension of an image, so that other content is an error.
 pub(super) fn is_image_name(path: &Path) -> bool {
     let extension = path
         .extension()
@@ -108,7 +108,7 @@ pub(super) fn is_image_name(path: &Path) -> bool {
         || extension.is_some_and(|extension| other_extensions.contains(&extension.as_str()))
 }
 
-/// Kinds that the `image` crate does not recognise, or takes for another.
+/// Identifies kinds that the `image` crate does not recognise or misidentifies.
 fn by_signature(head: &[u8]) -> Option<FileKind> {
     const JPEG_XL: FileKind = FileKind::Foreign(ForeignFormat::JpegXl);
     const JPEG_2000: FileKind = FileKind::Foreign(ForeignFormat::Jpeg2000);
@@ -235,7 +235,7 @@ fn is_camera_raw(head: &[u8]) -> bool {
             })
 }
 
-/// Whether a PNM's magic number is followed by white space or a comment, which tells it from text.
+/// Whether a PNM's magic number is followed by white space or a comment, unlike in ordinary text.
 fn is_pnm(head: &[u8]) -> bool {
     head.get(2)
         .is_some_and(|&c| c.is_ascii_whitespace() || c == b'#')
@@ -244,7 +244,7 @@ fn is_pnm(head: &[u8]) -> bool {
         })
 }
 
-/// Whether the size of the second header is one that bitmaps have, which tells it from text that starts with "BM".
+/// Whether the size of the second header is one that bitmaps have, unlike in text that starts with "BM".
 fn is_bmp(head: &[u8]) -> bool {
     let size = head
         .get(14..18)
@@ -260,7 +260,7 @@ const VIDEO_EXTENSIONS: [&str; 36] = [
     "mxf", "gxf", "nut", "rm", "rmvb", "divx", "dv", "mjpeg", "mjpg", "ivf",
 ];
 
-/// Whether a path has the extension of a video file; those of pictures, animated or not, are not among them.
+/// Whether a path has the extension of a video file; extensions of pictures, even animated ones, do not count.
 pub fn has_video_extension(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| {
@@ -302,7 +302,7 @@ mod tests {
             identify(b"\0\0\0\x1cftypavif\0\0\0\0"),
             FileKind::Foreign(ForeignFormat::Avif)
         );
-        // The first brand alone does not tell.
+        // The major brand alone is not decisive.
         assert_eq!(
             identify(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif"),
             FileKind::Foreign(ForeignFormat::Avif)

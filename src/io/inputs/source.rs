@@ -1,5 +1,5 @@
-//! A [`Source`]: one photo that was asked for, where its bytes are, and how they are read. Pipes and standard input are
-//! read once and kept, since a photo may be read twice.
+//! [`Source`]: where the bytes of one photo are, and how they are read. The bytes of pipes and standard input are kept
+//! in memory, since a photo may be read twice.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,10 +25,9 @@ pub enum Source {
     File {
         /// The path by which the file can be opened.
         path: PathBuf,
-        /// The path that outputs mirror: below the folder that was searched, or the name alone if the file was named
-        /// itself.
+        /// The path that outputs mirror: relative to the searched folder, or the file name if the user named the file.
         relative: PathBuf,
-        /// Whether the user named it, and no search found it.
+        /// Whether the user named the file, as opposed to a search finding it.
         is_named: bool,
         /// The page or frame, where there are several.
         page: Option<Page>,
@@ -40,26 +39,27 @@ pub enum Source {
         /// The page or frame, where there are several.
         page: Option<Page>,
     },
-    /// A photo at an address.
+    /// A photo at a URL.
     Url(RemotePhoto),
-    /// Standard input, or one of several images that follow each other there.
+    /// Standard input, or one of several concatenated images there.
     Stdin(Option<Page>),
 }
 
-/// One of several images in a file or on standard input: a page, a frame, or a picture that follows another.
+/// One of several images in a file or on standard input: a page, a frame, or a concatenated image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     /// Its number, counted from 1.
     pub number: u32,
-    /// How many images there are.
+    /// Total number of images.
     pub count: u32,
 }
 
-/// Standard input, once it has been read: a photo may be read twice, to fit and then to render.
+/// The bytes of standard input once they have been read, since a photo may be read twice: to fit and then to render.
 static STDIN: OnceLock<Result<BufferedStdin, String>> = OnceLock::new();
 
 impl Source {
-    /// The stamp of the `bytes` that were read from it; `metadata` is what [`Source::metadata`] returned before.
+    /// The stamp of `bytes`, which were read from this source; `metadata` is the result of [`Source::metadata`] before
+    /// reading.
     pub fn stamp(&self, bytes: &[u8], metadata: Option<&Metadata>) -> FileStamp {
         match self {
             Source::TarMember { member, .. } => member.stamp(bytes),
@@ -81,7 +81,7 @@ impl Source {
         }
     }
 
-    /// The same source, but only this page of it; a source at an address stays as it is.
+    /// This source restricted to `page`; a source at a URL is unchanged.
     pub fn with_page(&self, page: Page) -> Self {
         let mut source = self.clone();
         match &mut source {
@@ -94,7 +94,7 @@ impl Source {
         source
     }
 
-    /// The page, where there are several; none for addresses, whose pages are not counted before they are fetched.
+    /// The page if there are several; `None` for URLs, whose pages are not counted before they are fetched.
     pub fn page(&self) -> Option<Page> {
         match self {
             Source::File { page, .. } | Source::TarMember { page, .. } | Source::Stdin(page) => {
@@ -104,7 +104,7 @@ impl Source {
         }
     }
 
-    /// The number of its page, counted from 1; 0 where it holds one image, or no page of an address is asked for.
+    /// The number of its page, counted from 1; 0 if it holds one image, or is a URL without a requested page.
     pub fn page_number(&self) -> u32 {
         match self {
             Source::Url(remote) => remote.page(),
@@ -112,7 +112,7 @@ impl Source {
         }
     }
 
-    /// The name of the source in messages: its path, and the page where there are several.
+    /// The name of the source in messages: its path, and the page if there are several.
     pub fn name(&self) -> String {
         let name = self.path().display();
         match self.page() {
@@ -121,8 +121,8 @@ impl Source {
         }
     }
 
-    /// The path of the file, `<stdin>`, an address without secrets, or the path of a tar joined with that of the photo
-    /// in it.
+    /// The path of the file, `<stdin>`, a URL without secrets, or the path of a tar joined with that of the photo in
+    /// it.
     pub fn path(&self) -> &Path {
         match self {
             Source::File { path, .. } => path,
@@ -132,7 +132,7 @@ impl Source {
         }
     }
 
-    /// The file that holds its bytes: the photo's or the tar's; none for addresses and standard input.
+    /// The file that holds its bytes: the photo's or the tar's; `None` for URLs and standard input.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Source::File { path, .. } => Some(path),
@@ -153,7 +153,7 @@ impl Source {
         }
     }
 
-    /// [`Source::path`] as an absolute path without `..`; addresses and `<stdin>` stay as they are.
+    /// [`Source::path`] as an absolute path without `..`; URLs and `<stdin>` are unchanged.
     pub fn absolute(&self) -> PathBuf {
         let path = self.path();
         match self {
@@ -165,8 +165,8 @@ impl Source {
         }
     }
 
-    /// The metadata of its file, where the file holds this photo alone. Ask for it before reading: what is written
-    /// meanwhile then has a later modification time.
+    /// The metadata of its file; `None` for tar members, URLs and standard input. To be called before reading, so that
+    /// a concurrent write is detected by its later modification time.
     pub fn metadata(&self) -> Option<Metadata> {
         match self {
             Source::File { path, .. } => fs::metadata(path).ok(),
@@ -174,8 +174,9 @@ impl Source {
         }
     }
 
-    /// The bytes of its file, or of its own image on standard input. Of what is no image only the first kilobytes are
-    /// read. `max_memory` bounds the bytes of pipes, and twice the bytes of files, tar members and addresses.
+    /// The bytes of its file, or of its image on standard input; only the first 4 KiB if they are not an image.
+    /// `max_memory` bounds the number of bytes of pipes and standard input (at most 2 GiB), and twice that of files,
+    /// tar members and URLs.
     ///
     /// # Errors
     /// Names the source that cannot be read, or is too large.
@@ -192,8 +193,8 @@ impl Source {
         }
     }
 
-    /// The page to decode of the bytes that [`Source::read`] returns; none where these are one image of a stream
-    /// already.
+    /// The page to decode of the bytes that [`Source::read`] returns; `None` if these are already a single image of a
+    /// stream.
     pub(super) fn page_within(&self) -> Option<Page> {
         match (self, BufferedStdin::already_read()) {
             (Source::Stdin(_), Some(stdin)) if stdin.images.len() > 1 => None,
@@ -202,7 +203,7 @@ impl Source {
     }
 }
 
-/// A path without `..`, resolved through links; as it is where it cannot be resolved.
+/// A path without `..`, resolved through links; unchanged if it cannot be resolved.
 fn resolve_parent_dirs(path: PathBuf) -> PathBuf {
     let goes_up = |part| part == Component::ParentDir;
     if !path.components().any(goes_up) {
@@ -217,7 +218,7 @@ fn resolve_parent_dirs(path: PathBuf) -> PathBuf {
 #[derive(Debug)]
 pub(super) struct BufferedStdin {
     bytes: Vec<u8>,
-    /// The ranges of the images that follow each other.
+    /// The byte ranges of the concatenated images.
     images: Vec<Range<usize>>,
 }
 
@@ -249,7 +250,7 @@ impl BufferedStdin {
         STDIN.get()?.as_ref().ok()
     }
 
-    /// The number of images that follow each other, or of pages within the only one.
+    /// The number of concatenated images, or of pages within a single one.
     pub fn count(&self) -> u32 {
         match self.images.len() {
             0 | 1 => pages::count_in_file(&self.bytes),
@@ -257,7 +258,7 @@ impl BufferedStdin {
         }
     }
 
-    /// The bytes of image `number`, counted from 1, where several follow each other.
+    /// The bytes of image `number`, counted from 1, if several are concatenated.
     fn image(&self, number: u32) -> Option<&[u8]> {
         let range = self.images.get(number.checked_sub(1)? as usize)?;
         match self.images.len() {
@@ -267,7 +268,8 @@ impl BufferedStdin {
     }
 }
 
-/// The bytes of a file, twice which `max_memory` must hold, or of a pipe; of what is no image only the first kilobytes.
+/// The bytes of a file, twice the size of which must fit into `max_memory`, or of a pipe; only the first 4 KiB if they
+/// are not an image.
 ///
 /// # Errors
 /// If it cannot be read or is too large.
@@ -303,7 +305,7 @@ fn read_member(member: &TarMember, max_memory: u64) -> Result<Vec<u8>> {
     }
     let read = || {
         let bytes = read_image(member.open()?, max_memory)?;
-        // Only the head is read of what is no image.
+        // If it is not an image, only its head is read.
         let is_whole = [member.bytes, sniff::HEAD_BYTES as u64].contains(&(bytes.len() as u64));
         match is_whole {
             true => Ok(bytes),
@@ -332,7 +334,7 @@ fn read_pipe(path: &Path, max_bytes: u64) -> Result<Cow<'static, [u8]>> {
     Ok(Cow::Borrowed(bytes))
 }
 
-/// Reads an image, or several that follow each other, of up to `max_bytes`; of anything else only the first
+/// Reads an image, or several concatenated ones, of up to `max_bytes` bytes; of anything else only the first
 /// [`sniff::HEAD_BYTES`].
 ///
 /// # Errors

@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-/// The kind of tars that a search finds; they are read only where they are named.
+/// The kind of tars that a search finds; they are read only if the user names them.
 pub(super) const TARS: &str = "tar archives";
 /// The kind of pictures in a tar that accompany the photo of their sample.
 pub(super) const COMPANION_PICTURES: &str = "further pictures of samples";
-/// The kind of members of a tar that later ones of the same name replace.
+/// The kind of tar members that are replaced by later ones of the same name.
 pub(super) const REPEATED_MEMBERS: &str = "earlier members of the same name";
-/// The kind of pictures in a tar whose bytes are not stored there as they are.
+/// The kind of tar members whose content is not stored contiguously.
 pub(super) const LINKS_AND_SPARSE: &str = "links and sparse files in tars";
 
-/// Kinds whose names are plurals already, for messages that name a kind.
+/// Kinds whose names are already plurals, for messages.
 pub(crate) const PLURAL_KINDS: [&str; 4] =
     [TARS, COMPANION_PICTURES, REPEATED_MEMBERS, LINKS_AND_SPARSE];
 
@@ -25,31 +25,31 @@ pub(crate) const PLURAL_KINDS: [&str; 4] =
 pub struct SearchSummary {
     /// The number of photos, by format.
     pub photos: BTreeMap<&'static str, usize>,
-    /// Files that are no photos or cannot be decoded on this machine, by kind.
+    /// Files that are not photos or cannot be decoded on this machine, by kind.
     pub skipped: BTreeMap<&'static str, SkippedFiles>,
 }
 
 /// Files of one kind that were skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedFiles {
-    /// How many there are.
+    /// Number of files.
     pub files: usize,
     /// The path of the first.
     pub first: PathBuf,
-    /// Why the first was skipped, as a sentence that follows its path.
+    /// Why the first was skipped, as text that follows its path.
     pub reason: String,
-    /// Whether the user may miss them.
+    /// How likely the user expected them to be processed.
     pub severity: SkipSeverity,
 }
 
-/// How much the user may miss files that were skipped.
+/// How likely the user expected skipped files to be processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SkipSeverity {
-    /// Not at all: files that are no images, and pictures that this program made.
+    /// Not expected: files that are not supported images, and pictures that this program wrote.
     Irrelevant,
-    /// Perhaps: video clips, tars, further pictures of samples.
+    /// Possibly expected: video clips, tars, further pictures of samples.
     MaybeWanted,
-    /// They are photos that cannot be decoded here, so that the run fails in part.
+    /// Photos that cannot be decoded on this machine, so that the run fails in part.
     Failed,
 }
 
@@ -72,7 +72,7 @@ impl SearchSummary {
         }
     }
 
-    /// Counts a skipped file; `reason` is asked for the first of a kind only.
+    /// Counts a skipped file; `reason` is called only for the first of a kind.
     pub(super) fn count_skipped(
         &mut self,
         kind: &'static str,
@@ -89,7 +89,8 @@ impl SearchSummary {
         of_kind.files += 1;
     }
 
-    /// The summary as JSON: `photos` by format, and `passed_over` with kind, number, first path and reason.
+    /// The summary as JSON: `photos` (counts by format), and `passed_over`, a list with `kind`, `files` (number),
+    /// `first` (path) and `why`.
     pub fn to_json(&self) -> Value {
         let skipped: Vec<Value> = self
             .skipped

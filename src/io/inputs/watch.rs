@@ -1,8 +1,8 @@
 //! Watches a folder (`--watch`) for photos that are added to it over time.
 //!
 //! The folder is scanned once a second, which works on every file system, network file systems included. A file is
-//! taken once it is unchanged between two scans and can be decoded; one that cannot be decoded is given more scans,
-//! since its copy may have paused.
+//! returned once it is unchanged between two scans and can be decoded; one that cannot be decoded must stay unchanged
+//! for more scans, since copying may have paused.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -23,21 +23,21 @@ use crate::terminal::warnings::Warnings;
 
 /// The time between two scans.
 const SCAN_INTERVAL: Duration = Duration::from_secs(1);
-/// How often a wait checks for an interrupt.
+/// Interval at which a wait checks for an interrupt.
 const INTERRUPT_POLL: Duration = Duration::from_millis(20);
-/// The scans for which a file that cannot be decoded must be unchanged before it is taken as damaged.
+/// Number of scans at which a file that cannot be decoded must be unchanged before it counts as damaged.
 const MAX_UNCHANGED_SCANS: u32 = 6;
 
-/// Which folder is watched.
+/// The watched folder, and which of its files are taken.
 #[derive(Debug, Clone)]
 pub struct WatchRequest {
     /// The folder that photos are added to.
     pub folder: PathBuf,
     /// Whether subfolders are watched too.
     pub recursive: bool,
-    /// The output folder, which is not searched if it lies below the watched one.
+    /// The output folder, which is skipped if it is below the watched one.
     pub excluded: PathBuf,
-    /// The page, counted from 1, to take of files with several; all pages where none is given.
+    /// The page, counted from 1, to take of files with several; `None` for all pages.
     pub page: Option<u32>,
 }
 
@@ -80,7 +80,7 @@ pub struct Watcher<'w> {
     decoder: PhotoDecoder,
     /// The files of the last scan, by path.
     files: HashMap<PathBuf, WatchedFile>,
-    /// What could not be read, by path, with the reason of which the user was warned.
+    /// By path, the reason why a file or folder could not be read, of which the user was warned.
     unreadable: HashMap<PathBuf, String>,
     /// Whether the folder could not be read at the last scan.
     is_gone: bool,
@@ -91,7 +91,7 @@ impl<'w> Watcher<'w> {
     /// Starts a watch; photos that are in the folder already are returned first.
     ///
     /// # Errors
-    /// If the folder cannot be read or is no folder; [`Error::Usage`] if it is the output folder.
+    /// If the folder cannot be read or is not a folder; [`Error::Usage`] if it is the output folder.
     pub fn new(
         request: WatchRequest,
         decoder: &PhotoDecoder,
@@ -147,7 +147,7 @@ impl<'w> Watcher<'w> {
             if !found.sources.is_empty() || !found.failures.is_empty() {
                 return Ok(found);
             }
-            // A scan of a huge folder takes a third of the time at most.
+            // Scans of a huge folder take at most a third of the time.
             wait(SCAN_INTERVAL.max(2 * start.elapsed()))?;
         }
     }
@@ -194,7 +194,7 @@ impl<'w> Watcher<'w> {
             if !entry.file_type().is_file() {
                 continue;
             }
-            // The file may be gone again.
+            // The file may have been removed meanwhile.
             let Ok(metadata) = fs::metadata(entry.path()) else {
                 continue;
             };
@@ -212,14 +212,15 @@ impl<'w> Watcher<'w> {
             self.files.insert(path, known);
         }
         if is_gone {
-            // Files that are unchanged when the folder comes back are known already.
+            // Keep the known files, for when the folder comes back.
             self.files = former;
         }
         self.report_gone(is_gone);
         unchanged
     }
 
-    /// Whether an unchanged file is to be taken now: it can be decoded, is no photo, or has waited for long enough.
+    /// Whether to return an unchanged file now: it can be decoded, is not a photo, or was unchanged for
+    /// [`MAX_UNCHANGED_SCANS`] scans.
     fn check_ready(&mut self, path: &Path) -> bool {
         let folder = &self.request.folder;
         let found = collect_paths(
@@ -237,10 +238,10 @@ impl<'w> Watcher<'w> {
         known.is_taken
     }
 
-    /// Warns once of what cannot be read.
+    /// Warns once about a file or folder that cannot be read.
     fn warn_unreadable(&mut self, error: &walkdir::Error) {
         let path = error.path().unwrap_or(&self.request.folder).to_owned();
-        // A dangling link, or a file that is gone meanwhile.
+        // A dangling link, or a file that was removed meanwhile.
         if error
             .io_error()
             .is_none_or(|io| io.kind() == std::io::ErrorKind::NotFound)
@@ -340,7 +341,7 @@ mod tests {
         fs::rename(at(".d.part"), at("d.png")).unwrap();
         assert!(ready(&mut watcher).is_empty());
         assert_eq!(ready(&mut watcher), ["d.png"]);
-        // Gone again before it stood still.
+        // Removed before it was unchanged for a scan.
         photo(&at("e.png"));
         assert!(ready(&mut watcher).is_empty());
         fs::remove_file(at("e.png")).unwrap();

@@ -1,4 +1,4 @@
-//! An entry of the manifest: one task on one photo, and its line of JSON.
+//! Entries of the manifest: one task on one photo, and the corresponding line of JSON.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,28 +14,28 @@ use crate::io::manifest::{PhotoFailure, PhotoName};
 use crate::io::output::path_bytes;
 use crate::system::files::{Digest, FileStamp};
 
-/// Version of the format of lines; a line of a later one is refused.
+/// Version of the line format; lines of later versions are refused.
 const FORMAT: u32 = 2;
 
-/// What a task makes of one photo, or of one page of it.
+/// The outputs of one task for one photo, or for one page of it, and what they are made from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ManifestEntry {
     /// Name of the task, such as `depth`.
     pub task: String,
     /// Absolute path of the photo, or `<stdin>`.
     pub input: PathBuf,
-    /// Page number from 1, if the file has several.
+    /// Page number from 1; `None` if the file has one page.
     pub page: Option<u32>,
     /// Stamp of the photo's file, or of its bytes if it came from standard input or a pipe.
     pub photo: FileStamp,
-    /// Digest of everything that decides what the outputs are, except photo and fit: the task, the page, the model, the
-    /// head, all settings. See [`TaskDigests`](super::TaskDigests).
+    /// Digest of everything that determines the outputs, except photo and fit: the task, the page, the model, the head,
+    /// all settings. See [`TaskDigests`](super::TaskDigests).
     pub recipe: Digest,
-    /// Digest of what was fitted to several photos, such as a PCA basis; none if nothing was.
+    /// Digest of the fit to several photos, such as a PCA basis; `None` for tasks without one.
     pub fit: Option<Digest>,
     /// Paths of the outputs: files, or folders of masks.
     pub outputs: Vec<PathBuf>,
-    /// Further facts, which are written and never read back.
+    /// Further facts, as listed in [the module](super); they are written and never read back.
     pub facts: Map<String, Value>,
 }
 
@@ -48,9 +48,9 @@ pub struct FailedEntry<'a> {
     pub input: &'a Path,
     /// See [`ManifestEntry::page`].
     pub page: Option<u32>,
-    /// Stamp of its file, if it could be read and was not changed meanwhile.
+    /// Stamp of its file; `None` if it could not be read or changed meanwhile.
     pub photo: Option<&'a FileStamp>,
-    /// Digest of what decides whether a photo can be read: decoding options, limits, program version.
+    /// Digest of what determines whether a photo can be decoded: decoding options, limits, program version.
     pub recipe: Digest,
     /// Why it failed.
     pub failure: &'a PhotoFailure,
@@ -62,11 +62,11 @@ pub struct FailedEntry<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum EntryState {
-    /// They are about to be written.
+    /// About to be written.
     Begun,
-    /// They are complete.
+    /// Complete.
     Done,
-    /// They could not be made.
+    /// Could not be made.
     Failed,
 }
 
@@ -84,7 +84,7 @@ pub(super) struct ManifestLine {
     /// When it was written, in milliseconds since 1970; larger than in all lines known to the writer. 0 in format 1.
     #[serde(default)]
     pub time: u64,
-    /// Absent only for a photo that failed before it could be read.
+    /// `None` only in a `failed` line of a photo that could not be read or changed meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub photo: Option<FileStamp>,
     pub recipe: Digest,
@@ -94,12 +94,12 @@ pub(super) struct ManifestLine {
     outputs: BTreeMap<String, Option<FileStamp>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     outputs_bytes: BTreeMap<String, Option<FileStamp>>,
-    /// Whether outputs are written over the files that they replace, so that they may be left unfinished.
+    /// Whether outputs overwrite existing files in place, so that a crash may leave them unfinished.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_place: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<PhotoFailure>,
-    /// Not read, since nothing uses them and they are much of a line.
+    /// Not parsed, since nothing uses them and they make up much of a line.
     #[serde(default, skip_deserializing, skip_serializing_if = "Map::is_empty")]
     facts: Map<String, Value>,
 }
@@ -107,18 +107,17 @@ pub(super) struct ManifestLine {
 /// Why a line cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LineFault {
-    /// It is not JSON, as a line that was cut off.
+    /// It is not JSON, such as a truncated line.
     Torn(String),
     /// It is JSON, but not a record of this program.
     Unknown(String),
-    /// It has a later format, which is given.
+    /// It has a later format version, which is given.
     Newer(u32),
 }
 
 impl ManifestLine {
-    /// A line for `entry`. `outputs` has the names of the outputs below the manifest's folder, with the stamps that
-    /// belong to the state: of the replaced files for `begun`, of the outputs for `done`. The time is set when it is
-    /// appended.
+    /// A line for `entry`. `outputs` are the names of the outputs below the manifest's folder, with the stamps of the
+    /// replaced files for `begun`, and of the outputs for `done`. The time is set when the line is appended.
     pub fn new(
         entry: &ManifestEntry,
         state: EntryState,
@@ -196,7 +195,7 @@ impl ManifestLine {
         Ok(text)
     }
 
-    /// The photo and page that it is about.
+    /// The photo and page of the line.
     pub fn photo_name(&self) -> PhotoName {
         (self.input().into_owned(), self.page.unwrap_or(0))
     }
@@ -209,7 +208,7 @@ impl ManifestLine {
         }
     }
 
-    /// The bytes of the outputs' paths below the folder, `/` between the parts, with their stamps.
+    /// The paths of the outputs below the folder, as bytes with `/` between the parts, with their stamps.
     pub fn outputs(&self) -> impl Iterator<Item = (Cow<'_, [u8]>, Option<&FileStamp>)> {
         let plain = self.outputs.iter();
         let plain = plain.map(|(name, stamp)| (name.as_bytes().into(), stamp.as_ref()));
@@ -218,7 +217,7 @@ impl ManifestLine {
     }
 }
 
-/// Why `text` could not be parsed: torn, unknown, or of a newer format.
+/// Classifies a line that could not be parsed: torn, unknown, or of a newer format.
 fn classify_parse_error(text: &[u8], error: &serde_json::Error) -> LineFault {
     #[derive(Deserialize)]
     struct LineVersion {

@@ -1,4 +1,4 @@
-//! Why a photo has no outputs, as the manifest has it, and whether trying again can help.
+//! Why a photo has no outputs, as recorded in the manifest, and whether a retry can succeed.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, FileFault};
 
-/// Kinds of failures; the manifest has them by [`FailureKind::name`].
+/// Kinds of failures; the manifest records their [`FailureKind::name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FailureKind {
@@ -40,13 +40,13 @@ pub enum FailureKind {
     Model,
     /// A download failed.
     Network,
-    /// Anything else, including kinds that a later dino adds.
+    /// Anything else, including kinds added by later versions.
     #[serde(other)]
     Other,
 }
 
 impl FailureKind {
-    /// The kind of `error`, with which `photo` failed. An error about another file is about an output.
+    /// The kind of `error`, with which `photo` failed. An error about another file counts as [`FailureKind::Output`].
     pub fn of(error: &Error, photo: &Path) -> Self {
         match error {
             Error::File { path, .. } if path != photo => FailureKind::Output,
@@ -72,8 +72,8 @@ impl FailureKind {
         }
     }
 
-    /// Whether the photo's own bytes are at fault, so that the same program fails with them again. Other failures may
-    /// be gone at the next try.
+    /// Whether the photo's own bytes are at fault, so that the same program would fail again: not an image,
+    /// unsupported, damaged or too large. Other failures may be temporary.
     pub fn is_lasting(self) -> bool {
         matches!(
             self,
@@ -84,7 +84,7 @@ impl FailureKind {
         )
     }
 
-    /// The fault for the error of a photo that is skipped because it failed so before.
+    /// The fault in the error of a photo that is skipped because it failed with this kind before.
     pub(super) fn fault(self) -> FileFault {
         match self {
             FailureKind::NotImage => FileFault::NotImage,
@@ -95,7 +95,7 @@ impl FailureKind {
         }
     }
 
-    /// The word in the manifest.
+    /// The kind as a word, as written to the manifest.
     pub fn name(self) -> &'static str {
         match self {
             FailureKind::Missing => "missing",

@@ -1,4 +1,4 @@
-//! Failures in the manifest: notes those of this run, and skips photos that failed before and would fail again.
+//! Failures in the manifest: records those of this run, and skips photos that failed before and would fail again.
 
 use serde_json::{Map, json};
 
@@ -13,13 +13,13 @@ use crate::io::manifest::{
 use crate::io::output::{OutputJob, OutputPlan};
 use crate::system::files::FileStamp;
 
-/// By job of a plan, the error of a photo that is skipped because it failed before and would fail again; none for
-/// others.
+/// For each job of a plan, the error of a photo that is skipped because it failed before and would fail again; `None`
+/// for the others.
 pub type SkippedFailures = Vec<Option<Error>>;
 
 impl Ledger {
-    /// The photos of a plan that are not tried again: their bytes were at fault, and neither they nor what decodes them
-    /// has changed. At most `max_bytes` are read of a photo that is not a regular file.
+    /// The photos of a plan that are not retried: their bytes were at fault, and neither they nor the decoding options
+    /// nor the program version have changed. At most `max_bytes` are read of a photo that is not a regular file.
     ///
     /// # Errors
     /// Names an output that cannot be read.
@@ -70,8 +70,8 @@ impl Ledger {
         )))
     }
 
-    /// Whether all outputs of a job exist and were made of this photo, by a run with another manifest that did not
-    /// fail.
+    /// Whether all outputs of a job exist and were made from this photo, as after a successful run recorded in another
+    /// shard's manifest.
     fn has_all_outputs(
         &self,
         job: &OutputJob,
@@ -100,7 +100,8 @@ impl Ledger {
         Ok(true)
     }
 
-    /// Notes that a task failed for a photo; `stamp` is that of its bytes, if known.
+    /// Records that a task failed for a photo; `stamp` is that of its bytes, if known. Usage errors and interrupts are
+    /// not recorded.
     ///
     /// # Errors
     /// Names the manifest if it cannot be appended to.
@@ -116,7 +117,7 @@ impl Ledger {
         self.append_failure((source, page), digests, stamp, (error, &failure))
     }
 
-    /// Notes an input that does not exist or cannot be read. Other failed inputs are no photos, and not noted.
+    /// Records an input that does not exist or cannot be read. Other failed inputs are not photos and are not recorded.
     ///
     /// # Errors
     /// As [`Ledger::note_failure`].
@@ -141,7 +142,7 @@ impl Ledger {
         let Some(manifest) = &self.manifest else {
             return Ok(());
         };
-        // These end the run, and do not concern the photo.
+        // These errors end the run and are not the photo's.
         if matches!(error, Error::Usage(_) | Error::Interrupted) {
             return Ok(());
         }

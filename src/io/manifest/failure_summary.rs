@@ -15,19 +15,19 @@ use crate::io::manifest::{FailureKind, PhotoFailure};
 pub struct FailureGroup {
     /// The kind.
     pub kind: FailureKind,
-    /// The number of (task, photo) pairs that failed, and were not done since.
+    /// Number of (task, photo) pairs that failed and have not succeeded since.
     pub count: usize,
     /// Task of the first failure.
     pub task: String,
     /// Photo of the first failure.
     pub input: PathBuf,
-    /// Its page, from 1, if the photo has several.
+    /// Its page, from 1; `None` if the photo has one page.
     pub page: Option<u32>,
     /// Message of the first failure.
     pub message: String,
 }
 
-/// The latest failure of a task with a photo.
+/// The latest failure of a task on a photo.
 struct LatestFailure {
     time: u64,
     failure: PhotoFailure,

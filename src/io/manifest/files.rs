@@ -1,4 +1,4 @@
-//! The files of a folder's manifest: one for runs without shards, and one for each shard.
+//! The manifest files of a folder: one for runs without shards, and one per shard.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -13,8 +13,8 @@ use crate::io::manifest::line_reader::{ManifestFileEnd, read_lines};
 /// File name of the manifest in a folder of outputs, for runs without shards.
 pub const MANIFEST_FILE: &str = "manifest.jsonl";
 
-/// Name of the file that a run of `shard` appends to. Shards that share a folder have a file each, so that network file
-/// systems need no locks.
+/// Name of the file that a run of `shard` appends to. Each shard appends to its own file, so that shards can share a
+/// folder on network file systems without locks.
 pub(super) fn file_name(shard: Option<Shard>) -> String {
     match shard.filter(|shard| shard.is_part()) {
         None => MANIFEST_FILE.to_owned(),
@@ -27,7 +27,7 @@ pub(super) fn manifest_path(folder: &Path, shard: Option<Shard>) -> PathBuf {
     folder.join(format!("{}{}", name_prefix(folder), file_name(shard)))
 }
 
-/// Prefix of the file names in `folder`: an underscore in a dataset, since its readers skip such names.
+/// Prefix of manifest file names in `folder`: an underscore in a dataset, whose readers skip such names.
 fn name_prefix(folder: &Path) -> &'static str {
     match DatasetFormat::from_path(folder) {
         Some(_) => "_",
@@ -45,7 +45,7 @@ pub(super) fn is_shard_file(name: &str) -> bool {
     parts.is_some_and(|(number, of)| is_number(number) && is_number(of))
 }
 
-/// The manifest files that exist in `folder`, first that of runs without shards, then by name.
+/// The manifest files that exist in `folder`: that of runs without shards first, then those of shards by name.
 ///
 /// # Errors
 /// Names the folder if it cannot be read; a missing folder has no files.
@@ -80,7 +80,7 @@ pub(super) fn manifest_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(own.into_iter().chain(shards).collect())
 }
 
-/// As [`manifest_files`], but there must be one.
+/// As [`manifest_files`], but with an error if there is none.
 ///
 /// # Errors
 /// Names the folder if it has no manifest or cannot be read.
@@ -105,7 +105,7 @@ pub(super) fn read_file(
     path: &Path,
     take: impl FnMut(&ManifestLine, &[u8]) -> Result<()>,
 ) -> Result<ManifestFileEnd> {
-    // Before it is opened: opening a pipe would wait for its writer.
+    // Checked before it is opened, since opening a pipe would wait for its writer.
     let metadata = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
     if !metadata.is_file() {
         return Err(Error::file(

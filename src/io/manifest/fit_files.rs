@@ -1,4 +1,4 @@
-//! Files of fits, in `manifest.fits/` in the folder of outputs, so that `--keep-fit` can apply a fit to later photos.
+//! Saved fits, in `manifest.fits/` below the output folder, which `--keep-fit` applies to later photos.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,14 +8,14 @@ use crate::io::manifest::{Ledger, TaskDigests};
 use crate::io::output::create_folder;
 use crate::system::files::{Digest, temporary, write_atomic};
 
-/// Folder of fits in a folder of outputs.
+/// Name of the folder of saved fits in an output folder.
 const FITS_FOLDER: &str = "manifest.fits";
 
-/// Hex digits of a fit's key in the name of its file, `TASK-DIGITS`.
+/// Number of hex digits of a fit's key in its file name, `TASK-DIGITS`.
 const FIT_NAME_DIGITS: usize = 16;
 
 impl Ledger {
-    /// The path of the file with the fit of this digest.
+    /// The path of the saved fit with this digest.
     ///
     /// # Errors
     /// [`Error::Usage`] if the file is missing.
@@ -48,7 +48,7 @@ impl Ledger {
         write_atomic(path, |writer| writer.write_all(bytes))
     }
 
-    /// Removes the other fits of the task, once all outputs were made with `digests.fit`. Failures are ignored.
+    /// Removes the task's other saved fits, once all outputs were made with `digests.fit`. Failures are ignored.
     pub fn drop_former_fits(&self, digests: &TaskDigests) {
         let fit = digests.fit.as_ref();
         let path = fit.and_then(|fit| self.fit_path(digests, fit));
@@ -66,13 +66,13 @@ impl Ledger {
             let name = former.file_name();
             let is_former = is_of_kind(&name.to_string_lossy()).is_some();
             if is_former && former.path() != *path {
-                // A file that stays does no harm.
+                // A leftover file does no harm.
                 let _ = fs::remove_file(former.path());
             }
         }
     }
 
-    /// The path for a fit, whether or not the file exists; none without a manifest.
+    /// The path of a saved fit, whether or not the file exists; `None` without a manifest.
     pub(super) fn fit_path(&self, digests: &TaskDigests, fit: &Digest) -> Option<PathBuf> {
         let folder = self.manifest.as_ref()?.folder().join(FITS_FOLDER);
         let key = digests.key_of_fit(fit).to_string();

@@ -1,6 +1,6 @@
-//! Fits: what is fitted to several photos at once (a PCA basis, k-means centres, a depth range). A folder has one per
-//! task, so that its pictures can be compared; this finds the fits that existing outputs have, and refuses a second
-//! one.
+//! Fits: parameters fitted to several photos at once (a PCA basis, k-means centres, a depth range). A folder has one
+//! fit per task, so that its pictures are comparable; this module finds the fits of existing outputs and refuses a
+//! second one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
@@ -19,8 +19,8 @@ use crate::system::files::Digest;
 use crate::terminal::console::Console;
 
 impl Manifest {
-    /// The existing outputs of `task` that have a fit to several photos other than `fit`: those of photos that are not
-    /// in `ours`, and those of photos in `ours` under former names. Photos that no longer exist do not count.
+    /// The existing outputs of `task` whose fit to several photos is not `fit`: those of photos that are not in `ours`,
+    /// and those of photos in `ours` under former names. Photos that no longer exist are ignored.
     ///
     /// # Errors
     /// As [`Manifest::freshness`]; and if a manifest file cannot be read again.
@@ -37,7 +37,7 @@ impl Manifest {
         let mut presence = PresenceCache::default();
         for (own, outputs) in self.outputs_by_fit(|line| line.task == task)? {
             let photos: HashSet<&PhotoName> = outputs.iter().map(|(_, photo)| photo).collect();
-            // A fit to one photo alone makes no outputs comparable.
+            // A fit to a single photo does not make outputs comparable.
             if photos.len() < 2 || fit == Some(&own) {
                 continue;
             }
@@ -55,8 +55,8 @@ impl Manifest {
         Ok(others)
     }
 
-    /// The fit with outputs of most photos, among those whose existing outputs `task` made by `recipe`, which gives the
-    /// recipe of a page. Equal counts: the largest digest.
+    /// The fit that most photos' outputs have, among the existing outputs that `task` made with `recipe`, which gives
+    /// the recipe for a page; of equal counts, the one with the largest digest.
     ///
     /// # Errors
     /// As [`Manifest::outputs_of_other_fits`].
@@ -78,8 +78,8 @@ impl Manifest {
             .map(|(fit, _)| fit))
     }
 
-    /// By fit, the existing outputs with their photos, of those lines for which `is_wanted` is true. The files are read
-    /// again, so that lines of other runs count.
+    /// The existing outputs with their photos, grouped by fit, of the lines for which `is_wanted` is true. The files
+    /// are read again, to include lines of other runs.
     fn outputs_by_fit(
         &self,
         is_wanted: impl Fn(&ManifestLine) -> bool,
@@ -119,10 +119,10 @@ impl Manifest {
     }
 }
 
-/// By photo of a run, the bytes with which the paths of its outputs begin.
+/// For each photo of a run, the common prefix of its outputs' paths, as bytes.
 type RunOutputStems = HashMap<PhotoName, Vec<u8>>;
 
-/// Outputs with another fit than that of the run.
+/// Outputs whose fit is not that of the run.
 #[derive(Debug, Default)]
 struct OtherFitOutputs {
     /// Outputs of photos that are not in the run.
@@ -143,7 +143,7 @@ impl Ledger {
     }
 
     /// For `--keep-fit`: the fit of the existing outputs of the plan that were made with these settings, or else a
-    /// saved fit of other outputs in the folder; none if there is neither.
+    /// saved fit of other outputs in the folder; `None` if there is neither.
     ///
     /// # Errors
     /// [`Error::Usage`] if outputs of the plan have several fits; names an output or manifest that cannot be read.
@@ -170,7 +170,7 @@ impl Ledger {
         if former.is_some() {
             return Ok(former);
         }
-        // All photos are new: the fit of other outputs, if its file still exists.
+        // All photos are new: use the fit of other outputs if its file still exists.
         let latest = manifest.find_reusable_fit(&digests.task, |page| {
             digests.recipe_of_page(PICTURE_EXTENSION, page)
         })?;
@@ -180,9 +180,8 @@ impl Ledger {
         }))
     }
 
-    /// Refuses a second fit in a folder, whose pictures are meant to be compared. `fits` are those of the existing
-    /// outputs of the run's photos. Returns whether there is another fit that is accepted: with `force`, or for a
-    /// single new photo.
+    /// Checks that the folder has no outputs with another fit. `fits` are those of the existing outputs of the run's
+    /// photos. Returns whether another fit exists and is accepted: with `force`, or for a single new photo.
     ///
     /// # Errors
     /// [`Error::Usage`] that names an output with another fit; as [`Ledger::describe_other_fit`].
@@ -206,7 +205,7 @@ impl Ledger {
         )))
     }
 
-    /// A sentence about outputs in the folder that were made with another fit to other photos; none if there are none.
+    /// A sentence about outputs in the folder that were made with a fit to other photos; `None` if there are none.
     ///
     /// # Errors
     /// Names the manifest file or output that cannot be read.
@@ -253,7 +252,7 @@ impl Ledger {
         }))
     }
 
-    /// Prints how many photos are made again because they had another fit.
+    /// Prints how many photos are processed again because their outputs had another fit.
     pub fn report_refit(count: usize, console: &Console) {
         if count > 0 {
             console.note(format_args!(

@@ -1,4 +1,4 @@
-//! [`Manifest`]: the manifest of one folder of outputs, in memory and on disk, while a run works in the folder.
+//! [`Manifest`]: the manifest of one output folder, on disk and indexed in memory.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,14 +17,14 @@ use crate::io::manifest::{ExpectedOrigin, OutputFreshness, PhotoFailure, PhotoNa
 use crate::io::output::is_written_in_place;
 use crate::system::files::{Digest, FileStamp};
 
-/// The manifest of a folder of outputs: its lines when it was opened, and those that were appended through it since.
-/// Lines that other processes append meanwhile are kept in the file, but not seen here. Threads may share it.
+/// The manifest of an output folder: the lines that existed when it was opened, and those appended through it since.
+/// Lines that other processes append meanwhile stay in the file but are not visible here. Threads may share it.
 #[derive(Debug)]
 pub struct Manifest {
     pub(super) folder: PathBuf,
     log: ManifestLog,
     index: Mutex<ManifestIndex>,
-    /// Failures to write once the folder exists.
+    /// Failures that are written once the folder exists.
     pending_failures: Mutex<Vec<ManifestLine>>,
 }
 
@@ -68,12 +68,12 @@ impl Manifest {
         self.log.path().to_owned()
     }
 
-    /// Whether it knows no output and no failure.
+    /// Whether it has no output and no failure.
     pub fn is_empty(&self) -> bool {
         self.index().is_empty()
     }
 
-    /// How the file or folder at the path `output` compares to what is `wanted`.
+    /// Compares the file or folder at `output` with the origin `wanted`.
     ///
     /// # Errors
     /// Names the output, or the file in it, that cannot be read.
@@ -82,7 +82,7 @@ impl Manifest {
             .map(|(freshness, _)| freshness)
     }
 
-    /// As [`Manifest::freshness`], and whether its last `done` line has its present stamp.
+    /// As [`Manifest::freshness`]; also returns whether the stamp in its last `done` line is its current one.
     pub(super) fn inspect_output(
         &self,
         output: &Path,
@@ -104,7 +104,7 @@ impl Manifest {
         ))
     }
 
-    /// Whether the output was changed since it was noted as done; false if it never was.
+    /// Whether the output was changed since its last `done` line; false without one.
     ///
     /// # Errors
     /// As [`Manifest::freshness`].
@@ -113,7 +113,7 @@ impl Manifest {
         Ok(history.is_done() && !history.is_unchanged(output)?)
     }
 
-    /// The fit of the file or folder at `output`, if it was made by `recipe`.
+    /// The fit of the file or folder at `output`; `None` if it was not made with `recipe` or has no fit.
     ///
     /// # Errors
     /// As [`Manifest::freshness`].
@@ -124,8 +124,8 @@ impl Manifest {
         Ok(by_it.and_then(|origin| origin.fit().copied()))
     }
 
-    /// Whether the file or folder at `output` is known to be made from another photo, or, if `fit` is given and it has
-    /// a fit, from another fit.
+    /// Whether the file or folder at `output` was, by the manifest, made from another photo or, if `fit` is given and
+    /// it has a fit, with another fit.
     ///
     /// # Errors
     /// As [`Manifest::freshness`].
@@ -136,7 +136,7 @@ impl Manifest {
         fit: Option<&Digest>,
     ) -> Result<bool> {
         let history = self.history(&self.name_of(output)?);
-        // Most outputs are unknown, which needs no access to the disk.
+        // Most outputs are new and need no disk access.
         if history.is_empty() || !output.exists() {
             return Ok(false);
         }
@@ -152,7 +152,7 @@ impl Manifest {
         &self.folder
     }
 
-    /// The latest stamp in the manifest of the photo `input`, a relative or absolute path.
+    /// The latest recorded stamp of the photo at `input`, a relative or absolute path.
     pub fn photo_stamp(&self, input: &Path) -> Option<FileStamp> {
         let input = std::path::absolute(input).ok()?;
         let index = self.index();
@@ -161,11 +161,11 @@ impl Manifest {
             .cloned()
     }
 
-    /// The stamp of the photo `input`, which is read only if its size or modification time is not that of its latest
-    /// stamp in the manifest.
+    /// The stamp of the photo at `input`, which is read only if its size or modification time differs from the latest
+    /// recorded stamp.
     ///
     /// # Errors
-    /// As [`FileStamp::of_file`]; a pipe has no stamp, but bytes read from it have ([`FileStamp::of_bytes`]).
+    /// As [`FileStamp::of_file`]; a pipe is an error; use [`FileStamp::of_bytes`] for the bytes read from it.
     pub fn stamp_of(&self, input: &Path) -> Result<FileStamp> {
         let metadata = fs::metadata(input).map_err(|error| Error::io(input, &error))?;
         match self.photo_stamp(input) {
@@ -174,8 +174,8 @@ impl Manifest {
         }
     }
 
-    /// Appends the `begun` line of `entry`, before its outputs are written. Existing outputs are read for their stamps,
-    /// unless they have the size and time of their last `done`.
+    /// Appends the `begun` line of `entry`, before its outputs are written. Existing outputs are digested, unless their
+    /// size and time are those in their last `done` line.
     ///
     /// # Errors
     /// Names the manifest that cannot be created or appended to, or the existing output that cannot be read.
@@ -186,7 +186,7 @@ impl Manifest {
     }
 
     /// Appends the `done` line of `entry`, after its outputs were written. `known` gives stamps taken while writing;
-    /// other outputs are read.
+    /// other outputs are digested.
     ///
     /// # Errors
     /// Names the manifest that cannot be created or appended to, or the output that is missing or cannot be read.
@@ -201,8 +201,8 @@ impl Manifest {
         })
     }
 
-    /// Appends a `failed` line, unless the same failure is known already. If the folder does not exist yet, the line
-    /// waits for it or for [`Manifest::flush_failures`].
+    /// Appends a `failed` line, unless the same failure is already recorded. While the folder does not exist, the line
+    /// is held back until another line is appended, or until [`Manifest::flush_failures`].
     ///
     /// # Errors
     /// Names the manifest that cannot be created or appended to.
@@ -229,8 +229,8 @@ impl Manifest {
         self.append(line)
     }
 
-    /// The failure of `task` for a photo, if it was not done since: the photo's stamp then, the recipe of decoding
-    /// ([`FailedEntry::recipe`]), and why.
+    /// The failure of `task` for a photo, unless it has succeeded since: the photo's stamp at that time, the decoding
+    /// recipe ([`FailedEntry::recipe`]), and the reason.
     pub(super) fn failure(
         &self,
         task: &str,
@@ -246,7 +246,7 @@ impl Manifest {
         self.append_now(line)
     }
 
-    /// Appends failures that waited for the folder, which is created if there are any.
+    /// Appends the failures that were held back, creating the folder if there are any.
     ///
     /// # Errors
     /// Names the manifest that cannot be created or appended to.

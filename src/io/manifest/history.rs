@@ -9,7 +9,7 @@ use crate::io::manifest::entry::EntryState;
 use crate::io::manifest::{ExpectedOrigin, OutputFreshness, StaleReasons};
 use crate::system::files::{Digest, FileStamp};
 
-/// Recipe and fit, which most photos of a run share.
+/// Digests of recipe and fit; shared by most photos of a run.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct RecipeAndFit {
     /// See [`ManifestEntry::recipe`](crate::io::manifest::ManifestEntry::recipe).
@@ -43,7 +43,7 @@ impl OutputOrigin {
         self.recipe_and_fit.recipe == *recipe
     }
 
-    /// Compares it with what is wanted: fresh or stale.
+    /// Compares it with the origin `wanted`: fresh or stale.
     pub fn freshness(&self, wanted: &ExpectedOrigin<'_>) -> OutputFreshness {
         let reasons = StaleReasons {
             is_photo_changed: self.photo.digest != wanted.photo.digest,
@@ -58,11 +58,11 @@ impl OutputOrigin {
     }
 }
 
-/// A `begun` line without its `done`: an output that was about to be written.
+/// A `begun` line without a `done` line: an output that was about to be written.
 #[derive(Debug, Clone)]
 struct PendingWrite {
     origin: OutputOrigin,
-    /// Stamp of the file that it was to replace; none if there was no file.
+    /// Stamp of the file that was to be replaced; `None` if there was no file.
     replaced: Option<FileStamp>,
     /// Whether that file was to be overwritten in place.
     in_place: bool,
@@ -70,17 +70,17 @@ struct PendingWrite {
     time: u64,
 }
 
-/// Which line accounts for an existing output.
+/// Which line of the manifest accounts for an existing output.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum OutputAttribution<'h> {
     /// The last `done` line: the output has its stamp.
     Done(&'h OutputOrigin),
-    /// A `begun` line of a run that ended before it noted `done`.
+    /// A `begun` line of a run that ended before it wrote `done`.
     Begun(&'h OutputOrigin),
-    /// A write that did not complete: it was cut off in place, or power was lost before the content was on the disk.
-    /// With the origin of that write, if it is known.
+    /// A write that did not complete, with its origin if it is known: an interrupted write in place, or a power loss
+    /// before the content reached the disk.
     Unfinished(Option<&'h OutputOrigin>),
-    /// No line: it was changed since, or made by something else.
+    /// No line: the output was modified afterwards, or made by something else.
     Unknown,
 }
 
@@ -94,7 +94,7 @@ impl<'h> OutputAttribution<'h> {
         }
     }
 
-    /// How the output compares to what is wanted.
+    /// Compares the output with the origin `wanted`.
     pub fn freshness(self, wanted: &ExpectedOrigin<'_>) -> OutputFreshness {
         match self {
             OutputAttribution::Done(origin) | OutputAttribution::Begun(origin) => {
@@ -110,7 +110,7 @@ impl<'h> OutputAttribution<'h> {
     }
 }
 
-/// The lines about one output, as far as they still matter.
+/// The lines about one output that are still relevant: the last `done` and later `begun` lines.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OutputHistory {
     done: Option<(OutputOrigin, FileStamp)>,
@@ -179,7 +179,8 @@ impl OutputHistory {
         })
     }
 
-    /// Adds a line. Lines of one file come in order; those of another file may be earlier than known ones.
+    /// Adds a line. Lines of one file must be added in order; those of another file may be earlier than those already
+    /// added.
     pub fn insert(
         &mut self,
         (state, in_place): (EntryState, bool),
@@ -205,7 +206,7 @@ impl OutputHistory {
                 let index = self
                     .pending_writes
                     .partition_point(|write| write.time <= time);
-                // Two writes in a row from the same origin: it does not matter which one made the output.
+                // Two consecutive writes from the same origin: which of them made the output does not matter.
                 if index > 0 && self.pending_writes[index - 1].origin == *origin {
                     self.pending_writes[index - 1].in_place |= in_place;
                     return;
@@ -224,8 +225,8 @@ impl OutputHistory {
         }
     }
 
-    /// The stamp of the file or folder at `path`; none if there is none. A file with the size and time of its last
-    /// `done` is not read.
+    /// The stamp of the file or folder at `path`; `None` if there is none. A file with the size and time of its last
+    /// `done` line is not read.
     ///
     /// # Errors
     /// Names the file that cannot be read.

@@ -1,4 +1,4 @@
-//! The index of a manifest in memory: by output and by photo, compact enough for a million photos.
+//! The in-memory index of a manifest, by output and by photo; compact enough for a million photos.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::io::manifest::history::{OutputHistory, OutputOrigin, RecipeAndFit};
 use crate::io::manifest::{PhotoFailure, PhotoName};
 use crate::system::files::{Digest, FileStamp};
 
-/// The first half of the BLAKE3 digest of a path, in place of the path: shorter, and practically unique.
+/// The first 16 bytes of the BLAKE3 digest of a path, which stand for the path to save memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PathKey([u8; 16]);
 
@@ -27,18 +27,18 @@ impl PathKey {
     }
 }
 
-/// All that a manifest says, by output and by photo.
+/// The content of a manifest, by output and by photo.
 #[derive(Debug, Default)]
 pub(super) struct ManifestIndex {
-    /// By the output's name. Boxed, since a table that has just grown has twice as many places as entries.
+    /// By the output's name. Boxed, since a hash table has up to twice as many slots as entries.
     outputs: HashMap<PathKey, Box<OutputHistory>>,
-    /// By the photo's path, its latest stamp.
+    /// Latest stamp of each photo, by its path.
     photos: HashMap<PathKey, Arc<FileStamp>>,
     /// Interned, since most outputs share them.
     recipes_and_fits: HashSet<Arc<RecipeAndFit>>,
     /// Tasks with outputs that have a fit.
     fitted_tasks: HashSet<String>,
-    /// By task and photo, failures that were not followed by success.
+    /// Failures that were not followed by success, by task and photo.
     failures: HashMap<PathKey, Box<KnownFailure>>,
     /// The latest time of a line.
     latest: u64,
@@ -102,7 +102,8 @@ impl ManifestIndex {
         }
     }
 
-    /// The failure of `task` for a photo, if it was not done since: the photo's stamp then, the recipe, and why.
+    /// The failure of `task` for a photo, unless it has succeeded since: the photo's stamp at that time, the decoding
+    /// recipe, and the reason.
     pub fn failure(
         &self,
         task: &str,

@@ -1,4 +1,4 @@
-//! How the existing outputs of a job compare to what a run would make.
+//! Inspection of a job's existing outputs: how they compare with what a run would make.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub(super) struct InspectedOutput {
     pub extension: &'static str,
     pub path: PathBuf,
     pub freshness: OutputFreshness,
-    /// Whether its last `done` line has its present stamp.
+    /// Whether the stamp in its last `done` line is its current one.
     pub is_noted: bool,
 }
 
@@ -42,7 +42,7 @@ impl Ledger {
         let existing: Vec<(&'static str, &Path)> = job.existing_files().collect();
         let photo = match existing.is_empty() || self.is_empty() {
             true => None,
-            // The error of a photo that cannot be read comes when it is decoded.
+            // An unreadable photo is reported when it is decoded.
             false => self.stamp_of(&job.source, max_bytes).ok(),
         };
         for (extension, path) in existing {
@@ -65,8 +65,8 @@ impl Ledger {
         })
     }
 
-    /// How an existing output compares to what would be made of `photo`, and whether its last `done` line has its
-    /// present stamp.
+    /// Compares an existing output with what would be made from `photo`; also returns whether the stamp in its last
+    /// `done` line is its current one.
     ///
     /// # Errors
     /// [`Error::Usage`] if there is no manifest, so that only `--force` replaces it; names the output that cannot be
@@ -97,7 +97,7 @@ impl Ledger {
                 path.display()
             )));
         };
-        // Without the photo's stamp, only known and foreign outputs are told apart.
+        // Without the photo's stamp, the result only distinguishes known from foreign outputs.
         let unknown_photo = FileStamp::of_bytes(b"");
         manifest.inspect_output(
             path,
@@ -117,7 +117,7 @@ impl Ledger {
     }
 }
 
-/// The error of an output that is neither kept nor replaced.
+/// The error for a foreign output, which is neither kept nor replaced.
 fn foreign(path: &Path) -> Error {
     Error::file(
         path,

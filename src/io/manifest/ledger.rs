@@ -1,4 +1,5 @@
-//! [`Ledger`]: what a run does with the manifest of its folder. Other files of this module add its methods.
+//! [`Ledger`]: a run's access to the manifest of its output folder. Its methods are spread over the files of this
+//! module.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,14 +10,14 @@ use crate::io::manifest::Manifest;
 use crate::io::output::{OutputOptions, OutputRegistry, OutputTarget};
 use crate::system::files::FileStamp;
 
-/// The manifest of a run's folder of outputs, or nothing if outputs go elsewhere or `--no-manifest` is given. Clones
-/// share it.
+/// The manifest of a run's output folder; without one (output to a file or stdout, or `--no-manifest`) it records
+/// nothing. Clones share the manifest.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     pub(super) manifest: Option<Arc<Manifest>>,
-    /// The file given with `-o` in place of a folder.
+    /// The file given with `-o` instead of a folder.
     pub(super) target: Option<PathBuf>,
-    /// Whether photos that failed before are tried again (`--retry-failed`, `--force`).
+    /// Whether photos that failed before are retried (`--retry-failed`, `--force`).
     pub(super) retries_failed: bool,
 }
 
@@ -42,23 +43,24 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Itself, if its manifest is that of `folder`.
+    /// Returns itself if its manifest is that of `folder`, else `None`.
     pub fn for_folder(self, folder: &Path) -> Option<Self> {
         let manifest = self.manifest.as_ref()?;
         (manifest.folder() == folder).then_some(self)
     }
 
-    /// Whether outputs go to a folder, but nothing is noted.
+    /// Whether there is neither a manifest nor a single output file: outputs go to a folder with `--no-manifest`, or to
+    /// stdout.
     pub fn is_without_record(&self) -> bool {
         self.manifest.is_none() && self.target.is_none()
     }
 
-    /// The absolute path by which the manifest knows a photo.
+    /// The absolute path that identifies a photo in the manifest.
     pub fn input_path(source: &Source) -> PathBuf {
         source.absolute()
     }
 
-    /// Whether the output at `path` was changed since it was noted as done; false if it never was.
+    /// Whether the output at `path` was changed since its last `done` line; false without one.
     ///
     /// # Errors
     /// Names the output that cannot be read.
@@ -67,8 +69,8 @@ impl Ledger {
         manifest.map_or(Ok(false), |manifest| manifest.is_changed(path))
     }
 
-    /// At the end of a run over this number of `photos`, writes failures even if there are no outputs; the folder of a
-    /// run over one photo is not created for that.
+    /// At the end of a run over `photos` photos, writes failures that were held back because there were no outputs; for
+    /// a single photo the folder is not created just for that.
     ///
     /// # Errors
     /// As [`Manifest::flush_failures`].
@@ -79,15 +81,15 @@ impl Ledger {
         }
     }
 
-    /// Refuses outputs at the path of the manifest itself.
+    /// Registers the manifest's path as protected, so that no output can replace it.
     pub fn protect(&self, outputs: &mut OutputRegistry) {
         if let Some(manifest) = &self.manifest {
             outputs.protect([manifest.path().as_path()]);
         }
     }
 
-    /// The stamp of a photo, from the manifest if the file is unchanged. At most `max_bytes` are read of a photo that
-    /// is not a regular file.
+    /// The stamp of a photo; taken from the manifest, without reading the photo, if its size and time are unchanged. At
+    /// most `max_bytes` are read of a photo that is not a regular file.
     ///
     /// # Errors
     /// Names the photo that cannot be read.

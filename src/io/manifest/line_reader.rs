@@ -1,4 +1,4 @@
-//! Reads the lines of a manifest file from first to last, and drops those that were cut off by a crash.
+//! Reads the lines of a manifest file in order, and drops those that were truncated by a crash.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -9,13 +9,13 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::io::manifest::entry::{LineFault, ManifestLine};
 
-/// Bytes of lines that are parsed in parallel.
+/// Approximate size in bytes of a chunk of lines, which are parsed in parallel.
 const CHUNK_BYTES: usize = 4 << 20;
 
-/// The end of a manifest file.
+/// The state of the end of a manifest file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ManifestFileEnd {
-    /// Whether the last line was cut off.
+    /// Whether the last line is truncated.
     pub is_torn: bool,
     /// Bytes that were read.
     pub bytes: u64,
@@ -48,9 +48,9 @@ impl LineChunk {
     }
 }
 
-/// The length of a file while nobody appends to it, so that no half line is read.
+/// The length of a file, taken under a shared lock so that no partial line is included.
 fn settled_length(file: &File) -> io::Result<u64> {
-    // Without locks on the file system, a half line counts as torn.
+    // On file systems without locks, a partial line counts as torn.
     let is_locked = file.lock_shared().is_ok();
     let metadata = file.metadata();
     if is_locked {
@@ -60,7 +60,7 @@ fn settled_length(file: &File) -> io::Result<u64> {
 }
 
 /// Calls `take` with each line and its text, except torn lines: those that are not JSON, and are last or followed by a
-/// blank line. A line without a time gets that of the line before.
+/// blank line. A line without a time gets that of the preceding line.
 ///
 /// # Errors
 /// Names the file if it cannot be read, or its line that is not understood or of a newer format; those of `take`.

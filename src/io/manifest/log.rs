@@ -1,4 +1,4 @@
-//! [`ManifestLog`]: the file of a manifest, which is read once, and to which whole lines are appended.
+//! [`ManifestLog`]: the file of a manifest, which is read once and then appended to line by line.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,7 +11,7 @@ use crate::io::manifest::line_reader::read_lines;
 use crate::io::output::{check_folder, create_folder};
 use crate::system::files::ResolvedPath;
 
-/// A file to which any number of threads and processes append whole lines.
+/// A file to which any number of threads and processes append whole lines, each in one write.
 #[derive(Debug)]
 pub(super) struct ManifestLog {
     path: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct ManifestLog {
 struct LogTail {
     /// Open if the file existed, else from the first append.
     file: Option<File>,
-    /// Whether the last line is cut off, in the file that was read or by a failed append.
+    /// Whether the last line is truncated, in the file as read or by a failed append.
     is_torn: bool,
 }
 
@@ -90,7 +90,7 @@ impl ManifestLog {
                 open(&self.path, true)?
             }
         };
-        // Without locks on the file system, each line is still a single write.
+        // On file systems without locks, each line is still a single write.
         let is_locked = file.lock().is_ok();
         let written = append_line(&file, &text, tail.is_torn);
         if is_locked {

@@ -25,11 +25,11 @@ pub struct MergeReport {
     pub files: usize,
     /// Shard files of the folder that were removed.
     pub removed: usize,
-    /// Shard files that stayed because they grew during the merge.
+    /// Shard files that were kept because they grew during the merge.
     pub busy: Vec<PathBuf>,
 }
 
-/// A manifest file, and the folder to which its output names are relative if it is not the target.
+/// A manifest file, and the folder to which its output names are relative; `None` if that is the target folder.
 struct MergeInput {
     path: PathBuf,
     other_folder: Option<PathBuf>,
@@ -38,12 +38,12 @@ struct MergeInput {
 /// Merges all lines of the manifest of `folder`, and those of `others` (folders of outputs, or manifest files), into
 /// its `manifest.jsonl`, and removes the shard files in the folder. No run may be writing to them.
 ///
-/// An output of another folder keeps its relative name if it was moved, that is, exists in `folder` and no longer in
-/// the other folder; else its name becomes the path to where it is.
+/// An output of another folder keeps its relative name if it was moved, that is, if it exists in `folder` and no longer
+/// in the other folder; else its name becomes its absolute path, or the path below `folder`.
 ///
 /// # Errors
 /// Names the folder without a manifest, the file that cannot be read or written or that grew meanwhile, or the line
-/// that is not understood; all files stay as they are then.
+/// that is not understood. All files are unchanged then, except if a merged shard file cannot be removed.
 pub fn merge(folder: &Path, others: &[PathBuf]) -> Result<MergeReport> {
     let own = match others.is_empty() {
         true => require_manifest_files(folder)?,
@@ -105,8 +105,8 @@ fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// All files to merge, each once, the folder's own first: their lines may have no time, and get that of the line
-/// before.
+/// All files to merge, each once, those of the folder itself first: lines of format 1 have no time, and get that of the
+/// preceding line.
 fn collect_inputs(own: Vec<PathBuf>, others: &[PathBuf]) -> Result<Vec<MergeInput>> {
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut seen: HashSet<PathBuf> = own.iter().map(|path| real(path)).collect();

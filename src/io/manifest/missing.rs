@@ -1,4 +1,4 @@
-//! Which photos a folder of outputs has nothing of yet.
+//! Finds the photos whose outputs are missing in an output folder.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -27,10 +27,10 @@ pub struct MissingRule {
 /// What one task has done with one photo.
 #[derive(Default)]
 struct PhotoWork {
-    /// Stamp of the photo of the latest `done` line.
+    /// Stamp of the photo in the latest `done` line.
     done: Option<FileStamp>,
     done_at: u64,
-    /// Names below the folder of all outputs of this state of the photo.
+    /// Names, below the folder, of all outputs made from this content of the photo.
     outputs: BTreeSet<Box<[u8]>>,
     /// Stamp of the photo and time of the latest lasting failure.
     lasting_failure: Option<(FileStamp, u64)>,
@@ -41,7 +41,7 @@ impl PhotoWork {
         let Some(photo) = &line.photo else { return };
         match line.state {
             EntryState::Done if line.time >= self.done_at => {
-                // Outputs of a former state of the photo do not count.
+                // Outputs of earlier content of the photo do not count.
                 let same = |known: &FileStamp| known.digest == photo.digest;
                 if !self.done.as_ref().is_some_and(same) {
                     self.outputs.clear();
@@ -63,8 +63,8 @@ impl PhotoWork {
         }
     }
 
-    /// Whether nothing is left to do: the photo is unchanged and all its outputs exist, or, by the rule, it failed
-    /// lastingly.
+    /// Whether nothing is left to do: the photo is unchanged and all its outputs exist, or `rule` excludes broken
+    /// photos and it failed lastingly.
     fn is_settled(
         &self,
         (folder, packed): (&Path, &[Vec<u8>]),
@@ -94,8 +94,8 @@ impl PhotoWork {
     }
 }
 
-/// Indices of those `sources` of which `folder` lacks outputs: they are not noted as done, an output no longer exists,
-/// or the photo was changed since. A photo from standard input is always missing.
+/// Indices of the `sources` whose outputs are missing in `folder`: they have no `done` line, an output no longer
+/// exists, or the photo has changed since. A photo from standard input is always missing.
 ///
 /// # Errors
 /// Names the manifest file that cannot be read, or its line that is not understood.

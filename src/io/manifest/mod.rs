@@ -1,16 +1,16 @@
-//! The manifest of a folder of outputs: what was made of which photo by which recipe, so that a later run can tell
-//! whether an existing output is what it would make.
+//! The manifest of an output folder: records which outputs were made from which photo with which settings, so that a
+//! later run can decide whether an existing output is up to date.
 //!
-//! [`Ledger`] is what a run uses: it compares a plan of outputs with the manifest before (`inspection.rs`,
-//! `reconcile.rs`, `failure_notes.rs`, `fits.rs`), and notes outputs while they are made (`notes.rs`, `packs.rs`).
-//! [`Manifest`] is the file with its index in memory (`log.rs` appends, `line_reader.rs` reads, `entry.rs` is a line,
-//! `index.rs` and `history.rs` are what the lines say). [`merge`], [`verify`], [`find_missing`] and
+//! [`Ledger`] is a run's interface: it compares a plan of outputs with the manifest before (`inspection.rs`,
+//! `reconcile.rs`, `failure_notes.rs`, `fits.rs`), and records outputs while they are made (`notes.rs`, `packs.rs`).
+//! [`Manifest`] is the file with its index in memory (`log.rs` appends, `line_reader.rs` reads, `entry.rs` defines a
+//! line, `index.rs` and `history.rs` index the lines). [`merge`], [`verify`], [`find_missing`] and
 //! [`summarise_failures`] read manifests outside of runs.
 //!
 //! # Format of a record
-//! The file is `manifest.jsonl` in the folder of outputs; each run appends to it, and nothing else needs it. A run of
-//! one of several shards appends to `manifest-003-of-100.jsonl` beside it, and reads all of them. In the folder of a
-//! dataset, the names begin with an underscore. Each line is one record, a JSON object:
+//! The file is `manifest.jsonl` in the folder of outputs; each run appends to it. A run of one of several shards
+//! appends to `manifest-003-of-100.jsonl` beside it, and reads all of them. In the folder of a dataset, the names begin
+//! with an underscore. Each line is one record, a JSON object:
 //!
 //! | key | value |
 //! |---|---|
@@ -19,7 +19,7 @@
 //! | `task`, `input`, `page` | the task, the photo's absolute path, and the page if it has several; see [`ManifestEntry`] |
 //! | `time` | when the line was written, in milliseconds since 1970; larger than in all lines known to the writer |
 //! | `photo` | [`FileStamp`](crate::system::files::FileStamp) of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); `tar_bytes` too for a member of a tar; may be absent if `failed` |
-//! | `recipe`, `fit` | digests of the settings, and of what was fitted to several photos; if `failed`, `recipe` is that of decoding |
+//! | `recipe`, `fit` | digests of the settings, and of the fit to several photos; if `failed`, `recipe` is that of decoding |
 //! | `outputs` | by path below the folder, the stamp of each output; if `begun`, the stamp of the file that is replaced, or null |
 //! | `in_place` | if `begun`: whether outputs are written over the files that they replace |
 //! | `error` | if `failed`: `kind`, a word of [`FailureKind`], and `message` |
@@ -27,8 +27,8 @@
 //!
 //! | fact | value |
 //! |---|---|
-//! | `model`, `head` | `name` and `fingerprint` of the weights; for the head, its `digest` too; no head if none ran |
-//! | `dtype`, `photos` | number type of the backbone; how photos were decoded, if not by default |
+//! | `model`, `head` | of the backbone, `name` and `fingerprint`; of the head, `name` and `digest`; no head if none ran |
+//! | `dtype`, `photos` | number type in which the backbone computed; decoding options that are not defaults |
 //! | `parameters` | the settings that are not defaults |
 //! | `min`, `max`, `unit` | of depths: least and largest value of this photo, and their unit |
 //! | `classes` | of labels: the number of classes in the photo |
@@ -41,22 +41,22 @@
 //!
 //! # After a crash
 //! An output appears complete or not at all ([`write_atomic`](crate::system::files::write_atomic)), between its lines
-//! `begun` and `done`, as in a write-ahead log. So of an existing output:
+//! `begun` and `done`, as in a write-ahead log. An existing output is attributed by these rules:
 //!
 //! - if it has the stamp of its last `done`, that line accounts for it;
-//! - else, of the `begun` lines that follow, the last one whose replaced file is not the existing file made it. Several
-//!   may follow each other, and the first may have found a file of the user's, which stays the user's;
-//! - else it was changed since, or made by something else: it is [`OutputFreshness::Foreign`].
+//! - else by the last of the later `begun` lines whose replaced file is not the existing file. Several may follow each
+//!   other, and a file of the user's that the first of them found remains the user's;
+//! - else it was modified since, or made by something else: it is [`OutputFreshness::Foreign`].
 //!
 //! An output that cannot be replaced atomically (its folder takes no new files, or it is a mount point) is written in
-//! place, and its `begun` line has `in_place`: unless it is as its last `done` says, it is unfinished and made again.
-//! So is an empty file that should have content, which loss of power leaves behind.
+//! place, and its `begun` line has `in_place`: unless it has the stamp of its last `done`, it is unfinished and made
+//! again. So is an empty file that should have content, as a power loss may leave.
 //!
-//! A line that a killed program left unfinished is dropped. The next line is preceded by a blank line, which marks the
-//! line before, if it is not JSON, as torn; any other line that is not understood is an error.
+//! A line that a killed program left truncated is dropped: the next append begins with a blank line, which marks a
+//! preceding line that is not JSON as torn. Any other line that is not understood is an error.
 //!
 //! # Failures
-//! A photo whose own bytes were at fault ([`FailureKind::is_lasting`]) is not tried again while its bytes, the decoding
+//! A photo whose own bytes were at fault ([`FailureKind::is_lasting`]) is not retried while its bytes, the decoding
 //! options, the limits and the program's version are the same.
 //!
 //! # Several files
@@ -68,8 +68,8 @@
 //!
 //! # Limits
 //! A file counts as unchanged if its size and modification time are: an edit that restores both, or one within the same
-//! tick of the file system's clock, is not noticed. While an output has only `begun` lines, a file that the user puts
-//! in its place is not noticed either; so `begun` is written right before the outputs are.
+//! tick of the file system's clock, is not detected. While an output has only `begun` lines, a file that the user puts
+//! in its place is not detected either; so `begun` is written right before the outputs.
 
 mod entry;
 mod failure;

@@ -1,4 +1,4 @@
-//! Notes outputs while a run makes them: `begun` before, `done` after.
+//! Records outputs while a run makes them: `begun` before, `done` after.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::io::output::{OutputJob, OutputPlan, PICTURE_EXTENSION};
 use crate::system::files::{Digest, FileStamp};
 use crate::terminal::console::Console;
 
-/// The input of entries that are about all photos.
+/// The `input` of entries that are about all photos of a run.
 const ALL_PHOTOS: &str = "<all photos>";
 
 /// The error of a photo that was changed during the run.
@@ -25,7 +25,7 @@ pub fn photo_changed_error(source: &Source) -> Error {
     )
 }
 
-/// A photo with a row in a part of a dataset, to be noted.
+/// A photo with a row in a part of a dataset, to be recorded.
 #[derive(Debug)]
 pub struct DatasetRowNote {
     /// The photo.
@@ -37,7 +37,7 @@ pub struct DatasetRowNote {
 }
 
 impl Ledger {
-    /// Notes that a part of a dataset, with these files and stamps, was rewritten without some of its rows.
+    /// Records that a part of a dataset, with these files and stamps, was rewritten without some of its rows.
     ///
     /// # Errors
     /// As [`Ledger::note_rows`].
@@ -58,7 +58,7 @@ impl Ledger {
         manifest.finish(&entry, |output| find_stamp(files, output))
     }
 
-    /// Notes that a part of a dataset, with these files and stamps, has the rows of these photos.
+    /// Records that a part of a dataset, with these files and stamps, has the rows of these photos.
     ///
     /// # Errors
     /// Names the manifest that cannot be appended to, or a file that cannot be read.
@@ -87,12 +87,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Calls `work`, which writes the outputs of a job, between their `begun` and `done` lines. `console` has the
-    /// stamps and facts that `work` recorded. Without a manifest or stamp, it only calls `work`.
+    /// Calls `work`, which writes the outputs of a job, between their `begun` and `done` lines. `console` holds the
+    /// stamps and facts that `work` recorded. Without a manifest or a stamp of the photo, only calls `work`.
     ///
     /// # Errors
-    /// Those of `work`; [`photo_changed_error`] if kept outputs are of another state of the photo; names the manifest
-    /// that cannot be appended to, or an output that cannot be read.
+    /// Those of `work`; [`photo_changed_error`] if kept outputs were made from other content of the photo; names the
+    /// manifest that cannot be appended to, or an output that cannot be read.
     pub fn note_outputs<T>(
         &self,
         (job, digests): (&OutputJob, &TaskDigests),
@@ -143,7 +143,8 @@ impl Ledger {
         Ok(done)
     }
 
-    /// Warns of outputs of the same photo that are of another state of it, and are not made in this run.
+    /// Warns about other outputs of the same photo that were made from other content of it or with another fit, and are
+    /// not made in this run.
     fn warn_of_siblings(
         &self,
         (job, digests): (&OutputJob, &TaskDigests),
@@ -170,7 +171,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// How the document at `path`, which is about all photos of a plan, compares to what would be made. At most
+    /// Compares the document at `path`, which is about all photos of a plan, with what would be made. At most
     /// `max_bytes` are read of a photo that is not a regular file.
     ///
     /// # Errors
@@ -187,7 +188,8 @@ impl Ledger {
         let (photo, recipe) = self.origin_of_document((plan, digests), |_| None, max_bytes);
         let fit = match digests.fit {
             Some(fit) => Some(fit),
-            // A fit that is not known yet: the document is asked about only if the existing one is current.
+            // The fit is not known yet: compare with the document's own one; callers use the result only if that fit is
+            // current.
             None => manifest.fit_of(path, &recipe)?,
         };
         manifest.freshness(
@@ -235,7 +237,7 @@ impl Ledger {
         }
     }
 
-    /// A stamp that stands for all photos of a plan in any order, and the recipe of a document about them.
+    /// A stamp that represents all photos of a plan in any order, and the recipe of a document about them.
     fn origin_of_document(
         &self,
         (plan, digests): (&OutputPlan, &TaskDigests),
@@ -264,7 +266,7 @@ impl Ledger {
     }
 }
 
-/// The stamp of `file` among `files`, if it is known.
+/// The stamp of `file` in the list `files`, if it is known.
 fn find_stamp(files: &[(PathBuf, Option<FileStamp>)], file: &Path) -> Option<FileStamp> {
     let known = files.iter().find(|(path, _)| path == file);
     known.and_then(|(_, stamp)| stamp.clone())

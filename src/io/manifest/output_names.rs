@@ -1,4 +1,4 @@
-//! How the manifest names outputs: by path below the folder, the same on every system.
+//! Names of outputs in the manifest: the path below the folder, the same on every system.
 
 use std::borrow::Cow;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Component, MAIN_SEPARATOR_STR, Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// A UTF-8 path with `/` as the separator, as the manifest has it on every system.
+/// A UTF-8 path with `/` as the separator on every system.
 pub(super) fn portable(path: &Path) -> String {
     path.to_string_lossy().replace(MAIN_SEPARATOR_STR, "/")
 }
@@ -49,7 +49,7 @@ pub(super) fn name_below(folder: &Path, output: &Path) -> Result<PathBuf> {
             return Ok(name.to_owned());
         }
     }
-    // Through links or `..`, however the path is spelled.
+    // Resolves links and `..`.
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let parent = output.parent().map(real).unwrap_or_default();
     let output = parent.join(output.file_name().unwrap_or_default());

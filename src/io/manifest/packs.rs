@@ -1,4 +1,4 @@
-//! Packs: tars with the outputs of all photos of a tar, which have one entry in the manifest.
+//! Packs: tars with the outputs of all photos of an input tar. A pack has one entry in the manifest.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::io::manifest::entry::ManifestLine;
 use crate::io::manifest::{ExpectedOrigin, Ledger, ManifestEntry, OutputFreshness, TaskDigests};
 use crate::system::files::{Digest, FileStamp};
 
-/// What a pack (a tar of outputs) is made from.
+/// The inputs of a pack (a tar of outputs).
 #[derive(Debug, Clone, Copy)]
 pub struct PackInputs<'p> {
     /// The tar of the photos.
@@ -20,12 +20,12 @@ pub struct PackInputs<'p> {
     pub photos: &'p [(&'p Source, Option<Digest>)],
     /// The digests of each task with outputs in it.
     pub tasks: &'p [&'p TaskDigests],
-    /// The most bytes to read of a photo.
+    /// Maximum number of bytes to read of a photo.
     pub max_photo_bytes: u64,
 }
 
 impl Ledger {
-    /// How the pack at `path` compares to what would be made.
+    /// Compares the pack at `path` with what would be made.
     ///
     /// # Errors
     /// Names the pack that cannot be read.
@@ -79,7 +79,7 @@ impl Ledger {
         manifest.finish(&entry, |_| None)
     }
 
-    /// A stamp that stands for all photos of a pack, and a recipe for all its outputs.
+    /// A stamp that represents all photos of a pack, and a recipe for all its outputs.
     fn origin_of_pack(&self, packed: PackInputs<'_>) -> (FileStamp, Digest) {
         let mut photos = Vec::new();
         for (source, known_digest) in packed.photos {
@@ -112,7 +112,7 @@ pub fn pack_ending<'k>(tasks: impl IntoIterator<Item = &'k str>) -> String {
     format!(".{}.tar", tasks.join("+"))
 }
 
-/// If `line` is about packs, the prefixes of the names of outputs that are in them.
+/// The name prefixes of the outputs that are in the packs of `line`; empty if it is not about packs.
 pub(super) fn packed_prefixes(line: &ManifestLine) -> Vec<Vec<u8>> {
     let Some(tasks) = line.task.strip_prefix(TASK_PREFIX) else {
         return Vec::new();

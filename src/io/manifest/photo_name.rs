@@ -1,4 +1,4 @@
-//! How the manifest identifies photos.
+//! Identification of photos in the manifest.
 
 use crate::io::inputs::Source;
 

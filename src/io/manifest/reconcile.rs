@@ -1,4 +1,4 @@
-//! Compares the plan of a run with the existing outputs: what is kept, what is made again, and which photos are
+//! Compares the plan of a run with the existing outputs: which are kept, which are made again, and which photos are
 //! refused.
 
 use std::path::Path;
@@ -11,24 +11,26 @@ use crate::io::output::{OutputJob, OutputPlan};
 use crate::system::files::Digest;
 use crate::terminal::console::Console;
 
-/// By job of a plan, the error of a photo whose output would replace a file that is not known to be dino's.
+/// For each job of a plan, the error of a photo whose output would replace a file that dino did not write; `None` for
+/// the others.
 pub type RefusedPhotos = Vec<Option<Error>>;
 
 /// The existing outputs of a task with one fit to all photos.
 #[derive(Debug, Default)]
 pub struct FormerFits {
-    /// By job, the fit of its outputs, if all of them exist and are up to date but for the fit.
+    /// For each job, the fit of its outputs; `None` unless all of them exist, are up to date except for the fit, and
+    /// have the same one.
     pub fits: Vec<Option<Digest>>,
-    /// (Job, extension) of existing outputs to make again if the fit turns out to be another.
+    /// (Job, extension) of existing outputs to make again if the new fit differs.
     pub replaceable: Vec<(usize, &'static str)>,
-    /// Whether all photos, except skipped ones, have outputs with the fit to exactly these photos.
+    /// Whether all photos, except skipped ones, have outputs whose fit is that to exactly these photos in this order.
     pub is_current: bool,
 }
 
 impl Ledger {
     /// Decides about each existing output of `plan`: up-to-date ones are kept, stale ones are marked to be made again,
-    /// with a note, and a photo with a foreign one is refused. Photos that are `skipped` are passed over. At most
-    /// `max_bytes` are read of a photo that is not a regular file.
+    /// with a note, and a photo with a foreign one is refused. `skipped` photos are ignored. At most `max_bytes` are
+    /// read of a photo that is not a regular file.
     ///
     /// # Errors
     /// [`Error::Usage`] if an output exists and there is no manifest; names the output that cannot be replaced or read.
@@ -66,7 +68,7 @@ impl Ledger {
     }
 
     /// As [`Ledger::reconcile`], for a task with one fit to all photos, which is known only after all of them were
-    /// computed: outputs that differ only in the fit are listed in [`FormerFits`] and not yet decided.
+    /// computed: outputs that may differ only in the fit are listed in [`FormerFits`] and decided later.
     ///
     /// # Errors
     /// As [`Ledger::reconcile`].
@@ -123,7 +125,7 @@ impl Ledger {
         for (index, extension) in changed {
             plan.replace_existing(index, extension)?;
         }
-        // Skipped photos took no part in the fit.
+        // Skipped photos are not part of the fit.
         let jobs = plan.jobs.iter().zip(&former.fits).enumerate();
         let jobs: Vec<_> = jobs
             .filter(|(index, _)| !is_skipped(skipped, *index))
@@ -140,7 +142,7 @@ impl Ledger {
         Ok((all_refused, former))
     }
 
-    /// Appends `done` lines for up-to-date outputs that a killed run had begun and completed.
+    /// Appends the missing `done` lines of up-to-date outputs that a killed run had completed.
     fn note_recovered(
         &self,
         job: &OutputJob,
@@ -169,7 +171,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The fit of the output at `path`, if it was made by `recipe`.
+    /// The fit of the output at `path`; `None` if it was not made with `recipe` or has no fit.
     fn fit_of(&self, path: &Path, recipe: &Digest) -> Result<Option<Digest>> {
         let manifest = self.manifest.as_ref();
         manifest.map_or(Ok(None), |manifest| manifest.fit_of(path, recipe))

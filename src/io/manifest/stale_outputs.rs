@@ -1,4 +1,4 @@
-//! Notes about outputs that are made again.
+//! Notes to the user about outputs that are made again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::terminal::console::Console;
 /// Outputs that are made again, by reason.
 #[derive(Default)]
 pub(super) struct StaleOutputs {
-    /// By reason, the first output and the number of outputs.
+    /// For each reason, the first output and the number of outputs.
     by_reason: BTreeMap<&'static str, (String, usize)>,
 }
 

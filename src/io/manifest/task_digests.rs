@@ -1,4 +1,4 @@
-//! [`TaskDigests`]: the recipes of a task, as digests of its settings.
+//! [`TaskDigests`]: digests of a task's settings, from which the recipes of its outputs are computed.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,23 @@ use crate::io::inputs::{DecodeOptions, Source};
 use crate::io::output::PICTURE_EXTENSION;
 use crate::system::files::Digest;
 
-/// Version of the program, which is part of the recipe of failures.
+/// Version of the program; part of the recipe of failures.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Digests of the settings with which a task makes its outputs, and the facts to note about them.
+/// Digests of the settings with which a task makes its outputs, and the facts to record about them.
 #[derive(Debug, Clone)]
 pub struct TaskDigests {
     /// Name of the task, such as `depth`, which is also in the names of its outputs.
     pub task: String,
-    /// By extension of the output, the digest of the settings that decide it.
+    /// For each output extension, the digest of the settings that determine the output.
     settings: BTreeMap<&'static str, Digest>,
     /// Name endings of all files that the task can make of a photo, except the picture.
     pub(super) siblings: &'static [&'static str],
     /// Digest of the settings of a document about all photos, if there is one.
     pub document: Option<Digest>,
-    /// Digest of the fit to all photos, once it is known; none for tasks without one.
+    /// Digest of the fit to all photos; `None` until it is known, and for tasks without one.
     pub fit: Option<Digest>,
-    /// Digest of what decides whether a photo can be decoded.
+    /// Digest of what determines whether a photo can be decoded.
     decoding: Digest,
     /// Facts for every photo: model, head, settings; see [`ManifestEntry::facts`](super::ManifestEntry::facts).
     pub(super) facts: Map<String, Value>,
@@ -89,7 +89,7 @@ impl TaskDigests {
         TaskDigests { siblings, ..self }
     }
 
-    /// Replaces settings, document and facts by those that were complete only after the backbone was loaded.
+    /// Replaces settings, document and facts by those of `known`, which were completed after the backbone was loaded.
     pub fn complete_from(&mut self, known: TaskDigests) {
         self.settings = known.settings;
         self.document = known.document;
@@ -108,7 +108,7 @@ impl TaskDigests {
         Digest::of_bytes(&[self.task.as_bytes(), &[0], settings, &page.to_le_bytes()].concat())
     }
 
-    /// The recipe of a failure: what decides, beside the photo, whether it can be decoded.
+    /// The recipe of a failure: digest of everything besides the photo that determines whether it can be decoded.
     pub(super) fn recipe_of_failure(&self) -> Digest {
         let task = self.task.as_bytes();
         Digest::of_bytes(&[task, b"\0failed\0", self.decoding.as_bytes()].concat())
@@ -125,7 +125,7 @@ impl TaskDigests {
         Digest::of_bytes(&all)
     }
 
-    /// Key of a fit that depends on the settings too, for the name of its file.
+    /// Digest of a fit and the settings, for the name of its file.
     pub(super) fn key_of_fit(&self, fit: &Digest) -> Digest {
         let recipe = self.recipe_of_page(PICTURE_EXTENSION, 0);
         Digest::of_bytes(&[fit.as_bytes().as_slice(), recipe.as_bytes()].concat())

@@ -1,4 +1,4 @@
-//! Whether outputs still have the content that was made.
+//! Verifies that outputs still have their recorded content.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,15 +16,15 @@ use crate::io::manifest::packs::packed_prefixes;
 use crate::system::files::{Digest, FileStamp};
 use crate::system::interrupt;
 
-/// Outputs that are read in parallel.
+/// Number of outputs that are read in parallel.
 const BATCH_OUTPUTS: usize = 256;
 
-/// How an output compares to its last `done` line.
+/// How an output compares with its last `done` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutputVerdict {
     /// Its content is the same.
     Unchanged,
-    /// Its content is another.
+    /// Its content differs.
     Changed,
     /// It does not exist.
     Missing,
@@ -90,7 +90,7 @@ pub fn verify(
             for (name, stamp) in line.outputs().filter(|_| line.state == EntryState::Done) {
                 let key = PathKey::of(&name);
                 let own = stamp.map(|stamp| (line.time, stamp.digest));
-                // Each output once, by its last line.
+                // Each output once, by its last `done` line.
                 if latest.get(&key).copied() == own && latest.remove(&key).is_some() {
                     let digest = own.map(|(_, digest)| digest);
                     batch
@@ -106,7 +106,7 @@ pub fn verify(
     verify_batch(&mut batch)
 }
 
-/// Compares an output with the digest of its content, which is read whatever its size and time are.
+/// Compares an output with the recorded digest; its content is read even if size and time match.
 fn verify_output(path: &Path, digest: &Digest) -> OutputVerdict {
     let is_gone = |error: &std::io::Error| {
         matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)

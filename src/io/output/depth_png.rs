@@ -1,4 +1,4 @@
-//! Depth as 16-bit PNG in whole steps of a fraction of the unit, as depth cameras and data sets store it: 1/1000
+//! Depth as 16-bit PNG, in whole multiples of a fraction of the unit, as depth cameras and data sets store it: 1/1000
 //! (millimetres for metres), 1/256 (KITTI), 1/5000 (TUM).
 
 use std::io::{self, Write};
@@ -12,12 +12,12 @@ use crate::vision::postprocess::rows::RowSource;
 pub struct QuantisedDepth {
     /// Steps of each pixel, `[height, width]`, rounded and clipped to 0..=65535.
     pub values: Vec<u16>,
-    /// Number of values that were clipped.
+    /// Number of values that were outside 0..=65535 and were clipped.
     pub saturated: usize,
 }
 
 impl QuantisedDepth {
-    /// Quantises the values of `rows`, with `scale` steps to the unit.
+    /// Quantises the values of `rows`, with `scale` steps per unit.
     pub fn quantise(rows: &dyn RowSource, scale: NonZeroU32) -> Self {
         let (width, height) = rows.size();
         let (mut saturated, mut values) = (0, Vec::with_capacity(width * height));

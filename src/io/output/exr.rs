@@ -1,5 +1,5 @@
 //! OpenEXR with the same 32-bit floats in two channels: `Z` is the depth of renderers and compositors, and `Y`
-//! (luminance) is what viewers show and OpenCV reads, which takes a file with `Z` alone for zeros.
+//! (luminance) is what viewers show and OpenCV reads; OpenCV reads a file with `Z` alone as zeros.
 
 use std::io::{self, Cursor, Write};
 
@@ -51,7 +51,7 @@ pub fn write_exr(
 }
 
 /// Sorts the attributes of the header, which the encoder writes in random order, by their names, so that the same map
-/// gives the same bytes. Nothing else moves.
+/// gives the same bytes. The rest of the file stays in place.
 fn sort_attributes(file: &mut [u8]) {
     // Magic number and version.
     const START: usize = 8;

@@ -1,5 +1,5 @@
-//! A map of one f32 a pixel in the formats that keep numbers: the enum [`FloatFormat`] dispatches to their encoders,
-//! and the keywords say in the file what the numbers are.
+//! Maps of one f32 per pixel, in the formats that keep numbers: the enum [`FloatFormat`] dispatches to the encoders.
+//! Text under keywords (`dino:…`) states unit, scale and quantity in the file.
 
 use std::io::{self, Write};
 use std::num::NonZeroU32;
@@ -9,12 +9,12 @@ use crate::io::output::{
 };
 use crate::vision::postprocess::rows::RowSource;
 
-/// The formats of maps of numbers.
+/// The file formats of maps of one f32 per pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FloatFormat {
     /// NumPy array, float32.
     Npy,
-    /// 16-bit PNG with this many steps to the unit.
+    /// 16-bit PNG with this many steps per unit.
     Png16(NonZeroU32),
     /// Portable float map.
     Pfm,
@@ -27,14 +27,15 @@ pub enum FloatFormat {
 /// A map and the text that describes it.
 #[derive(Clone, Copy)]
 pub struct FloatMap<'a> {
-    /// The map `[height, width]`. NPY and PFM take it a few rows at a time, the other formats as a whole.
+    /// The map `[height, width]`. EXR and TIFF need all rows in memory; NPY, PFM and PNG are encoded from a few rows at
+    /// a time (PNG from 16-bit values in memory).
     pub rows: &'a dyn RowSource,
     /// Pairs of keyword and value, for formats that have room for text.
     pub text: &'a [(&'a str, String)],
 }
 
 impl FloatFormat {
-    /// The extension of such a file. That of PNG names its step or its depth in bits, since it lies beside a picture.
+    /// The extension of such a file. PNG has `mm.png` or `u16.png`, since the picture beside it is a PNG too.
     pub fn extension(self) -> &'static str {
         match self {
             FloatFormat::Npy => "npy",
@@ -46,10 +47,10 @@ impl FloatFormat {
         }
     }
 
-    /// Writes `map`, and returns the number of values that the format could not hold and clipped.
+    /// Writes `map`, and returns the number of values that were clipped (only PNG clips).
     ///
     /// # Errors
-    /// If writing fails, the map is empty, or it does not fit into memory where a format wants it whole.
+    /// If writing fails, the map is empty, or it does not fit into memory for a format that needs all rows.
     pub fn write(self, writer: impl Write, map: &FloatMap<'_>) -> io::Result<usize> {
         let size = map.rows.size();
         let whole = || map.rows.collect().map_err(io::Error::other);
@@ -81,13 +82,13 @@ impl FloatFormat {
     }
 }
 
-/// Steps to the unit of thousandths, which have a name of their own: `m` before the unit.
+/// Steps per unit whose unit has a name of its own, with the prefix `m`, as in `mm`.
 const MILLI: u32 = 1000;
 
 /// The keyword of the unit of the map's numbers, such as `m`.
 pub const UNIT_KEY: &str = "dino:unit";
 
-/// The keyword of the number of steps to the unit, in a map of whole numbers.
+/// The keyword of the number of steps per unit, in a map of whole numbers.
 pub const DEPTH_SCALE_KEY: &str = "dino:depth-scale";
 
 /// The keyword of the quantity that a map holds.

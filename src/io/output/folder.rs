@@ -1,5 +1,5 @@
-//! Checks of the folders that outputs go to, before any work is done: whether files can be made in them, or only
-//! written over; and the making of folders.
+//! Output folders: checks, before any work is done, whether files can be created in them or only overwritten; and their
+//! creation.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,12 +10,12 @@ use crate::system::files::parent_folder::parent_folder;
 use crate::system::files::resolved_path::{ResolvedPath, TOO_LONG, forbids_files, make_folder};
 use crate::system::files::temporary;
 
-/// Checks that files can be made in `folder`, which need not exist yet, before hours of work are done for them. Returns
-/// its path without links.
+/// Checks that files can be created in `folder`, which need not exist yet, by creating a temporary file in it or in its
+/// nearest existing parent. Returns its path without links.
 ///
 /// # Errors
-/// [`Error::File`] names the folder, or the nearest existing one above it, if no file can be made there, and `of`, the
-/// output, if the path of its temporary file would be too long.
+/// [`Error::File`] names the folder, or the nearest existing one above it, if no file can be created there; or the
+/// output `of`, if the path of its temporary file would be too long.
 pub fn check_folder(folder: &Path, of: &Path) -> Result<PathBuf> {
     let (nearest, missing) = nearest_existing(folder)?;
     tempfile::tempfile_in(&nearest).map_err(|error| Error::io(&nearest, &error))?;
@@ -33,7 +33,7 @@ pub fn check_folder(folder: &Path, of: &Path) -> Result<PathBuf> {
 /// The nearest existing folder at or above `folder`, and the names of the folders below it that are missing.
 ///
 /// # Errors
-/// If something on the path is no folder, or cannot be resolved.
+/// If a part of the path is not a folder or cannot be resolved.
 pub(super) fn nearest_existing(folder: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
     let mut missing = Vec::new();
     let mut current = match folder.as_os_str().is_empty() {
@@ -59,12 +59,12 @@ pub(super) fn nearest_existing(folder: &Path) -> Result<(PathBuf, Vec<PathBuf>)>
     }
 }
 
-/// Whether `folder` takes no new files, so that existing ones can only be written over.
+/// Whether no file can be created in `folder` for lack of permission, so that existing ones can only be overwritten.
 pub(super) fn refuses_new_files(folder: &Path) -> bool {
     tempfile::tempfile_in(folder).is_err_and(|error| forbids_files(&error))
 }
 
-/// Whether there is a file at `path` that cannot be replaced by a rename, so that it is written over in place.
+/// Whether there is a file at `path` that cannot be replaced by a rename, so that it is overwritten in place.
 pub fn is_written_in_place(path: &Path) -> bool {
     if !path.is_file() {
         return false;
@@ -83,13 +83,13 @@ pub(super) fn is_mount_point(folder: &Path) -> bool {
         .is_ok_and(|status| status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Whether another file system is mounted at `folder`: not asked on this system, where the rename fails instead.
+/// Always false on this system, where the rename fails instead.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn is_mount_point(_: &Path) -> bool {
     false
 }
 
-/// Makes the folder `folder` and those above it, following links.
+/// Creates `folder` and its missing parents, following links.
 ///
 /// # Errors
 /// [`Error::File`] names it, with the system's reason.

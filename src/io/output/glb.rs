@@ -12,8 +12,8 @@ use crate::io::output::points::write_points;
 use crate::system::files::signature::PROGRAM;
 use crate::vision::postprocess::cloud::{Axes, PointCloud};
 
-/// Bytes of a point: position and colour, three f32 each. Of the types that glTF allows for colours, floats are the one
-/// that all readers tried accept, and eight bits of linear light would show bands in dark areas.
+/// Bytes per point: position and colour, three f32 each. Of the colour types that glTF allows, all tested readers
+/// accept floats, and eight bits of linear light would show bands in dark areas.
 const STRIDE: usize = 24;
 
 /// Writes `cloud`, whose axes must be [`Axes::OpenGl`], with `comments` in the file's `asset.extras`.

@@ -1,4 +1,4 @@
-//! One photo of a run and the destinations of its results, as they were planned.
+//! One photo of a run and the planned destinations of its outputs.
 //!
 //! [`OutputPlan`](crate::io::output::OutputPlan) makes an [`OutputJob`] for each photo; tasks ask it for a
 //! [`Destination`] by extension.
@@ -24,13 +24,13 @@ pub enum Destination {
     File(PathBuf),
     /// Standard output.
     Stdout,
-    /// A file or folder that exists already and is kept.
+    /// A file or folder that already exists and is kept.
     Existing(PathBuf),
 }
 
 impl Destination {
-    /// The destination of the output that a flag names, `-` for stdout. Whether it can be written has been checked
-    /// before by [`OutputRegistry::add_flag`](crate::io::output::OutputRegistry::add_flag).
+    /// The destination of the output at `path`, the value of an option; `-` is stdout. Whether it can be written was
+    /// checked before by [`OutputRegistry::add_flag`](crate::io::output::OutputRegistry::add_flag).
     ///
     /// # Errors
     /// As [`ResolvedPath::resolve`].
@@ -41,7 +41,7 @@ impl Destination {
         })
     }
 
-    /// The path of the file or folder; none for stdout.
+    /// The path of the file or folder; `None` for stdout.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Destination::File(path) | Destination::Existing(path) => Some(path),
@@ -58,8 +58,8 @@ pub struct OutputJob {
     /// The name of the photo in lists: its path below the folder that was searched, with as many of the folders above
     /// as make it distinct in the run.
     pub name: PathBuf,
-    /// The key of its row in a dataset: the relative path of outputs without `.<kind>.<extension>`; empty where files
-    /// are written instead.
+    /// The key of its row in a dataset: the relative path of its outputs without `.<kind>.<extension>`; empty if it is
+    /// written to files instead.
     pub key: PathBuf,
     /// The image format of its picture.
     pub format: PictureFormat,
@@ -71,7 +71,7 @@ impl OutputJob {
     /// The destination of the output with this extension, which must be one that was planned.
     pub fn output(&self, extension: &str) -> &Destination {
         let place = self.outputs.iter().find(|(own, _)| *own == extension);
-        // An extension that was not planned is a fault of the program, as an index out of bounds is.
+        // An extension that was not planned is a bug, like an index out of bounds.
         #[allow(clippy::expect_used)]
         &place.expect("an output that was planned").1
     }

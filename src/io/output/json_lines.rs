@@ -4,12 +4,12 @@
 //! | key | in all lines |
 //! |---|---|
 //! | `schema` | 1; a larger one means that keys have other meanings |
-//! | `task` | `depth`, `segment`, `clusters`, `pca`, `similar`, `attention` or `classify` |
-//! | `label` | what tells several tasks of one kind apart, such as the head; only where there are several |
-//! | `status` | `done`, `skipped` (its files are there, made from this photo in this way) or `failed` |
-//! | `input`, `page` | the photo as it was named, and which page of it where it has several |
-//! | `error` | why it failed; only where it did |
-//! | `picture`, `files` | where the picture is, and the other files by the ends of their names; not where it failed |
+//! | `task` | `depth`, `segment`, `clusters`, `pca`, `features`, `similar`, `attention`, `classify` or `track` |
+//! | `label` | distinguishes several tasks of one kind, for instance by the head; only if there are several |
+//! | `status` | `done`, `skipped` (its outputs exist and are up to date, or are kept) or `failed` |
+//! | `input`, `page` | the path of the photo, and its page number from 1 if it has several |
+//! | `error` | why it failed; only if `status` is `failed` |
+//! | `picture`, `files` | path of the picture, and paths of the other files by their extensions; not of failed photos and not for datasets |
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub enum LineStatus {
     Failed,
 }
 
-/// The task that lines are about.
+/// The task that lines are about: their keys `task` and `label`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineSubject {
     /// The name of the task, the key `task`.
@@ -75,21 +75,21 @@ impl LineSubject {
         console.out(&Value::Object(line).to_string())
     }
 
-    /// A line about `source`, to which a task adds its results.
+    /// The common keys of a line about `source`; a task adds its results.
     pub fn line(&self, status: LineStatus, source: &Source) -> Map<String, Value> {
         let mut object = self.start_line(status);
         put_source(&mut object, "input", source);
         object
     }
 
-    /// A line about a photo and its files.
+    /// As [`LineSubject::line`], with `picture` and `files`; without them if the photo goes into a dataset.
     pub fn job_line(&self, status: LineStatus, job: &OutputJob) -> Map<String, Value> {
         let mut object = self.line(status, &job.source);
         let picture = job
             .outputs()
             .find(|(extension, _)| *extension == PICTURE_EXTENSION);
         let Some((_, picture)) = picture else {
-            // It goes into a dataset and has no files.
+            // The photo goes into a dataset and has no files.
             return object;
         };
         put_path(&mut object, "picture", picture.path());
@@ -105,8 +105,8 @@ impl LineSubject {
     }
 }
 
-/// Prints the lines about inputs whose errors end a run before it begins: those that `error` names, for each of
-/// `subjects`.
+/// Prints the lines about the inputs named by `error`, which ends a run before it begins: one line for each input and
+/// each of `subjects`.
 ///
 /// # Errors
 /// As [`Console::out`].
@@ -130,28 +130,28 @@ pub fn print_input_errors(
     Ok(())
 }
 
-/// A line that is not printed yet.
+/// A line that is not yet printed.
 #[derive(Debug)]
 enum PendingLine {
     Skipped,
     Failed(String),
 }
 
-/// The lines of a task without results: about photos that were skipped or failed, and about inputs without a photo.
-/// They are kept until it is their turn in the order of the inputs.
+/// The lines of one task about photos that were skipped or failed and about inputs without a photo. They are buffered,
+/// so that all lines are printed in the order of the inputs.
 #[derive(Debug)]
 pub struct JsonLines {
     subject: LineSubject,
     is_on: bool,
-    /// Inputs without a photo, the last first: the index of the photo before which they are printed, the path and the
+    /// Inputs without a photo, in reverse order: the index of the photo before which they are printed, the path and the
     /// reason.
     lost_inputs: Vec<(usize, PathBuf, String)>,
-    /// Lines by index of the photo.
+    /// Buffered lines, by index of the photo.
     pending: BTreeMap<usize, PendingLine>,
 }
 
 impl JsonLines {
-    /// The lines about `subject`; without `is_on` none is kept or printed. `failures` are inputs without a photo.
+    /// The lines about `subject`; unless `is_on`, none is printed. `failures` are the inputs without a photo.
     pub fn new(subject: LineSubject, is_on: bool, failures: &[InputFailure]) -> Self {
         let lost = failures.iter().rev().filter(|_| is_on);
         let lost = lost.map(|failure| {
@@ -180,8 +180,8 @@ impl JsonLines {
         }
     }
 
-    /// Prints the kept lines that come before that of `photo`; with the number of all photos, the rest. `describe`
-    /// gives the source and the job of a photo.
+    /// Prints the buffered lines that precede that of photo `photo`; with the number of photos, all that remain.
+    /// `describe` gives the source and the job of a photo.
     ///
     /// # Errors
     /// As [`Console::out`].

@@ -1,8 +1,8 @@
 //! A [`LabelMap`] as exact ids (an indexed PNG in its classes' colours, or a NumPy array), and as one black and white
 //! mask for each class.
 //!
-//! Ids have 8 bits where a head has at most 255 classes, else 16; the largest number (255 or 65535) means no class, as
-//! in common data sets.
+//! Ids have 8 bits if the head has at most 255 classes, else 16; the largest value (255 or 65535) means no class, as in
+//! common data sets.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ use crate::model::head::Class;
 use crate::vision::postprocess::{LabelMap, NO_CLASS};
 use crate::vision::render::fonts::is_ignorable;
 
-/// Colour of no class in the palette: that of `void` in PASCAL VOC, which no class has.
+/// Palette colour of pixels without a class: that of `void` in PASCAL VOC, which no class has.
 const NONE_COLOR: [u8; 3] = [224, 224, 192];
 
 /// The PNG keyword of the class names of a file of ids, as a JSON list.
@@ -26,7 +26,7 @@ pub const MASK_CLASSES_KEY: &str = "dino:classes";
 /// The PNG keyword of the name of the class that is white in a mask.
 pub const MASK_CLASS_KEY: &str = "dino:class";
 
-/// The ids in as few bits as the number of classes allows.
+/// Class ids of a map, in 8 bits if the number of classes allows it, else 16.
 enum NarrowIds<'a> {
     Bytes(Vec<u8>),
     Words(&'a [u16]),
@@ -101,8 +101,8 @@ pub fn write_mask(
     write_png(writer, size, PngPixels::Gray8(&bytes), text.as_slice())
 }
 
-/// Most characters of a class's name in the name of its file: file systems take 255 bytes, and a character may need
-/// four.
+/// Maximum number of characters of a class's name in its file name: file systems allow 255 bytes, and a character may
+/// need four.
 const STEM_CHARS: usize = 48;
 /// Names of devices, which on Windows cannot be files, whatever their extension.
 const RESERVED_NAMES: [&str; 4] = ["con", "prn", "aux", "nul"];
@@ -141,7 +141,7 @@ pub fn file_stems(classes: &[Class]) -> Vec<String> {
 fn plain_stem(name: &str) -> String {
     let composed: String = name.trim().nfc().filter(|&c| !is_ignorable(c)).collect();
     let (mut stem, mut count) = (String::new(), 0);
-    // Grapheme clusters, so that a letter keeps its marks.
+    // By grapheme clusters, so that a letter keeps its combining marks.
     for cluster in composed.graphemes(true) {
         count += cluster.chars().count();
         if count > STEM_CHARS {

@@ -1,4 +1,4 @@
-//! The check, shared by the encoders of maps and point clouds, that values fill a size.
+//! The check, shared by the encoders of maps and point clouds, that the number of values is width times height.
 
 use std::io;
 

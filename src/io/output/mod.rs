@@ -1,14 +1,14 @@
-//! From results to files: the names of outputs, and their encoders.
+//! Outputs: the planning of file names, and the encoders of all output formats.
 //!
 //! [`OutputPlan`] decides all names before any work is done, with [`OutputRegistry`], which checks that they can be
-//! written and replace no input. [`write_output`] writes one [`Destination`]: whole or not at all, by
-//! [`write_stamped`](crate::system::files::write_stamped), or to standard output. [`put_path`] names files in JSON.
+//! written and replace no input. [`write_output`] writes to one [`Destination`]: a file, atomically by
+//! [`write_stamped`](crate::system::files::write_stamped), or standard output. [`put_path`] writes paths into JSON.
 //!
 //! # Adding a format
 //! An encoder is a file here with one function that writes to any [`std::io::Write`], so that stdout works like a file;
 //! then an arm of the enum that dispatches to it: [`PictureFormat`] for RGB pictures, [`FloatFormat`] for maps of one
 //! float a pixel, [`CloudFormat`] for point clouds. The options that choose it are in `tasks::recipe` and `cli`, and
-//! the compiler names every `match` that lacks the new arm. The program recognises its own files by the marks of
+//! the compiler names every `match` that lacks the new arm. The program recognises its own files by the signatures of
 //! [`signature`](crate::system::files::signature), which an encoder writes if its format has room for text.
 
 pub mod coco;

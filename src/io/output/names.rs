@@ -1,7 +1,7 @@
-//! Distinct names for the outputs of inputs, of which several may have the same name.
+//! Distinct names for outputs, also of inputs that have the same name.
 //!
-//! From [`Source`]s to relative paths: names are lengthened, by the extension and then folder by folder, until all are
-//! distinct.
+//! Each [`Source`] gets a relative path. Names that collide are lengthened, by the extension and then folder by folder,
+//! until all are distinct.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -14,8 +14,8 @@ use crate::system::files::temporary;
 
 /// A relative path without extension for each source, all distinct.
 ///
-/// Where `a.jpg` and `a.png` would both be `a`, both keep their extensions; where that is not enough, as for `x/a.jpg`
-/// and `y/a.jpg`, as many of the folders that they lie in as it takes.
+/// Where `a.jpg` and `a.png` would both be `a`, both keep their extensions; if that is not enough, as for `x/a.jpg` and
+/// `y/a.jpg`, as many parent folders as needed are added.
 ///
 /// Names that differ by case alone count as equal if the file system of the output `folder` ignores case.
 ///
@@ -30,7 +30,7 @@ pub(super) fn distinct(sources: &[Source], folder: &Path) -> Result<Vec<PathBuf>
     }
 }
 
-/// The relative path of each source with its extension, all distinct: with as many of the folders above as it takes.
+/// The relative path of each source with its extension, all distinct: with as many parent folders as needed.
 ///
 /// # Errors
 /// [`Error::Usage`] if one file is given twice.
@@ -42,7 +42,7 @@ pub(super) fn distinct_with_extensions(sources: &[Source]) -> Result<Vec<PathBuf
     lengthen_until_distinct(sources.iter().map(full).collect(), Path::to_owned)
 }
 
-/// The name in lower case; one that is no text stays.
+/// The name in lower case; a name that is not valid Unicode is unchanged.
 fn lowercase(name: &Path) -> PathBuf {
     match name.to_str() {
         Some(text) => text.to_lowercase().into(),
@@ -88,7 +88,7 @@ fn lengthen_until_distinct(
             if count[&key(&candidate.name())] > 1 {
                 match candidate.lengthen() {
                     true => is_longer = true,
-                    // The other one may have longer names.
+                    // The other candidate may have longer names left.
                     false => stuck = Some(candidate.full.display().to_string()),
                 }
             }
@@ -99,16 +99,17 @@ fn lengthen_until_distinct(
     }
 }
 
-/// The possible names of a source, from short to long; `level` says which is taken.
+/// The possible names of a source, from short to long; `level` selects one.
 struct NameCandidate {
-    /// Below the output folder, with extension.
+    /// Path below the output folder, with extension.
     full: PathBuf,
-    /// The suffix that tells apart pages of one file, and addresses with one path.
+    /// The suffix that distinguishes pages of one file, and URLs with the same path.
     page: String,
-    /// The folders above it that the short names leave out, outermost first; `None` until they are needed.
+    /// Its parent folders that the short names omit, outermost first; `None` until they are needed.
     folders: Option<Vec<PathBuf>>,
     source: Source,
-    /// 0 is without extension, 1 with it, and each further level has one folder more.
+    /// 0 is without extension, 1 with it, and each further level adds one folder; one level beyond that uses the
+    /// archive's full name or a digest of the URL.
     level: usize,
 }
 
@@ -170,7 +171,7 @@ impl NameCandidate {
                     .join(member.path_in_tar());
                 true
             }
-            // Addresses that differ outside of their paths.
+            // URLs that differ outside of their paths.
             Source::Url(remote) if self.level == folders.len() + 2 => {
                 self.page = format!("-{}{}", remote.short_digest(), self.page);
                 true

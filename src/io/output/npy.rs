@@ -1,6 +1,6 @@
-//! NumPy's array format (NEP 1), which keeps exact numbers with their type and shape.
+//! NumPy's array format (NEP 1): raw values with their type and shape.
 //!
-//! Label ids are written by [`write_npy`], maps of f32 by [`write_npy_rows`] without being in memory as a whole.
+//! [`write_npy`] writes arrays in memory, such as label ids; [`write_npy_rows`] streams maps of f32.
 
 use std::io::{self, Write};
 

@@ -1,5 +1,5 @@
-//! Paths in JSON, by one rule for all commands: the text for readers, and beside it, only where the name is no Unicode
-//! and the text cannot name the file, its exact bytes.
+//! Paths in JSON, by one rule for all commands: lossy text, and for names that are not valid Unicode also the exact
+//! bytes.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub fn put_path(object: &mut Map<String, Value>, key: &str, path: Option<&Path>)
     }
 }
 
-/// Inserts the path of `source` under `key`, and under `page` the number of the page, where the file has several.
+/// Inserts the path of `source` under `key`, and the number of its page (from 1) under `page` if the file has several.
 pub fn put_source(object: &mut Map<String, Value>, key: &str, source: &Source) {
     put_path(object, key, Some(source.path()));
     if let Some(page) = source.page() {
@@ -34,7 +34,7 @@ pub fn put_all(object: &mut Map<String, Value>, facts: Value) {
     }
 }
 
-/// The bytes of a path that is not valid UTF-8, percent-encoded; none for one that is.
+/// The bytes of a path that is not valid UTF-8, percent-encoded; `None` for one that is.
 pub fn path_bytes(path: &Path) -> Option<String> {
     if path.to_str().is_some() {
         return None;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use crate::io::output::map_size::check_size;
 use crate::vision::postprocess::rows::RowSource;
 
-/// Rows that are computed at once.
+/// Number of rows that are computed at a time.
 const ROWS: usize = 64;
 
 /// Writes a map `[height, width]` as a one-channel PFM: rows from the bottom up, and a negative scale, which stands for

@@ -1,4 +1,4 @@
-//! RGB pictures in the format that the extension of a file name stands for.
+//! RGB pictures as PNG, JPEG or WebP, chosen by the extension of the file name.
 //!
 //! To add a format, add an arm to [`PictureFormat`] with its extensions, and its encoder to [`write_picture`].
 
@@ -14,7 +14,7 @@ use crate::io::output::png::{PngPixels, write_png};
 /// JPEG quality, 1..=100: high enough that blocks do not show on flat colours.
 const JPEG_QUALITY: u8 = 92;
 
-/// The formats of pictures.
+/// The file format of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PictureFormat {
     /// PNG: lossless, with text.
@@ -26,10 +26,10 @@ pub enum PictureFormat {
 }
 
 impl PictureFormat {
-    /// The extensions that [`PictureFormat::of`] knows, for messages.
+    /// The extensions that [`PictureFormat::of`] accepts, for messages.
     pub const ENDINGS: &str = ".png, .jpg, .jpeg or .webp";
 
-    /// The format of the extension of `path`, in any case; none if it is no picture's.
+    /// The format by the extension of `path`, ignoring case; `None` for other extensions.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "png" => Some(PictureFormat::Png),

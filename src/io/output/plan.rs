@@ -1,9 +1,9 @@
 //! The plan of all outputs of a run, made before any work is done: [`Source`]s and [`OutputOptions`] give an
 //! [`OutputJob`] for each photo.
 //!
-//! Outputs mirror the input tree below the output folder as `<stem>.<kind>.<extension>`. Inputs that would collide keep
-//! their extensions, and if that is not enough the folders that they lie in; names that are too long are cut. An input
-//! is never replaced, and existing outputs are kept unless `force` replaces them.
+//! Outputs mirror the input tree below the output folder as `<stem>.<kind>.<extension>`. Outputs that would collide
+//! keep the extensions of their inputs and, if that is not enough, parent folders; names that are too long are
+//! shortened with a hash. An input is never replaced, and existing outputs are kept unless `force` replaces them.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -29,9 +29,10 @@ pub struct OutputOptions {
     pub no_manifest: bool,
     /// Whether photos are tried again that the manifest records as failed.
     pub retry_failed: bool,
-    /// The part of the photos that this run processes; all if none.
+    /// The part of the photos that this run processes; `None` for all.
     pub shard: Option<Shard>,
-    /// Whether names of outputs always keep the extensions of inputs, for runs whose later inputs are not known yet.
+    /// Whether names of outputs always keep the extensions of inputs, as needed when later inputs are not known yet
+    /// (`--watch`).
     pub full_names: bool,
 }
 
@@ -42,21 +43,22 @@ pub struct OutputPlan {
     pub jobs: Vec<OutputJob>,
     /// All planned outputs, and the files that must not be replaced.
     pub outputs: OutputRegistry,
-    /// The note about the first name that was cut, and the number of such names.
+    /// The note about the first name that was shortened, and the number of such names.
     shortened: Option<(String, usize)>,
     /// The flag, with its value, by which an output goes to stdout.
     to_stdout: Option<String>,
 }
 
-/// Bytes of a name that are reserved for an extension, so that a photo has one stem whatever outputs are asked for.
+/// Bytes of a name that are reserved for an extension, so that a photo's stem does not depend on which outputs are
+/// requested.
 const ROOM_FOR_EXTENSION: usize = 24;
 
 impl OutputPlan {
     /// Plans the outputs of `sources`: for each photo, files of `kind` (such as `pca`) with these `extensions`.
     ///
     /// # Errors
-    /// [`Error::Usage`] if several inputs would go to one file, an output would replace an input, or stdout cannot
-    /// take all that is asked for; [`Error::File`] if an output cannot be written.
+    /// [`Error::Usage`] if several inputs would go to one file, an output would replace an input, or several outputs
+    /// would go to stdout; [`Error::File`] if an output cannot be written.
     pub fn new(
         sources: Vec<Source>,
         options: &OutputOptions,
@@ -199,7 +201,7 @@ impl OutputPlan {
         Ok(())
     }
 
-    /// Has an output of the job `index` written again although it exists.
+    /// Marks an existing output of job `index` to be written again.
     ///
     /// # Errors
     /// [`Error::File`] names it if it cannot be replaced.
@@ -226,8 +228,8 @@ impl OutputPlan {
         Ok(())
     }
 
-    /// Ends the planning: reserves stdout for the output that goes there, notes names that were cut, and forgets the
-    /// paths that were only needed for checks.
+    /// Ends the planning: reserves stdout for the output that goes there, prints a note about shortened names, and
+    /// drops the paths that were only needed for checks.
     ///
     /// # Errors
     /// [`Error::Usage`] if stdout is claimed by another output.

@@ -1,4 +1,4 @@
-//! PNG with text chunks, compressed at a fast setting: a picture is written once and read a few times.
+//! PNG with text chunks, compressed at a fast setting, since pictures are read only a few times.
 //!
 //! Every PNG of the program is written here, and begins with the text chunk by which it is recognised later
 //! ([`is_own_picture`](crate::system::files::signature::is_own_picture)).
@@ -10,22 +10,22 @@ use png::{BitDepth, ColorType, Compression, EncodingError, Filter};
 
 use crate::system::files::signature::{PROGRAM, SOFTWARE};
 
-/// Pixels row by row, in the layouts of results.
+/// Pixels, row by row without padding, in one of the layouts of outputs.
 #[derive(Debug, Clone, Copy)]
 pub enum PngPixels<'a> {
     /// Red, green and blue.
     Rgb8(&'a [u8]),
     /// Red, green, blue and opacity.
     Rgba8(&'a [u8]),
-    /// One level of 8 bits.
+    /// 8-bit grey levels.
     Gray8(&'a [u8]),
-    /// One number of 16 bits.
+    /// 16-bit grey levels or numbers.
     Gray16(&'a [u16]),
-    /// One index of 8 bits, and the palette that it refers to.
+    /// 8-bit indices, and the palette.
     Indexed(&'a [u8], &'a [[u8; 3]]),
 }
 
-/// Writes a PNG of (width, height) with `text` as pairs of keyword and value, behind the program's own mark
+/// Writes a PNG of (width, height) with `text` as pairs of keyword and value, behind the program's own text chunk
 /// ([`SOFTWARE`]).
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub fn write_png(
     encoder.set_compression(Compression::Fast);
     let (color, depth, bytes): (_, _, Cow<'_, [u8]>) = match pixels {
         PngPixels::Rgb8(rgb) => {
-            // The filter that an adaptive choice nearly always takes for these pictures; a fixed one saves a seventh of
+            // The filter that adaptive selection nearly always chooses for these pictures; fixing it saves a seventh of
             // the time.
             encoder.set_filter(Filter::Paeth);
             (ColorType::Rgb, BitDepth::Eight, rgb.into())

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-/// Points that are encoded before they are written.
+/// Number of points that are encoded per write.
 const POINTS_AT_ONCE: usize = 1 << 14;
 
 /// Writes `points` (coordinates and sRGB colour), each as `encode` appends it to the bytes.

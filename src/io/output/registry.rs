@@ -1,5 +1,5 @@
 //! The registry of all outputs of a run, checked before any work is done: whether each can be written, and whether it
-//! would replace an input or another output, under whatever name. Each path becomes a [`Destination`].
+//! is the same file as an input or another output, however the paths are spelled. Each path becomes a [`Destination`].
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -27,11 +27,11 @@ pub enum OutputKind {
 /// The outputs of a run so far, and the files that they must not replace.
 #[derive(Debug, Clone, Default)]
 pub struct OutputRegistry {
-    /// Files that are read, with the paths by which they were named.
+    /// Files that are read, with the paths that the user gave.
     inputs: HashMap<FileIdentity, PathBuf>,
     /// Outputs that are planned, with their paths.
     taken: HashMap<FileIdentity, PathBuf>,
-    /// Folders in which files can be made, with their paths without links.
+    /// Folders in which files can be created, with their paths without links.
     folders: HashMap<PathBuf, PathBuf>,
     /// Folders that were searched for leftovers of killed runs.
     swept: HashSet<PathBuf>,
@@ -49,7 +49,7 @@ impl OutputRegistry {
         }
     }
 
-    /// Forgets the files that are read and written, once all outputs are known: a million paths take much memory.
+    /// Drops the lists of inputs and outputs once all outputs are known, since a million paths take much memory.
     pub fn forget_paths(&mut self) {
         self.inputs = HashMap::new();
         self.taken = HashMap::new();
@@ -83,7 +83,7 @@ impl OutputRegistry {
     }
 
     /// Adds the output at `path` and returns its destination: [`Destination::Existing`] if it exists and `force` does
-    /// not replace it. Pipes, devices and the like never count as existing: they are written into.
+    /// not replace it. Pipes, devices and sockets never count as existing: they are written into.
     ///
     /// # Errors
     /// [`Error::Usage`] if it is an input, another output, or of the wrong kind; [`Error::File`] if it cannot be
@@ -143,7 +143,7 @@ impl OutputRegistry {
         }
     }
 
-    /// Checks that the file or folder at `path` can be replaced, or at least written over.
+    /// Checks that the file or folder at `path` can be replaced, or at least overwritten.
     ///
     /// # Errors
     /// [`Error::File`] names it if it cannot.
@@ -152,7 +152,7 @@ impl OutputRegistry {
             ResolvedPath::File(target) => {
                 check_permission(path, &target)?;
                 match self.resolve_folder(parent_folder(&target), path) {
-                    // It cannot be replaced, but written over.
+                    // It cannot be replaced but can be overwritten.
                     Err(_) if refuses_new_files(parent_folder(&target)) => Ok(()),
                     folder => folder.map(|_| ()),
                 }
@@ -209,7 +209,7 @@ impl OutputRegistry {
         }
     }
 
-    /// The path without links of `folder`, checked once for whether the output `of` can be made there.
+    /// The path of `folder` without links; checks once that files, such as the output `of`, can be created there.
     ///
     /// # Errors
     /// As [`check_folder`].
@@ -224,8 +224,8 @@ impl OutputRegistry {
     }
 }
 
-/// Checks that what is at `target`, for the output `path`, may be written: a read-only file is kept, although its
-/// folder would let it be replaced.
+/// Checks the write permission of `target`, to which the output `path` resolves: a read-only file is never replaced,
+/// although its folder would allow it.
 fn check_permission(path: &Path, target: &Path) -> Result<()> {
     let refused = |why: &str| {
         Err(Error::file(
@@ -244,7 +244,7 @@ fn check_permission(path: &Path, target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a path can only be that of a folder.
+/// Whether a path can only name a folder: it ends in a separator, `.` or `..`.
 fn is_folder_name(path: &Path) -> bool {
     let bytes = path.as_os_str().as_encoded_bytes();
     let separator = |&c: &u8| std::path::is_separator(c.into());

@@ -1,5 +1,5 @@
-//! Names that are too long for a file system once something is appended: they are cut, and a hash of the whole path
-//! takes the place of the rest.
+//! Shortens names that are too long for a file system once a suffix is appended: the rest is replaced by a hash of the
+//! whole path.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,16 +11,16 @@ use sha2::{Digest, Sha256};
 use crate::error::Result;
 use crate::io::output::folder::nearest_existing;
 
-/// Length of a name, in bytes, that every file system takes; eCryptfs takes 143, most take 255.
+/// Length of a name, in bytes, that every file system accepts; eCryptfs accepts 143, most accept 255.
 const ALWAYS_FITS: usize = 100;
 
-/// The relative path `name`, shortened so that the file system of `folder` takes it with `tail` more bytes at its end;
-/// none if it fits as it is.
+/// The relative path `name`, shortened so that the file system of `folder` accepts it with `tail` more bytes at its
+/// end; `None` if it fits as it is.
 ///
 /// The result is the same in every run, and different names stay different.
 ///
 /// # Errors
-/// If `folder` lies below something that is no folder.
+/// If `folder` lies below something that is not a folder.
 pub fn shorten_name(folder: &Path, name: &Path, tail: usize) -> Result<Option<PathBuf>> {
     let parts: Vec<&OsStr> = name.iter().collect();
     let room_for = |index: usize| if index + 1 == parts.len() { tail } else { 0 };
@@ -46,7 +46,7 @@ pub fn shorten_name(folder: &Path, name: &Path, tail: usize) -> Result<Option<Pa
     Ok((short != name).then_some(short))
 }
 
-/// Whether the file system of `folder` takes a file name as long as `name`.
+/// Whether the file system of `folder` accepts a file name as long as `name`.
 fn accepts_name(folder: &Path, name: &OsStr) -> bool {
     !fs::symlink_metadata(folder.join(name))
         .is_err_and(|error| error.kind() == ErrorKind::InvalidFilename)
@@ -82,7 +82,7 @@ fn char_prefix(name: &OsStr, length: usize) -> OsString {
     use std::os::unix::ffi::OsStrExt;
     let bytes = name.as_bytes();
     let goes_on = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
-    // A UTF-8 sequence has at most three continuation bytes; more of them are no text.
+    // A UTF-8 sequence has at most three continuation bytes; more are not UTF-8.
     let back = (0..4).find(|&back| back > length || !goes_on(length - back));
     OsStr::from_bytes(&bytes[..length - back.unwrap_or(0).min(length)]).to_owned()
 }

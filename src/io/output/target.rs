@@ -17,7 +17,7 @@ use crate::system::files::stream::OutputStream;
 pub enum OutputTarget {
     /// A folder, in which outputs mirror the tree of the inputs.
     Folder(PathBuf),
-    /// One picture of this format; other files of the same result lie beside it.
+    /// One picture of this format; other outputs of the photo are written beside it.
     File(PathBuf, PictureFormat),
     /// One picture to standard output, as PNG.
     Stdout,
@@ -30,7 +30,8 @@ impl Default for OutputTarget {
 }
 
 impl OutputTarget {
-    /// Parses the value of `-o`: `-`, a file with the extension of a picture, a pipe or device, or else a folder.
+    /// Parses the value of `-o`: `-`, a file with the extension of a picture, a pipe or device, or else a folder. A
+    /// path with the extension of a video counts as a folder, since commands that write videos check for it first.
     ///
     /// # Errors
     /// [`Error::Usage`] for an empty name, for the extension of an image format that cannot be written, and for an
@@ -52,7 +53,7 @@ impl OutputTarget {
         if slash || path.is_dir() {
             return Ok(OutputTarget::Folder(path.into()));
         }
-        // Tasks that write videos take it for a file themselves; for pictures it is a folder.
+        // Commands that write videos take it for a file before they call this.
         if has_video_extension(path) {
             return Ok(OutputTarget::Folder(path.into()));
         }

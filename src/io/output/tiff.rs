@@ -1,6 +1,6 @@
-//! TIFF with one 32-bit float a pixel, which geographic and scientific programs read.
+//! TIFF with one 32-bit float per pixel, which geographic and scientific programs read.
 //!
-//! The tags Software and ImageDescription say which program wrote it and what the values are.
+//! The tags Software and ImageDescription hold the program's name and the meaning of the values.
 
 use std::io::{self, Cursor, Write};
 

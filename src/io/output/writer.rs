@@ -1,6 +1,6 @@
-//! Writing of one output to its [`Destination`]: a file (atomically), what is no regular file, or standard output.
+//! Writes one output to its [`Destination`]: a file (atomically), a pipe or device, or standard output.
 //!
-//! It takes an encoder as a closure, and notes the stamp of a written file with the [`Console`], for the manifest.
+//! The encoder is a closure. The stamp of a written file is recorded with the [`Console`], for the manifest.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,8 @@ use crate::io::output::job::Destination;
 use crate::system::files::atomic::write_stamped;
 use crate::terminal::console::Console;
 
-/// Writes an output by the encoder `write`, unless it exists already, and with `announce` prints the path of its file.
+/// Writes an output with the encoder `write`, unless it already exists, and with `announce` prints the path of the
+/// file.
 ///
 /// A file appears complete or not at all ([`write_stamped`]); output to stdout is encoded in memory first.
 ///

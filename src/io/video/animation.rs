@@ -1,4 +1,4 @@
-//! GIF, APNG and animated WebP as clips: probed by their headers and decoded in a thread, without ffmpeg.
+//! GIF, APNG and animated WebP as clips: probed from their headers and decoded in a thread, without ffmpeg.
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -18,8 +18,8 @@ use super::times::{FrameTime, PlannedFrame};
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::{Background, PhotoDecoder};
 
-/// Delays of no more than this many milliseconds are what old programs wrote for "as fast as you can"; every browser
-/// and ffmpeg show such frames for 100 ms.
+/// Delays up to this many milliseconds, which old programs wrote for "as fast as possible", become 100 ms, as in
+/// browsers and ffmpeg.
 const MIN_DELAY_MS: u64 = 10;
 
 /// Describes the animation at `path`.
@@ -58,7 +58,7 @@ pub(super) fn probe(path: &Path, animation: AnimationFormat) -> Result<Clip> {
         let all = (all / gcd(all, den)).checked_mul(den)?;
         (all <= 1_000_000).then_some(all)
     });
-    // Delays without a common part are rounded to microseconds.
+    // Delays without a common denominator up to 1,000,000 are rounded to microseconds.
     let base = common.unwrap_or(1_000_000);
     let mut time = 0;
     let frames: Vec<FrameTime> = header
@@ -131,7 +131,7 @@ impl AnimationPlayer {
             .spawn(move || {
                 let mut wanted = wanted.into_iter().peekable();
                 let mut index = 0;
-                // Whether another frame is wanted. Sending fails once the player was dropped.
+                // Returns whether another frame is needed. Sending fails once the player is dropped.
                 let mut take = |pixels: &[u8], size: (u32, u32)| {
                     if wanted.next_if_eq(&index).is_some() {
                         let flat = flatten(pixels, size, background);
@@ -150,10 +150,10 @@ impl AnimationPlayer {
         Ok(AnimationPlayer { frames })
     }
 
-    /// The next frame of the plan; none after the last.
+    /// The next frame of the plan; `None` after the last.
     ///
     /// # Errors
-    /// Why the decoder failed; nothing comes after that.
+    /// Why the decoder failed; no further frames follow.
     pub fn next(&mut self) -> Option<Result<RgbImage, String>> {
         self.frames.recv().ok()
     }
@@ -184,8 +184,8 @@ fn decode_canvases(
     Ok(())
 }
 
-/// `image` forgets to clear the canvas behind frames that ask for it; the decoder below does not, once it has a colour
-/// to clear with.
+/// As [`decode_canvases`], for WebP: the crate `image` ignores the disposal flag of frames, while `image-webp` honours
+/// it once it has a background colour.
 fn decode_webp_canvases(
     reader: BufReader<File>,
     take: &mut impl FnMut(&[u8], (u32, u32)) -> bool,

@@ -15,7 +15,7 @@ pub(super) enum AnimationFormat {
 }
 
 impl AnimationFormat {
-    /// The format of a file by its first bytes; none for stills (a GIF may be one) and other files.
+    /// The format of a file by its first bytes; `None` for still images (a GIF may be one) and other files.
     ///
     /// # Errors
     /// If the file cannot be opened.
@@ -65,7 +65,7 @@ impl AnimationFormat {
 pub(super) struct AnimationHeader {
     /// Width and height of the canvas in pixels.
     pub size: (u32, u32),
-    /// How long each frame stays: seconds as numerator and denominator.
+    /// Duration of each frame in seconds, as numerator and denominator.
     pub delays: Vec<(u64, u64)>,
     /// Whether the file ends before its last frame.
     pub is_truncated: bool,
@@ -114,7 +114,7 @@ pub(super) fn png_header(mut reader: impl Read + Seek) -> Result<AnimationHeader
             b"acTL" => promised = number(data, 0).unwrap_or(0) as usize,
             b"fcTL" => {
                 let (num, den) = (half(data, 20).unwrap_or(0), half(data, 22).unwrap_or(0));
-                // 0 stands for hundredths.
+                // A denominator of 0 means hundredths.
                 let den = if den == 0 { 100 } else { den };
                 header.delays.push((num.into(), den.into()));
             }

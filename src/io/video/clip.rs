@@ -1,4 +1,4 @@
-//! A clip: what is known of it before its frames are decoded, and who decodes it.
+//! [`Clip`]: the metadata of a clip, known before its frames are decoded, and which decoder reads it.
 
 use std::path::PathBuf;
 
@@ -16,27 +16,27 @@ pub struct Clip {
     pub width: u32,
     /// Height in pixels, upright.
     pub height: u32,
-    /// By how many degrees the stored pictures are turned clockwise to stand upright: 0, 90, 180 or 270.
+    /// Degrees by which the stored frames are rotated clockwise to be upright: 0, 90, 180 or 270.
     pub rotation: u32,
-    /// Width to height of a pixel; not 1:1 in anamorphic clips, whose pixels are taken as they are.
+    /// Pixel aspect ratio, width to height; not 1:1 in anamorphic clips, whose frames are not rescaled.
     pub pixel_aspect: (u32, u32),
-    /// The times of all frames, rising. There is at least one.
+    /// The times of all frames, in increasing order; at least one.
     pub frames: Vec<FrameTime>,
-    /// Seconds of a tick.
+    /// Length of a tick in seconds.
     pub time_base: Ratio,
-    /// The tick that players show as 0.
+    /// The tick that players show as time 0.
     pub origin: i64,
     /// Frames per second, on average.
     pub rate: Ratio,
-    /// ffmpeg's name of the codec: `h264`, `vp9`, `gif`; of a folder the extension of its first image.
+    /// ffmpeg's name of the codec: `h264`, `vp9`, `gif`; for a folder, the extension of its first image.
     pub codec: String,
     /// ffmpeg's name of the pixel format: `yuv420p`, `yuv420p10le`.
     pub pixel_format: String,
-    /// Bits of a sample, 8 to 16.
+    /// Bits per sample, 8 to 16.
     pub bits: u32,
-    /// What the samples mean as colours.
+    /// Colour tags of the stream.
     pub colour: ColorTags,
-    /// The audio stream that players take, if there is one.
+    /// The audio stream that players choose by default, if there is one.
     pub audio: Option<AudioStream>,
     /// For a truncated file, a sentence that says how much is missing; its subject is the file.
     pub truncated: Option<String>,
@@ -70,9 +70,9 @@ pub(super) enum ClipReader {
 pub(super) struct VideoStream {
     /// Index of the stream in the file.
     pub index: u32,
-    /// Times of the key frames in ticks, rising: decoding can begin at these.
+    /// Times of the key frames in ticks, in increasing order; decoding can begin at any of them.
     pub keyframes: Vec<i64>,
-    /// Whether ffmpeg may turn the frames upright; not for angles other than multiples of 90°.
+    /// Whether ffmpeg rotates the frames upright; false for angles that are not multiples of 90°.
     pub autorotates: bool,
 }
 
@@ -82,7 +82,7 @@ impl Clip {
         (self.width, self.height)
     }
 
-    /// Whether the pixel format has an alpha channel; never of HDR clips, whose filters drop it.
+    /// Whether frames are decoded with alpha: the pixel format has it, and the clip is not HDR, whose filters drop it.
     pub fn has_alpha(&self) -> bool {
         let name = self.pixel_format.as_str();
         let with = [

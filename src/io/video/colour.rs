@@ -1,6 +1,6 @@
 //! Colour tags of a clip, and the ffmpeg filters that convert its samples to sRGB; HDR (PQ, HLG) is tone-mapped.
 
-/// The colour tags of a clip, as ffmpeg names them; none where the file has no such tag.
+/// The colour tags of a clip, by ffmpeg's names; `None` for tags that the file lacks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ColorTags {
     /// The primaries, such as `bt709` or `bt2020`.
@@ -22,21 +22,21 @@ pub(super) struct RgbFilters {
     pub note: Option<&'static str>,
 }
 
-/// What this ffmpeg can do for colours.
+/// Colour features of the installed ffmpeg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FfmpegFeatures {
     /// Whether it has the filters `zscale` and `tonemap`.
     pub has_tone_mapping: bool,
-    /// Whether its scaler takes a number of threads.
+    /// Whether its scaler has the option `threads`.
     pub has_scaler_threads: bool,
 }
 
-/// Conversions are rounded, not cut off, and the same on every machine; chroma is interpolated at full resolution.
+/// Scaler flags: accurate rounding, the same result on every machine, and chroma interpolated at full resolution.
 pub(super) const SCALER_FLAGS: &str =
     "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact";
 
 impl ColorTags {
-    /// The name of the transfer function, if it is one of high dynamic range.
+    /// `PQ` or `HLG` if the transfer function is HDR, else `None`.
     pub fn hdr(&self) -> Option<&'static str> {
         match self.transfer.as_deref() {
             Some("smpte2084") => Some("PQ"),
@@ -68,7 +68,7 @@ impl ColorTags {
                 note: None,
             };
         }
-        // What players do with clips that do not say: high definition is BT.709, all else BT.601.
+        // As players do for untagged clips: BT.709 for high definition, else BT.601.
         let matrix = match self.matrix.as_deref() {
             Some(_) => "",
             None if width >= 1280 || height > 576 => ":in_color_matrix=bt709",
@@ -90,9 +90,9 @@ impl ColorTags {
         }
     }
 
-    /// From HDR to sRGB in linear light, by Hable's curve.
+    /// Filters from HDR to sRGB: tone mapping in linear light by Hable's curve.
     fn tone_map_filters(&self, (width, height): (u32, u32)) -> String {
-        // zscale takes no halves of pixels.
+        // zscale does not accept subsampled chroma at odd sizes.
         let whole = match width % 2 == 1 || height % 2 == 1 {
             true => format!("scale={SCALER_FLAGS},format=yuv444p10le,"),
             false => String::new(),

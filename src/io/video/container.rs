@@ -11,7 +11,7 @@ pub(super) enum VideoContainer {
     Mov,
     Matroska,
     WebM,
-    /// ffmpeg's own, for parts of films whose own container rounds times to milliseconds.
+    /// ffmpeg's NUT, for parts of films in Matroska or WebM, which round times to milliseconds.
     Nut,
 }
 
@@ -54,7 +54,7 @@ impl VideoContainer {
         }
     }
 
-    /// Whether it is MP4 or its ancestor, QuickTime.
+    /// Whether it is MP4 or QuickTime, which share a muxer.
     pub fn is_mp4(self) -> bool {
         matches!(self, VideoContainer::Mp4 | VideoContainer::Mov)
     }

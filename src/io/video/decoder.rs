@@ -1,4 +1,4 @@
-//! Decoding by a child ffmpeg: raw RGB comes from a pipe, and the time of each frame from the log of its filter
+//! Decoding through a child ffmpeg: raw RGB is read from a pipe, and the time of each frame from the log of the filter
 //! `showinfo`.
 
 use std::io::{ErrorKind, Read};
@@ -17,7 +17,8 @@ use crate::io::inputs::Background;
 use crate::system::child_process::ChildProcess;
 use crate::system::interrupt;
 
-/// A selection is sought if it begins this many seconds after the first frame; before, decoding up to it costs little.
+/// ffmpeg seeks to a selection that begins at least this many seconds after the first frame; for earlier ones, decoding
+/// from the beginning costs little.
 const MIN_SEEK_SECONDS: f64 = 8.0;
 
 /// A child ffmpeg that decodes.
@@ -36,16 +37,16 @@ pub(super) struct FfmpegDecoder {
     background: Background,
     /// Width and height of the first frame before scaling.
     size: Option<(u32, u32)>,
-    /// How many frames had another size.
+    /// Number of frames of another size, which ffmpeg scaled.
     resized: u64,
 }
 
 /// How a decoder ended.
 #[derive(Debug, Clone)]
 pub(super) struct DecoderExit {
-    /// Why it ended before all was decoded.
+    /// Why it ended before the last frame; `None` if it did not.
     pub failure: Option<String>,
-    /// How many complaints there were, and one of them.
+    /// Number of error lines in its log, and one of them.
     pub complaints: Option<(u64, String)>,
 }
 
@@ -89,7 +90,7 @@ impl FfmpegDecoder {
         }
         command.arg("-i").arg(file_argument(&clip.path));
         let mut filters = selection.filters(span.0.time, span.1.time, clip.time_base);
-        // Checksums take time; older programs know no way without them.
+        // Checksums take time; older releases cannot turn them off.
         filters.push(match programs.is_at_least((4, 3)) {
             true => "showinfo=checksum=0".into(),
             false => "showinfo".into(),
@@ -136,17 +137,17 @@ impl FfmpegDecoder {
         })
     }
 
-    /// The next frame and its time in ticks, where the file has one; none after the last.
+    /// The next frame, with its time in ticks if the file has one; `None` after the last.
     ///
     /// # Errors
-    /// Names the clip, if frames have other times or another size than it says.
+    /// Names the clip, if the size or time base of the first frame differs from the clip's.
     pub fn next(&mut self, stream: &VideoStream) -> Result<Option<(Option<i64>, RgbImage)>> {
         let Some((shown, image)) = self.read_frame()? else {
             return Ok(None);
         };
         if self.decoded == 0 {
             if self.has_sought && shown.time != Some(self.span.0.time) {
-                // The file's index is wrong: decode from the beginning.
+                // Seeking missed the frame, so the file's index is wrong: decode from the beginning.
                 let clip = self.clip.clone();
                 let how = (None, self.background);
                 *self = FfmpegDecoder::launch(&clip, stream, &self.selection, self.span, how)?;
@@ -249,7 +250,8 @@ pub(super) fn clip_rgb_filters(clip: &Clip, programs: &FfmpegPrograms) -> RgbFil
     colours
 }
 
-/// The seconds to seek to so that the frame at tick `first` can be decoded; none near the beginning of the clip.
+/// The time in seconds to seek to so that the frame at tick `first` can be decoded; `None` near the beginning of the
+/// clip or without an earlier key frame.
 fn seek_time(clip: &Clip, stream: &VideoStream, first: i64) -> Option<f64> {
     let base = clip.time_base.value();
     let beginning = clip.frames.first()?.time;
@@ -257,7 +259,7 @@ fn seek_time(clip: &Clip, stream: &VideoStream, first: i64) -> Option<f64> {
         return None;
     }
     let before = stream.keyframes.partition_point(|&key| key <= first);
-    // One more back: not all that is called a key frame shows a whole picture at once.
+    // One key frame further back: not every frame flagged as key can be decoded by itself.
     let key = *stream.keyframes.get(before.checked_sub(2)?)?;
     Some(key as f64 * base)
 }

@@ -1,5 +1,4 @@
-//! Encoding a film by a child ffmpeg: raw frames with exact times go in as Matroska ([`super::matroska`]), a film comes
-//! out.
+//! Encoding a film through a child ffmpeg, which gets raw frames with exact times as Matroska ([`super::matroska`]).
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,8 +18,8 @@ use crate::error::{Error, FileFault, Result};
 use crate::system::child_process::ChildProcess;
 use crate::system::files::{ExternalFile, FileStamp};
 
-/// Encodes one film. The file appears, whole, when it is [finished](VideoEncoder::finish); an encoder that is dropped
-/// before leaves no file.
+/// Encodes one film. The file appears when [`VideoEncoder::finish`] succeeds; an encoder that is dropped before leaves
+/// no file.
 #[derive(Debug)]
 pub struct VideoEncoder {
     path: PathBuf,
@@ -28,11 +27,11 @@ pub struct VideoEncoder {
     container: VideoContainer,
     programs: &'static FfmpegPrograms,
     file: ExternalFile,
-    /// ffmpeg's input; none once it is closed.
+    /// ffmpeg's input; `None` once it is closed.
     stdin: Option<ChildStdin>,
     running: ChildProcess,
     log: FfmpegLog,
-    /// Width and height of what is written.
+    /// Width and height of the film in pixels.
     size: (u32, u32),
     has_header: bool,
     frames: u64,
@@ -43,11 +42,11 @@ pub struct VideoEncoder {
 /// A film that was written.
 #[derive(Debug, Clone)]
 pub struct EncodedClip {
-    /// Frames in it.
+    /// Number of frames.
     pub frames: u64,
-    /// Width and height in pixels; even where the codec halves colours.
+    /// Width and height in pixels; even numbers if the pixel format is YUV.
     pub size: (u32, u32),
-    /// Stamp of the file; none for an output that cannot be replaced, such as a device.
+    /// Stamp of the file; `None` for an output that cannot be replaced and was overwritten.
     pub stamp: Option<FileStamp>,
     /// Notes for the user, as sentences whose subject is the film.
     pub notes: Vec<String>,
@@ -129,8 +128,8 @@ impl VideoEncoder {
     /// `[height, width]` pixels of [`EncoderConfig::pixel_format`].
     ///
     /// # Errors
-    /// Names the file, if ffmpeg gave up, with its words; if the frame does not fill its size, or does not come behind
-    /// the one before it.
+    /// Names the file, if ffmpeg failed, with its message; if `frame` does not have the right number of bytes, or
+    /// `time` is not later than that of the previous frame.
     pub fn write(&mut self, frame: &[u8], time: i64, duration: i64) -> Result<()> {
         let spec = &self.spec;
         let bytes = spec.width as usize * spec.height as usize * spec.pixel_format.bytes();
@@ -146,7 +145,7 @@ impl VideoEncoder {
             return Err(Error::file(&self.path, why));
         }
         if !self.has_header {
-            // No file begins before its first frame.
+            // The film's time 0 is not after its first frame.
             self.spec.origin = self.spec.origin.min(time);
         }
         let base = self.spec.time_base;
@@ -183,7 +182,7 @@ impl VideoEncoder {
         self.frames
     }
 
-    /// The error of an ffmpeg that ended early: its last complaint, else `otherwise`.
+    /// The error if ffmpeg ended early: its last error message, else `otherwise`.
     fn ffmpeg_error(&mut self, otherwise: &str) -> Error {
         self.stdin = None;
         let _ = self.running.wait();
@@ -199,11 +198,10 @@ impl VideoEncoder {
         Error::file_with_fault(&self.path, why, FileFault::Program)
     }
 
-    /// Ends the film with the frames that it has, remuxes it where sound or an exact end is wanted, and moves it to its
-    /// path.
+    /// Ends the film, remuxes it if it has sound or needs an exact end, and moves it to its path.
     ///
     /// # Errors
-    /// Names the file: if it has no frames, ffmpeg failed, or it cannot be put there.
+    /// Names the file: if it has no frames, ffmpeg failed, or it cannot be moved to its path.
     pub fn finish(mut self) -> Result<EncodedClip> {
         self.stdin = None;
         if self.frames == 0 {
@@ -238,8 +236,8 @@ impl VideoEncoder {
 }
 
 impl VideoEncoder {
-    /// Whether only a second pass gives the last frame its duration: MP4's muxer takes it for a frame of average
-    /// length.
+    /// Whether the last frame gets its exact duration only in a second pass: ffmpeg's MP4 muxer gives it the average
+    /// one.
     fn has_inexact_end(&self) -> bool {
         let (_, stays) = self.last.unwrap_or_default();
         let usual = self.spec.rate.inverse().value() / self.spec.time_base.value();
@@ -248,7 +246,7 @@ impl VideoEncoder {
             && (stays as f64 - usual).abs() > 0.5
     }
 
-    /// Remuxes the draft with its sound; returns a sentence if the sound had to be encoded anew.
+    /// Remuxes the draft with its sound; returns a note if the sound had to be re-encoded.
     fn remux(&self) -> Result<Option<String>> {
         let completion = Remux {
             path: &self.path,
@@ -262,7 +260,7 @@ impl VideoEncoder {
     }
 }
 
-/// The arguments between input and output: filters, encoder, time base and tags.
+/// The ffmpeg arguments between input and output: filters, encoder, time base and tags.
 fn encode_arguments(
     spec: &EncoderConfig,
     settings: &EncoderArguments,

@@ -1,4 +1,4 @@
-//! What is to be encoded: the size, times, codec, tags and sound of a film.
+//! The parameters of a film to encode: frame size, times, codec, tags and sound.
 
 use std::path::PathBuf;
 
@@ -10,26 +10,26 @@ use super::times::FrameSelection;
 /// A film to encode: format and times of the frames, codec, tags and sound.
 #[derive(Debug, Clone)]
 pub struct EncoderConfig {
-    /// Width of the frames in pixels. Where the codec halves colours, an odd last column is cut off what is written.
+    /// Width of the frames in pixels. For YUV pixel formats, an odd last column is cropped.
     pub width: u32,
-    /// Height of the frames in pixels; an odd last row is cut off likewise.
+    /// Height of the frames in pixels. For YUV pixel formats, an odd last row is cropped.
     pub height: u32,
-    /// How the bytes of a frame are to be read.
+    /// Layout of the bytes of a frame.
     pub pixel_format: RawPixelFormat,
-    /// How frames are encoded.
+    /// The codec of the film.
     pub codec: VideoCodec,
-    /// Seconds of a tick; times are given in ticks.
+    /// Length of a tick in seconds; all times are in ticks.
     pub time_base: Ratio,
     /// The tick that becomes time 0 of the film.
     pub origin: i64,
-    /// Frames per second, on average; key frames are two seconds apart.
+    /// Frames per second, on average; determines the key frame interval of two seconds (FFV1 has key frames only).
     pub rate: Ratio,
-    /// Whether durations differ: then no B-frames are used, for only so does ffmpeg write the exact end of the last
-    /// frame.
+    /// Whether frame durations vary: B-frames are then disabled, since ffmpeg writes the exact end of the last frame
+    /// only without them.
     pub is_variable: bool,
-    /// Width to height of a pixel.
+    /// Pixel aspect ratio, width to height.
     pub pixel_aspect: (u32, u32),
-    /// Names and values of the file's metadata; Matroska writes names in capitals.
+    /// Names and values of the file's metadata tags; Matroska stores names in upper case.
     pub tags: Vec<(String, String)>,
     /// The sound to copy into it.
     pub audio: Option<AudioTrack>,
@@ -54,7 +54,7 @@ impl EncoderConfig {
                 _ => clip.origin,
             },
             rate: selection.rate(clip.rate),
-            // One tick is rounding.
+            // A difference of one tick is rounding.
             is_variable: span.is_some_and(|(shortest, longest)| longest - shortest > 1),
             pixel_aspect: clip.pixel_aspect,
             tags: Vec::new(),
@@ -69,7 +69,7 @@ pub struct AudioTrack {
     pub(super) path: PathBuf,
     pub(super) stream: u32,
     pub(super) codec: String,
-    /// The origin of the clip that it is from, in ticks.
+    /// The origin of its clip, in ticks.
     pub(super) origin: i64,
 }
 

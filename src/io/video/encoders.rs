@@ -9,19 +9,19 @@ use super::ffmpeg::{FfmpegPrograms, capture};
 use super::ratio::Ratio;
 use crate::error::{Error, Result};
 
-/// The pixels of frames that are to be encoded, row by row without gaps.
+/// The pixel format of frames to encode; rows without padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RawPixelFormat {
-    /// Red, green, blue, a byte each, in sRGB.
+    /// Red, green and blue, one byte each, in sRGB.
     Rgb24,
     /// One byte of grey or of a class id.
     Gray8,
-    /// Two bytes, little-endian.
+    /// One 16-bit number, little-endian.
     Gray16,
 }
 
 impl RawPixelFormat {
-    /// Bytes of a pixel.
+    /// Bytes per pixel.
     pub fn bytes(self) -> usize {
         match self {
             RawPixelFormat::Rgb24 => 3,
@@ -30,7 +30,7 @@ impl RawPixelFormat {
         }
     }
 
-    /// What ffmpeg calls it in files of uncompressed video.
+    /// ffmpeg's FourCC for uncompressed video of this format.
     pub(super) fn fourcc(self) -> &'static [u8; 4] {
         match self {
             RawPixelFormat::Rgb24 => b"RGB\x18",
@@ -45,18 +45,18 @@ impl RawPixelFormat {
 pub enum VideoCodec {
     /// H.264, profile High, 4:2:0, by libx264.
     H264 {
-        /// The constant rate factor, 0 (best) to 51; 14 shows no steps in depths.
+        /// The constant rate factor, 0 (best) to 51; at 14 depth maps show no banding.
         crf: u8,
-        /// libx264's balance of time and size, such as `medium`.
+        /// libx264's preset, from `ultrafast` to `veryslow`.
         preset: String,
     },
-    /// FFV1, lossless: what is read back is what was written, bit for bit.
+    /// FFV1, lossless: decoded frames equal the written ones bit for bit.
     Ffv1,
     /// An encoder by ffmpeg's name, such as `libx265`.
     Named {
         /// ffmpeg's name of the encoder.
         encoder: String,
-        /// Its constant rate factor; none for the encoder's default.
+        /// Its constant rate factor; `None` for the encoder's default.
         crf: Option<u8>,
     },
 }
@@ -70,7 +70,7 @@ impl Default for VideoCodec {
     }
 }
 
-/// Encoders to suggest where one is missing, the better ones first; none that needs frames in a GPU's memory.
+/// Encoders to suggest if one is missing, the better ones first, without those that need frames in GPU memory.
 const SUGGESTED_ENCODERS: [&str; 11] = [
     "libx264",
     "libopenh264",
@@ -121,7 +121,8 @@ impl VideoCodec {
     /// The arguments that encode frames of this width and height at `rate` frames per second.
     ///
     /// # Errors
-    /// [`Error::Usage`] if this ffmpeg lacks the encoder, or it takes no frames of that kind or no rate factor.
+    /// [`Error::Usage`] if this ffmpeg lacks the encoder, or the encoder supports no usable pixel format or no rate
+    /// factor, or the frames are too small for it.
     pub(super) fn encoder_arguments(
         &self,
         programs: &FfmpegPrograms,
@@ -233,7 +234,7 @@ struct EncoderInfo {
     description: String,
 }
 
-/// Encoders that were queried: a film in many parts has one encoder for each.
+/// Cache of queried encoders, since a film in many parts starts one for each part.
 static ENCODER_CACHE: Mutex<Vec<EncoderInfo>> = Mutex::new(Vec::new());
 
 impl EncoderInfo {
@@ -282,7 +283,7 @@ impl EncoderInfo {
         lines.any(|line| line.split_whitespace().next() == Some(option))
     }
 
-    /// Of the pixel formats that it takes, the most widely played.
+    /// The most widely played of the pixel formats that the encoder accepts.
     fn pixel_format(&self) -> Result<&'static str> {
         let list = self
             .description

@@ -25,7 +25,7 @@ const INSTALL_HINT: &str = "install it (Debian, Ubuntu: apt install ffmpeg; Fedo
 pub struct FfmpegPrograms {
     ffmpeg: PathBuf,
     ffprobe: PathBuf,
-    /// Major and minor version; none for builds from a working copy, which are taken as newer than any release.
+    /// Major and minor version; `None` for development builds, which count as newer than any release.
     version: Option<(u32, u32)>,
     filters: OnceLock<Vec<String>>,
 }
@@ -34,7 +34,7 @@ impl FfmpegPrograms {
     /// The programs of this machine; they are searched for once.
     ///
     /// # Errors
-    /// Names `path`, the file they are needed for, and says how they are installed, if they are missing or do not run.
+    /// Names `path`, the file they are needed for, and explains their installation, if they are missing or do not run.
     pub fn find(path: &Path) -> Result<&'static FfmpegPrograms> {
         static FOUND: OnceLock<Result<FfmpegPrograms, String>> = OnceLock::new();
         let found = FOUND.get_or_init(|| {
@@ -106,7 +106,7 @@ impl FfmpegPrograms {
         command
     }
 
-    /// A command of `ffprobe`, likewise.
+    /// A command of `ffprobe` with the arguments of every call.
     pub(super) fn ffprobe(&self) -> Command {
         let mut command = Command::new(&self.ffprobe);
         command
@@ -121,7 +121,7 @@ impl FfmpegPrograms {
         self.version.is_none_or(|own| own >= version)
     }
 
-    /// Arguments with which frames keep their times and none is doubled or dropped.
+    /// Arguments with which frames keep their times and none is duplicated or dropped.
     pub(super) fn passthrough(&self) -> [&'static str; 2] {
         match self.is_at_least((5, 1)) {
             true => ["-fps_mode", "passthrough"],
@@ -151,7 +151,7 @@ impl FfmpegPrograms {
     }
 }
 
-/// `ffmpeg version 5.1.9-0+deb12u1 …`; builds from a working copy are called `N-12345-g…`.
+/// `ffmpeg version 5.1.9-0+deb12u1 …`; development builds are called `N-12345-g…`.
 fn parse_version(output: &[u8]) -> Option<(u32, u32)> {
     let output = String::from_utf8_lossy(output);
     let word = output.split_whitespace().nth(2)?.trim_start_matches('n');
@@ -168,7 +168,7 @@ pub(super) fn file_argument(path: &Path) -> OsString {
     argument
 }
 
-/// What a program wrote until it ended.
+/// The output of a program that has ended.
 #[derive(Debug)]
 pub(super) struct ProgramOutput {
     /// How it ended.
@@ -185,7 +185,7 @@ impl ProgramOutput {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Lines of standard error without their component and level.
+    /// Lines of standard error, without the prefix of component and level.
     pub fn complaints(&self) -> Vec<String> {
         let said = String::from_utf8_lossy(&self.stderr);
         let plain = |line: &str| {
@@ -198,7 +198,7 @@ impl ProgramOutput {
             .collect()
     }
 
-    /// The last complaint, else the exit status in words.
+    /// The last line of [`ProgramOutput::complaints`], else the exit status in words.
     pub fn last_complaint(&self) -> String {
         let last = self.complaints().pop();
         last.unwrap_or_else(|| format!("it ended with {}", self.status))
@@ -252,8 +252,8 @@ type SpawnRequest = (
     std::sync::mpsc::SyncSender<io::Result<ChildProcess>>,
 );
 
-/// Starts a program from a thread that lives as long as this program: the system ends a child with the thread that
-/// started it, and those who want frames come and go.
+/// Starts a program from a thread that lives as long as this program, since Linux kills a child when the thread that
+/// started it ends (PR_SET_PDEATHSIG).
 ///
 /// # Errors
 /// The system's reason.

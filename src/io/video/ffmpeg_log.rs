@@ -1,4 +1,5 @@
-//! The log of a child `ffmpeg` on its standard error: complaints, and the times of frames from the filter `showinfo`.
+//! The log of a child `ffmpeg` on its standard error: error lines ("complaints"), and the times of frames from the
+//! filter `showinfo`.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
@@ -6,13 +7,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// Complaints that are kept, the last ones.
+/// Number of complaints that are kept, the most recent ones.
 const MAX_COMPLAINTS: usize = 12;
 
-/// A frame that passed the filter `showinfo`.
+/// A frame that the filter `showinfo` has logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LoggedFrame {
-    /// When it appears, in ticks of the filter's time base; none where the frame has no time.
+    /// Presentation time in ticks of the filter's time base; `None` if the frame has none.
     pub time: Option<i64>,
     /// Width and height in pixels.
     pub size: (u32, u32),
@@ -52,7 +53,7 @@ impl FfmpegLog {
         })
     }
 
-    /// The next logged frame; waits for it. None once the program has closed its standard error.
+    /// Waits for the next logged frame; `None` once the program has closed its standard error.
     pub fn next_frame(&self) -> Option<LoggedFrame> {
         self.frames.recv().ok()
     }
@@ -62,7 +63,7 @@ impl FfmpegLog {
         lock(&self.state).time_base
     }
 
-    /// How many complaints there were. All of them once the program has ended and [`FfmpegLog::finish`] was called.
+    /// Number of complaints so far; complete once the program has ended and [`FfmpegLog::finish`] was called.
     pub fn complaint_count(&self) -> u64 {
         lock(&self.state).count
     }
@@ -113,7 +114,7 @@ fn drain(stderr: impl Read, state: &Mutex<LogState>, sender: &Sender<LoggedFrame
         let line = line.trim_end();
         if line.starts_with("[Parsed_showinfo") {
             if let Some(shown) = parse_frame(line) {
-                // Whoever has enough frames does not listen any more.
+                // The receiver is gone if no more frames are needed.
                 let _ = sender.send(shown);
             } else if let Some(base) = parse_time_base(line) {
                 lock(state).time_base = Some(base);

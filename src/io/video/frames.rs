@@ -13,35 +13,35 @@ use super::times::{FrameSelection, PlannedFrame};
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::PhotoDecoder;
 
-/// A decoded frame, the right way up.
+/// A decoded frame, upright.
 #[derive(Debug, Clone)]
 pub struct Frame {
     /// Its number in the clip, counted from 0.
     pub index: u64,
-    /// When it appears, in ticks of the clip's time base; later than the frame before it.
+    /// Presentation time in ticks of the clip's time base; later than that of the previous frame.
     pub time: i64,
-    /// How long it stays, in ticks.
+    /// Duration in ticks; at least 1.
     pub duration: i64,
-    /// The pixels, sRGB, of the clip's size.
+    /// The pixels, 8-bit sRGB, `[height, width, 3]`, of the clip's size.
     pub rgb: RgbImage,
 }
 
-/// Decodes the frames of a clip that were selected, in order; one is in memory at a time.
+/// Iterator that decodes the selected frames of a clip in order, one at a time.
 ///
-/// Each item is a frame or, as the last one, why there are no more of them though there should be.
+/// Each item is a frame; if decoding fails, the last item is the error.
 #[derive(Debug)]
 pub struct Frames {
     clip: Clip,
     plan: Vec<PlannedFrame>,
-    /// How many frames of the plan were passed.
+    /// Number of planned frames that were decoded or skipped.
     done: usize,
-    /// How many frames were decoded.
+    /// Number of decoded frames.
     decoded: u64,
     last_time: Option<i64>,
-    /// Frames whose times had to be moved behind the one before them.
+    /// Number of frames whose times were not later than the previous one's and were moved.
     retimed: u64,
     photos: PhotoDecoder,
-    /// None when it is over.
+    /// `None` once decoding has ended.
     decoder: Option<FrameDecoder>,
 }
 
@@ -53,8 +53,8 @@ enum FrameDecoder {
 }
 
 impl Frames {
-    /// Begins to decode what `selection` selects of `clip`. What `photos` says of backgrounds and limits holds for
-    /// frames too, and its warnings receive what is wrong with the clip.
+    /// Begins to decode the frames of `clip` that `selection` selects. The background and limits of `photos` apply to
+    /// frames too, and its warnings receive the clip's.
     ///
     /// # Errors
     /// Names the clip: if nothing is selected, its frames are larger than allowed, or it cannot be opened.
@@ -62,8 +62,8 @@ impl Frames {
         Frames::open_after(None, clip, selection, photos)
     }
 
-    /// Begins to decode what `selection` selects of `clip` after the frame with the index `behind`; no frame may be
-    /// left. The times are as if the frames before had been read.
+    /// As [`Frames::open`], but continues after the frame with the index `behind`, with the same times as without the
+    /// interruption; there may be no frame left.
     ///
     /// # Errors
     /// As [`Frames::open`].
@@ -78,10 +78,10 @@ impl Frames {
         let is_past = |planned: &PlannedFrame| behind.is_some_and(|behind| planned.index <= behind);
         let mut passed = plan.iter().take_while(|planned| is_past(planned)).count();
         let is_over = passed > 0 && passed == plan.len();
-        // Which frames a rate selects depends on the first of them all, so that those are read and passed by.
+        // The frames that a rate selects depend on the first frame, so the earlier ones are decoded and discarded.
         if passed > 0 && !is_over && selection.fps.is_none() {
             plan.drain(..passed);
-            // A start makes ffmpeg select from the first frame of the plan on.
+            // With a start, ffmpeg selects from the first frame of the plan on.
             selection.start.get_or_insert(Duration::ZERO);
             passed = 0;
         }
@@ -139,7 +139,7 @@ impl Frames {
         Ok(frames)
     }
 
-    /// All selected frames, as the file lists them, also those that were read.
+    /// All selected frames, with the times listed in the file, including those already decoded.
     pub fn plan(&self) -> &[PlannedFrame] {
         &self.plan
     }
@@ -169,11 +169,11 @@ impl Frames {
         Ok(Some(self.assign_time(time, rgb)))
     }
 
-    /// Gives a decoded frame its index and its time; times that do not rise are moved.
+    /// Assigns a decoded frame its index and time; a time that is not later than the previous one is moved behind it.
     fn assign_time(&mut self, time: Option<i64>, rgb: RgbImage) -> Frame {
         let expected = self.plan[self.done];
         let mut time = time.unwrap_or(expected.time);
-        // Frames that the decoder left out are passed by.
+        // Skip planned frames that the decoder left out.
         let rest = &self.plan[self.done..];
         let passed = rest.partition_point(|planned| planned.time < time);
         let found = rest
@@ -210,7 +210,7 @@ impl Frames {
         }
     }
 
-    /// Ends the decoder and warns of what it found; `is_over` if the decoder came to its end by itself.
+    /// Ends the decoder and reports its warnings; `is_over` if the decoder reached its end by itself.
     fn finish(&mut self, is_over: bool) -> Result<()> {
         let Some(decoder) = self.decoder.take() else {
             return Ok(());
@@ -279,7 +279,7 @@ impl Frames {
         last == Some(self.clip.frames.len() as u64)
     }
 
-    /// Why there are no more frames.
+    /// The error that ends decoding, with the time reached.
     fn decode_error(&self, why: &str) -> Error {
         let at = self.last_time.map_or_else(String::new, |time| {
             format!(", at {:.2} s", self.clip.seconds(time))

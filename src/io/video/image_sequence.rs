@@ -11,7 +11,7 @@ use super::times::FrameTime;
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::{PhotoDecoder, Source, natural};
 
-/// Extensions of images that are taken as frames.
+/// Extensions of files that count as frames.
 const IMAGE_EXTENSIONS: [&str; 17] = [
     "png", "jpg", "jpeg", "webp", "tif", "tiff", "bmp", "ppm", "pgm", "pnm", "qoi", "ff", "jxl",
     "jp2", "avif", "heic", "gif",
@@ -46,7 +46,7 @@ pub(super) fn list_images(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Describes `images` as a clip whose frames are one tick of 1/`rate` second each.
 ///
 /// # Errors
-/// If there are no images, or the first cannot be read.
+/// If there are not images, or the first cannot be read.
 pub(super) fn probe(path: &Path, images: Vec<PathBuf>, rate: Ratio) -> Result<Clip> {
     let Some(first) = images.first() else {
         return Err(Error::file_with_fault(
@@ -111,7 +111,7 @@ fn find_gap(images: &[PathBuf]) -> Option<String> {
     })
 }
 
-/// Decodes the frame with this index.
+/// Decodes the frame with the given index.
 ///
 /// # Errors
 /// Names the image: if it cannot be read, or is of another size than the first.

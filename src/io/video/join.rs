@@ -1,5 +1,5 @@
-//! Joining: the parts of a film, each written by a [`VideoEncoder`](super::VideoEncoder) of its own, become one film by
-//! ffmpeg's concat demuxer, without encoding anew.
+//! Joins the parts of a film, each written by its own [`VideoEncoder`](super::VideoEncoder), with ffmpeg's concat
+//! demuxer, without re-encoding.
 
 use std::path::{Path, PathBuf};
 
@@ -10,24 +10,24 @@ use super::remux::{Remux, RemuxInput};
 use crate::error::{Error, Result};
 use crate::system::files::{ExternalFile, write_atomic};
 
-/// A part of a film; its file begins with its first frame at 0.
+/// A part of a film, in a file whose first frame has time 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilmPart {
     /// Its file, in the folder of all parts.
     pub file: PathBuf,
-    /// When its first frame appears, in ticks.
+    /// Time of its first frame, in ticks of the whole film's time base.
     pub begin: i64,
-    /// When its last frame appears, in ticks.
+    /// Time of its last frame, in ticks.
     pub last: i64,
-    /// When its last frame ends, in ticks.
+    /// End of its last frame, in ticks.
     pub end: i64,
 }
 
-/// Puts `parts`, which lie under `folder`, into the film at `path`, without encoding anything anew. The time base,
-/// origin, tags and sound of `spec` are those of the whole film. Returns notes for the user.
+/// Joins `parts`, whose files are in `folder`, to the film at `path`, without re-encoding video. The time base, origin,
+/// tags and sound of `spec` are those of the whole film. Returns notes for the user.
 ///
 /// # Errors
-/// Names the file, if ffmpeg fails, there are no parts, or it cannot be put there.
+/// Names the file, if ffmpeg fails, there are no parts, or it cannot be written.
 pub fn join_parts(
     path: &Path,
     spec: &EncoderConfig,
@@ -43,7 +43,7 @@ pub fn join_parts(
     let programs = FfmpegPrograms::find(path)?;
     let container = VideoContainer::of(path)?;
     let spec = EncoderConfig {
-        // No file begins before its first frame.
+        // The film's time 0 is not after its first frame.
         origin: spec.origin.min(first.begin),
         ..spec.clone()
     };
@@ -55,7 +55,8 @@ pub fn join_parts(
             writeln!(writer, "file {}", quote_path(name))?;
             let next = parts.get(index + 1).map_or(part.end, |next| next.begin);
             let seconds = spec.time_base.nanoseconds(next - part.begin);
-            // To the microsecond, in which ffmpeg counts here; from the first, so that nothing adds up.
+            // Rounded to microseconds, the resolution of concat lists; counted from the first part, so that rounding
+            // does not accumulate.
             let until = |nanoseconds: i128| (nanoseconds + 500) / 1000;
             let before = spec.time_base.nanoseconds(part.begin - first.begin);
             let stays = until(before + seconds) - until(before);
@@ -81,7 +82,7 @@ pub fn join_parts(
         &file.unfinished_path(),
     )?;
     file.finish()?;
-    // The list has served its purpose.
+    // The list is no longer needed.
     let _ = std::fs::remove_file(&list);
     Ok(note.into_iter().collect())
 }

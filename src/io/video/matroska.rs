@@ -1,6 +1,7 @@
-//! Raw frames with their times, as a Matroska stream that ffmpeg reads from a pipe: raw video alone carries no times.
+//! Encodes raw frames with their times as a Matroska stream, which ffmpeg reads from a pipe; raw video alone carries no
+//! times.
 //!
-//! Times are nanoseconds: finer than any time base in use, so that ffmpeg finds the very ticks again.
+//! Times are nanoseconds: finer than any time base in use, so that ffmpeg recovers the exact ticks.
 
 use std::io::{self, Write};
 
@@ -70,7 +71,7 @@ pub(super) fn write_frame(
     time: u64,
     duration: u64,
 ) -> io::Result<()> {
-    // Track 1, no time of its own beside the cluster's, no flags.
+    // Track 1, time 0 relative to the cluster, no flags.
     let block_head = [0x81, 0, 0, 0];
     let block_size = (block_head.len() + frame.len()) as u64;
     let duration = encode_element(&[0x9b], &duration.to_be_bytes());

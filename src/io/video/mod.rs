@@ -1,21 +1,21 @@
 //! Video: clips as frames with their exact times, and frames as films.
 //!
 //! A clip is a video file, an animated picture or a folder of numbered images that is read; a film is a video file that
-//! is written. The way of a clip:
+//! is written. A clip is processed in these steps:
 //!
 //! 1. probe: [`Clip::probe`] reads size, colour tags and the times of all frames without decoding any (`open`, `probe`,
 //!    `packets`; `animation_header` and `image_sequence` for what needs no ffmpeg).
 //! 2. select: [`FrameSelection::plan`] picks the frames that `--start`, `--end`, `--every` and `--fps` ask for
 //!    (`times`).
-//! 3. decode: [`Frames`] gives them upright, in sRGB and one at a time (`frames`; `decoder` for ffmpeg, `animation`,
+//! 3. decode: [`Frames`] yields them upright, in sRGB and one at a time (`frames`; `decoder` for ffmpeg, `animation`,
 //!    `image_sequence`).
 //! 4. task: [`crate::tasks::clip`] makes a picture, and numbers, of each frame.
-//! 5. encode: [`VideoEncoder`] writes them with the very times of their frames (`encode`, `encoders`, `matroska`).
-//! 6. join: [`join_parts`] puts the parts of a film together without encoding anew, and adds the sound (`join`,
-//!    `remux`).
+//! 5. encode: [`VideoEncoder`] writes the pictures with the exact times of their frames (`encode`, `encoders`,
+//!    `matroska`).
+//! 6. join: [`join_parts`] joins the parts of a film without re-encoding, and adds the sound (`join`, `remux`).
 //!
-//! ffmpeg and ffprobe run as child processes (`ffmpeg`, `ffmpeg_log`); no library of theirs is linked. A time is a
-//! whole number of ticks of [`Clip::time_base`], as the file has it (FFmpeg's PTS), and never a rounded number of
+//! ffmpeg and ffprobe run as child processes (`ffmpeg`, `ffmpeg_log`); no library of theirs is linked. A time is an
+//! integer number of ticks of [`Clip::time_base`], as stored in the file (FFmpeg's PTS), never a rounded number of
 //! seconds.
 
 mod animation;

@@ -1,14 +1,15 @@
-//! Arguments of ffmpeg's muxers that encoding and remuxing share: tags, the unit of MP4's times, and where its index
-//! lies.
+//! Arguments of ffmpeg's muxers that encoding and remuxing share: tags, MP4's time scale, and the position of its
+//! index.
 
 use super::container::VideoContainer;
 use super::ffmpeg::FfmpegPrograms;
 use super::ratio::Ratio;
 
-/// From this release of ffmpeg on, MP4 has the duration of a film and of its last frame in ticks of the track.
+/// From this release of ffmpeg on, its MP4 muxer writes the durations of a film and of its last frame in ticks of the
+/// track.
 pub(super) const EXACT_DURATION_RELEASE: (u32, u32) = (5, 0);
 
-/// The time scale of MP4, in which every tick of `base` is a whole number; nothing for other containers.
+/// The argument for MP4's time scale, in which every tick of `base` is a whole number; empty for other containers.
 pub(super) fn time_scale_arguments(
     base: Ratio,
     container: VideoContainer,
@@ -28,7 +29,7 @@ pub(super) fn time_scale_arguments(
 /// Time scale (units per second) of an MP4 track whose unit divides every tick of `base`; 1000 at least.
 pub(super) fn time_scale(base: Ratio) -> u64 {
     let mut scale = base.den();
-    // Some players take no coarser scale.
+    // Some players reject coarser scales.
     while scale < 1000 {
         scale *= 2;
     }

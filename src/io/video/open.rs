@@ -1,4 +1,4 @@
-//! Opening a clip: its header is read by the reader that knows its kind, and no frame is decoded.
+//! Opens a clip: reads its header with the reader for its kind, without decoding a frame.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ impl Clip {
     /// Takes the images of a folder as frames at `rate` per second, in the order of the numbers in their names.
     ///
     /// # Errors
-    /// Names the folder, if it cannot be listed or there are no images in it.
+    /// Names the folder, if it cannot be listed or there are not images in it.
     pub fn from_folder(folder: &Path, rate: Ratio) -> Result<Self> {
         let images = image_sequence::list_images(folder)?;
         Clip::from_images(folder, images, rate)

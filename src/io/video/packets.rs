@@ -9,17 +9,17 @@ use crate::error::{Error, FileFault, Result};
 /// The packets of one stream; times and durations are in ticks of the stream's time base.
 #[derive(Debug, Default)]
 pub(super) struct Packets {
-    /// When frames appear (PTS), in the order of decoding.
+    /// Presentation times (PTS) of the frames, in decoding order.
     pub times: Vec<i64>,
-    /// Those of key frames.
+    /// Presentation times of the key frames.
     pub keys: Vec<i64>,
-    /// Packets in all, those included that no player shows.
+    /// Total number of packets, including those that players do not show.
     pub count: u64,
     /// Durations that the file states, above 0.
     pub durations: Vec<i64>,
-    /// Whether a decoder estimated the times, for the container has none; the first may then be any tick.
+    /// Whether the times were estimated by a decoder because the container has none; the first may then be any tick.
     pub are_guessed: bool,
-    /// What ffprobe complained of.
+    /// ffprobe's error messages.
     pub complaints: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ impl Packets {
     pub fn read(programs: &FfmpegPrograms, path: &Path, stream: u32) -> Result<Self> {
         let mut packets = Packets::query(programs, path, stream, &["packet=pts,duration,flags"])?;
         if packets.times.is_empty() && packets.count > 0 {
-            // Some containers (AVI, raw streams) keep no times of appearance; decoders find them.
+            // Some containers (AVI, raw streams) store no presentation times; a decoder estimates them.
             let fields = ["frame=best_effort_timestamp,pkt_duration,duration,key_frame"];
             let count = packets.count;
             packets = Packets::query(programs, path, stream, &fields)?;
@@ -71,7 +71,7 @@ impl Packets {
         Ok(packets)
     }
 
-    /// Takes a line such as `pts=1001|duration=1001|flags=K_`; whether it has a time, or needs none.
+    /// Parses a line such as `pts=1001|duration=1001|flags=K_`; returns whether it has a time or needs none.
     fn parse_line(&mut self, line: &str) -> bool {
         let field = |name: &str| {
             let mut fields = line.split('|').filter_map(|field| field.split_once('='));
@@ -85,12 +85,12 @@ impl Packets {
         }
         self.count += 1;
         let flags = field("flags").unwrap_or_default();
-        // Lies before the beginning that an edit list sets.
+        // Discarded packet: it precedes the start set by an edit list.
         if flags.contains('D') {
             return true;
         }
         let duration = number("duration").or_else(|| number("pkt_duration"));
-        // What a decoder still had when the file ended has no time any more.
+        // Frames that a decoder flushes at the end of the file have no time.
         let follows = || {
             let last = self.times.last().filter(|_| field("flags").is_none())?;
             Some(last + duration.unwrap_or(1).max(1))
@@ -115,7 +115,7 @@ impl Packets {
 /// Runs ffprobe and captures its output.
 ///
 /// # Errors
-/// Names `path`, which it is asked about, if ffprobe cannot be started; [`Error::Interrupted`] after Ctrl-C.
+/// Names `path`, the file to probe, if ffprobe cannot be started; [`Error::Interrupted`] after Ctrl-C.
 pub(super) fn run_ffprobe(path: &Path, command: &mut Command) -> Result<ProgramOutput> {
     capture(command).map_err(|error| match error.kind() {
         std::io::ErrorKind::Interrupted => Error::Interrupted,

@@ -20,7 +20,7 @@ use crate::error::{Error, FileFault, Result};
 /// Names the file: if it is missing, empty or a folder, ffprobe is missing or cannot read it, or it has no video stream
 /// or frames that this ffmpeg can decode.
 pub(super) fn probe(path: &Path) -> Result<Clip> {
-    // ffprobe's own words for what is no file are poor.
+    // ffprobe's own messages for missing files and folders are unclear.
     let metadata = std::fs::metadata(path).map_err(|error| Error::io(path, &error))?;
     if metadata.is_dir() {
         return Err(Error::file(path, "is a folder, where a clip is meant"));
@@ -52,11 +52,11 @@ pub(super) fn probe(path: &Path) -> Result<Clip> {
     build_clip(path, &all, stream, packets)
 }
 
-/// Why ffprobe could not open a file, in words that say what to do.
+/// Why ffprobe could not open a file, with advice.
 fn explain_failure(path: &Path, output: &ProgramOutput) -> String {
     let complaints = output.complaints();
     let has = |part: &str| complaints.iter().any(|line| line.contains(part));
-    // ffprobe goes by a name's ending where the content says nothing.
+    // ffprobe guesses by the extension if the content is not recognised.
     if has("moov atom not found") && begins_like_mp4(path) {
         return "is truncated: the index of an MP4, which stands at its end, is missing (moov atom not found), so that no \
                 frame can be found; copy or record it anew"
@@ -195,7 +195,7 @@ fn build_clip(
     })
 }
 
-/// The tick at which the last frame ends, where the file says so.
+/// The tick at which the last frame ends; `None` if the file does not state it.
 fn end_tick(
     all: &ProbeOutput,
     stream: &ProbeStream,
@@ -205,7 +205,7 @@ fn end_tick(
     let last = packets.times.iter().max().copied()?;
     let of_stream = stream.start_pts.zip(stream.duration_ts);
     let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<f64>().ok());
-    // The whole file ends with its only stream. Matroska counts its length from 0, whenever it begins.
+    // A file ends with its only stream. Matroska's duration counts from 0, whatever the start time.
     let start = match all.format.format_name.contains("matroska") {
         true => Some(0.0),
         false => number(&all.format.start_time),
@@ -219,7 +219,7 @@ fn end_tick(
         .or_else(|| of_file.map(|(start, duration)| base.ticks(start + duration)))
 }
 
-/// The usual duration of a frame in ticks: the median of the packets', else by the frame rate; 1 at least.
+/// The usual duration of a frame in ticks: the median of the packets' durations, else from the frame rate; at least 1.
 fn usual_duration(packets: &Packets, rate: Option<Ratio>, base: Ratio) -> i64 {
     let mut durations = packets.durations.clone();
     durations.sort_unstable();

@@ -1,4 +1,4 @@
-//! ffprobe's JSON (`-show_streams -show_format -of json`), and what single fields of it mean for a clip.
+//! ffprobe's JSON (`-show_streams -show_format -of json`), and the interpretation of its fields.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::colour::ColorTags;
 use super::ratio::Ratio;
 
-/// The whole answer of ffprobe.
+/// The output of ffprobe.
 #[derive(Debug, Deserialize)]
 pub(super) struct ProbeOutput {
     #[serde(default)]
@@ -55,7 +55,7 @@ pub(super) struct ProbeStream {
     pub side_data_list: Vec<serde_json::Value>,
 }
 
-/// The video stream that players show: the default one, else the first that is no cover picture.
+/// The video stream that players show: the default one, else the first that is not a cover picture.
 ///
 /// # Errors
 /// A sentence about what the file holds instead.
@@ -88,13 +88,14 @@ pub(super) fn select_video_stream(streams: &[ProbeStream]) -> Result<&ProbeStrea
     }
 }
 
-/// `30000/1001`; none for `0/0`.
+/// Parses `30000/1001`; `None` for `0/0`.
 pub(super) fn parse_ratio(text: &str) -> Option<Ratio> {
     let (num, den) = text.split_once('/')?;
     Ratio::new(num.parse().ok()?, den.parse().ok()?)
 }
 
-/// The tick at which players begin to count. Broadcasts have any number there, files begin at 0 whatever is shown then.
+/// The tick that players show as time 0: the start time of broadcast formats such as MPEG-TS, and 0 for file formats
+/// such as MP4, even if their first frame is later.
 pub(super) fn origin_tick(format: &ProbeFormat, base: Ratio) -> i64 {
     let counts_from_zero = ["mov", "matroska", "avi", "flv", "ogg"]
         .iter()
@@ -109,21 +110,21 @@ pub(super) fn origin_tick(format: &ProbeFormat, base: Ratio) -> i64 {
     }
 }
 
-/// By how many degrees frames are to be turned clockwise to stand upright; any multiple of one degree.
+/// Degrees by which frames must be rotated clockwise to be upright; any integer.
 pub(super) fn rotation(stream: &ProbeStream) -> i64 {
     let matrix = stream.side_data_list.iter().find_map(|data| {
         let degrees = data.get("rotation")?;
         let degrees = degrees
             .as_f64()
             .or_else(|| degrees.as_str()?.parse().ok())?;
-        // The matrix counts the other way round.
+        // The display matrix counts counterclockwise.
         Some(-degrees.round() as i64)
     });
     let tag = || stream.tags.get("rotate").and_then(|text| text.parse().ok());
     matrix.or_else(tag).unwrap_or(0)
 }
 
-/// Bits of a sample: as ffprobe says, else from the name of the pixel format, else 8.
+/// Bits per sample: as stated by ffprobe, else from the name of the pixel format, else 8.
 pub(super) fn sample_bits(pixel_format: &str, raw: Option<&str>) -> u32 {
     let stated = raw
         .and_then(|bits| bits.parse().ok())
@@ -136,7 +137,7 @@ pub(super) fn sample_bits(pixel_format: &str, raw: Option<&str>) -> u32 {
     stated.or_else(of_name).unwrap_or(8)
 }
 
-/// The colour tags, without values that say nothing.
+/// The colour tags, without values such as `unknown`.
 pub(super) fn color_tags(stream: &ProbeStream) -> ColorTags {
     let said = |tag: &Option<String>| {
         let tag = tag.clone();

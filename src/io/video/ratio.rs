@@ -1,4 +1,4 @@
-//! Rates and time bases as fractions, which is how video has them: 29.97 is 30000/1001.
+//! Frame rates and time bases as exact fractions: 29.97 is 30000/1001.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    /// `num` / `den`; none where either is 0.
+    /// `num` / `den`; `None` if either is 0.
     pub fn new(num: u64, den: u64) -> Option<Self> {
         let divisor = gcd(num, den);
         (num > 0 && den > 0).then(|| Ratio {
@@ -89,7 +89,7 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// Rates of television as they are written in decimals, and their exact values.
+/// Television frame rates as written in decimals, and their exact values.
 const BROADCAST_RATES: [(&str, u64, u64); 6] = [
     ("23.976", 24000, 1001),
     ("23.98", 24000, 1001),
@@ -102,7 +102,7 @@ const BROADCAST_RATES: [(&str, u64, u64); 6] = [
 impl FromStr for Ratio {
     type Err = String;
 
-    /// `25`, `30000/1001`, `12.5`; 23.976, 29.97 and 59.94 are what television means by them.
+    /// Parses `25`, `30000/1001` or `12.5`; 23.976, 29.97 and other television rates become the exact fractions.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let wrong = || {

@@ -1,5 +1,5 @@
-//! Remuxing, the second pass over encoded packets: parts are joined, sound is copied, and the duration of the last
-//! frame is made exact. Nothing is encoded anew but sound that the container cannot hold.
+//! Remuxing, the second pass over encoded packets: joins parts, copies sound, and sets the exact duration of the last
+//! frame. Only sound that the container cannot hold is re-encoded.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -23,7 +23,7 @@ pub(super) enum RemuxInput<'p> {
 
 /// A film to remux.
 pub(super) struct Remux<'c> {
-    /// The path of the film, for errors.
+    /// The path of the film, for error messages.
     pub path: &'c Path,
     /// Times, tags and sound.
     pub spec: &'c EncoderConfig,
@@ -34,7 +34,7 @@ pub(super) struct Remux<'c> {
 }
 
 impl Remux<'_> {
-    /// Writes `target`; returns a sentence if the sound had to be encoded anew.
+    /// Writes the film to `target`; returns a note if the sound had to be re-encoded.
     ///
     /// # Errors
     /// Names the film, if ffmpeg fails, with its last complaint.
@@ -54,7 +54,7 @@ impl Remux<'_> {
                 if begin != 0.0 {
                     command.args(["-itsoffset", &format!("{begin:.6}")]);
                 }
-                // A part that is not finished has a hidden name.
+                // `-safe 0` allows the hidden names of unfinished parts.
                 command.args(["-f", "concat", "-safe", "0", "-i"]);
                 command.arg(file_argument(list));
             }
@@ -65,7 +65,7 @@ impl Remux<'_> {
                 command.args(["-seek_timestamp", "1", "-ss", &format!("{begin:.6}")]);
             }
             if begin != 0.0 {
-                // An offset of just what a broadcast begins at would be taken for ffmpeg's own, and put right.
+                // ffmpeg would undo an offset that equals the start time of a broadcast, hence one microsecond more.
                 command.args(["-itsoffset", &format!("{:.6}", -begin - 1e-6)]);
             }
             command.arg("-i").arg(file_argument(&audio.path));
@@ -100,7 +100,7 @@ impl Remux<'_> {
         }
         command.args(["-map_metadata", "0"]);
         if matches!(pictures, RemuxInput::Parts(..)) {
-            // A list has no tags.
+            // A concat list has no tags.
             command.args(tag_arguments(&self.spec.tags));
         }
         command.args(time_scale_arguments(base, self.container, self.programs));

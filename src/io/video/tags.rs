@@ -1,4 +1,4 @@
-//! Single facts about a film that was written before: a metadata tag, and the number of its frames.
+//! Reads a metadata tag and the number of frames of a film that was written before.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::ffmpeg::{FfmpegPrograms, capture, file_argument};
 
-/// The value of the tag `name` of the file at `path`, whatever the case of its letters; none where it is missing, or
-/// the file cannot be read.
+/// The value of the tag `name` (ignoring case) of the file at `path`; `None` if it is missing or the file cannot be
+/// read.
 pub fn read_tag(path: &Path, name: &str) -> Option<String> {
     let programs = FfmpegPrograms::find(path).ok()?;
     let mut command = programs.ffprobe();
@@ -21,7 +21,7 @@ pub fn read_tag(path: &Path, name: &str) -> Option<String> {
     Some(value.as_str()?.to_owned())
 }
 
-/// The number of packets of the first video stream of the film at `path`; none where it cannot be read.
+/// The number of packets of the first video stream of the film at `path`; `None` if it cannot be read.
 pub fn count_frames(path: &Path) -> Option<u64> {
     let programs = FfmpegPrograms::find(path).ok()?;
     let mut command = programs.ffprobe();

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::ratio::Ratio;
 
-/// When a frame is shown, in ticks of the clip's time base.
+/// Presentation time and duration of a frame, in ticks of the clip's time base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameTime {
-    /// When it appears.
+    /// Presentation time.
     pub time: i64,
-    /// How long it stays; at least 1.
+    /// Duration; at least 1.
     pub duration: i64,
 }
 
@@ -18,30 +18,30 @@ pub struct FrameTime {
 pub struct PlannedFrame {
     /// Its number in the clip, counted from 0.
     pub index: u64,
-    /// When it appears, in ticks.
+    /// Presentation time in ticks.
     pub time: i64,
-    /// How long it stays: until the next one that was selected, or the end.
+    /// Duration in ticks: until the next selected frame, or the end of the selection; at least 1.
     pub duration: i64,
 }
 
-/// Which frames of a clip are taken; the rules apply one after the other. Times are counted from the clip's beginning,
-/// as players show them.
+/// Rules that select frames of a clip, applied in the order of the fields. Times are counted from the clip's time 0, as
+/// players show them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FrameSelection {
     /// No frame before this time.
     pub start: Option<Duration>,
     /// No frame at this time or after it.
     pub end: Option<Duration>,
-    /// Of these, every n-th, beginning with the first.
+    /// Of the remaining frames, every n-th, beginning with the first.
     pub every: Option<u64>,
-    /// Of these, at most this many per second: the first one in each slot of 1/fps second.
+    /// Of the remaining frames, at most this many per second: the first in each interval of 1/fps second.
     pub fps: Option<Ratio>,
-    /// Of these, at most this many.
+    /// Of the remaining frames, at most this many.
     pub max_frames: Option<u64>,
 }
 
 impl FrameSelection {
-    /// The frames that are taken of `times` (ticks of `base`, rising), where players count from the tick `zero`.
+    /// The frames of `times` (ticks of `base`, increasing) that are selected; the tick `zero` is the clip's time 0.
     pub fn plan(&self, times: &[FrameTime], base: Ratio, zero: i64) -> Vec<PlannedFrame> {
         let after_zero = |time: i64| base.nanoseconds(time - zero);
         let nanoseconds = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
@@ -70,7 +70,7 @@ impl FrameSelection {
                 end.min(clip_end)
             });
             let is_cut = self.max_frames == Some(taken.len() as u64);
-            // What was thinned out behind the last one would have been its neighbours.
+            // The duration of the last frame is the distance to the previous one, as if the next one had been selected.
             let next = taken.len().checked_sub(2).map(|before| {
                 let step = frame.time - taken[before].1.time;
                 frame.time + step
@@ -125,7 +125,7 @@ impl FrameSelection {
     }
 }
 
-/// Slots of 1/fps second, of which each takes its first frame; without fps all frames are taken.
+/// Intervals of 1/fps second, each of which accepts its first frame; without fps all frames are accepted.
 struct RateSlots {
     num: i128,
     den: i128,
@@ -159,8 +159,8 @@ impl RateSlots {
     }
 }
 
-/// Times and durations of frames from their presentation times in any order: each stays until the next, the last until
-/// `end`, or for `usual` ticks where `end` is unknown or implausible (over 100 times as long).
+/// Times and durations of frames from their presentation times in any order: each lasts until the next, the last until
+/// `end`, or `usual` ticks if `end` is unknown or implausible (over 100 times as long).
 pub(super) fn frame_times(mut times: Vec<i64>, end: Option<i64>, usual: i64) -> Vec<FrameTime> {
     times.sort_unstable();
     times.dedup();

@@ -1,10 +1,11 @@
 //! Files that appear complete or not at all: a temporary file is written beside the destination, and renamed when it is
 //! finished. [`write_atomic`] takes a closure that writes everything, [`AtomicFile`] is written piece by piece.
 //!
-//! Every output file of the program is opened here. Links are followed, and what they lead to is replaced; what is no
-//! regular file is written into (see [`ResolvedPath`]). A file that replaces another gets its mode and, where the
-//! system allows it, its owner; other hard links to the old one keep the old content. A file whose folder takes no new
-//! files (it is read-only, or the file is a mount point) is written over in place, once its content is complete.
+//! Every output file of the program is opened here. Symbolic links are followed, and their target is replaced; pipes,
+//! devices and sockets are written into (see [`ResolvedPath`]). A file that replaces another gets its mode and, where
+//! the system allows it, its owner; other hard links to the old one keep the old content. A file that cannot be
+//! replaced by a rename (its folder is read-only, or it is a mount point) is overwritten in place once its new content
+//! is complete.
 
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -21,8 +22,8 @@ use crate::system::files::stream::write_stream;
 use crate::system::files::{FileStamp, temporary};
 use crate::system::interrupt::UnfinishedPath;
 
-/// Writes the file `path` by `write`, and makes its folder if need be. A failure leaves nothing behind, and what was at
-/// `path` before stays.
+/// Writes the file `path` with `write`, creating its folder if needed. A failure leaves the old file as it was, except
+/// where it has to be overwritten in place (see the module).
 ///
 /// # Errors
 /// [`Error::File`] names the path, or the folder that could not be made, with the system's reason.
@@ -34,7 +35,7 @@ pub fn write_atomic(
 }
 
 /// As [`write_atomic`]; returns the stamp of the content that was written, even if the file is replaced right
-/// afterwards. None if an existing file, pipe or device was written into.
+/// afterwards. `None` if an existing file was overwritten in place, or the output is a pipe, device or socket.
 ///
 /// # Errors
 /// As [`write_atomic`].
@@ -58,8 +59,7 @@ pub fn write_stamped(
     }
 }
 
-/// Writes a temporary file in `folder` and renames it to `path`, or writes over `path` where the folder takes no new
-/// files.
+/// Writes a temporary file in `folder` and renames it to `path`, or overwrites `path` if the folder takes no new files.
 fn write_and_rename(
     folder: &Path,
     path: &Path,
@@ -77,7 +77,7 @@ fn write_and_rename(
     unfinished.finish(path)
 }
 
-/// A temporary file beside its destination; an interrupt or a drop removes it.
+/// A temporary file beside its destination; removed when it is dropped or the program is interrupted.
 #[derive(Debug)]
 struct UnfinishedFile {
     writer: HashingWriter<BufWriter<NamedTempFile>>,
@@ -95,7 +95,7 @@ impl UnfinishedFile {
         })
     }
 
-    /// Renames it to `path` and returns its stamp; none if it had to be copied into an existing file.
+    /// Renames it to `path` and returns its stamp; `None` if it had to be copied into an existing file.
     fn finish(self, path: &Path) -> io::Result<Option<FileStamp>> {
         let (writer, digest, bytes) = self.writer.into_inner();
         let file = writer
@@ -111,7 +111,7 @@ impl UnfinishedFile {
         match file.persist(path) {
             Ok(_) => Ok(Some(stamp)),
             // A single file mounted into a container, and other users' files in a folder such as /tmp, cannot be
-            // replaced, but written over.
+            // replaced but can be overwritten.
             Err(refused)
                 if refused.error.kind() == ErrorKind::ResourceBusy
                     || forbids_files(&refused.error) && path.is_file() =>
@@ -152,8 +152,8 @@ impl AtomicFile {
         })
     }
 
-    /// Moves the file into its place, whatever is there by now, and returns its stamp; none if it had to be copied into
-    /// an existing file that could not be replaced.
+    /// Moves the file to its path, replacing whatever is there, and returns its stamp; `None` if it had to be copied
+    /// into an existing file that could not be replaced.
     ///
     /// # Errors
     /// [`Error::File`] names the path, with the system's reason.

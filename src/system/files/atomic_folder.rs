@@ -1,6 +1,6 @@
 //! Folders that appear complete or not at all: they are filled under a temporary name beside the destination, and
-//! renamed when they are complete. An old folder is replaced as a whole; only folders of the program's own pictures are
-//! replaced by [`write_folder_atomic`].
+//! renamed when they are complete. An old folder is replaced as a whole; [`write_folder_atomic`] replaces only folders
+//! that hold nothing but this program's pictures.
 
 use std::fs;
 use std::io;
@@ -47,7 +47,7 @@ impl UnfinishedFolder {
             ResolvedPath::Vacant(target) => (target, false),
             _ => return Err(Error::file(path, "is no folder, where one is meant")),
         };
-        // `.` and the like have no name to rename to.
+        // Paths such as `.` have no name to rename to.
         let target = match target.file_name() {
             Some(_) => target,
             None => fs::canonicalize(&target).map_err(failed)?,
@@ -73,7 +73,7 @@ impl UnfinishedFolder {
         &self.folder
     }
 
-    /// Moves it into its place.
+    /// Moves the folder to its path, in place of an old one.
     ///
     /// # Errors
     /// [`Error::File`] names the path, with the system's reason.
@@ -100,7 +100,7 @@ impl UnfinishedFolder {
         } else {
             fs::rename(&*folder, &target).map_err(failed)?;
         }
-        // It was renamed, so that there is nothing left to remove.
+        // It was renamed, so there is nothing left to remove.
         folder.keep();
         Ok(())
     }

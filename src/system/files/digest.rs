@@ -1,5 +1,4 @@
-//! BLAKE3 digests of bytes, files and settings, by which inputs, outputs and configurations are recognised in later
-//! runs.
+//! BLAKE3 digests of bytes, files and settings, by which later runs recognise inputs, outputs and settings.
 
 use std::fs::{self, File};
 use std::path::Path;

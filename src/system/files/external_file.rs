@@ -57,8 +57,8 @@ impl ExternalFile {
         self.folder.join("draft")
     }
 
-    /// Moves the file into its place, whatever is there by now, and returns its stamp; none if it had to be copied into
-    /// an existing file that could not be replaced.
+    /// Moves the file to its path, replacing whatever is there, and returns its stamp; `None` if it had to be copied
+    /// into an existing file that could not be replaced.
     ///
     /// # Errors
     /// [`Error::File`] names the path, with the system's reason.

@@ -1,17 +1,18 @@
-//! The identity of a file under all of its names, by which two outputs, or an input and an output, are found to be one.
+//! The identity of a file whatever its path, to detect that two outputs, or an input and an output, are the same file.
 
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
 use crate::system::files::stream::{self, OutputStream};
 
-/// A file, however its path is spelled and through whatever links it is reached.
+/// Identifies a file independently of how its path is spelled and of links.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum FileIdentity {
     /// Device and inode number of an existing file.
     #[cfg(unix)]
     Inode(u64, u64),
-    /// The path without links of a file that does not exist yet, or on systems without inode numbers.
+    /// The path without links: of a file that does not exist yet or a folder, and of every file on systems without
+    /// inode numbers.
     Path(PathBuf),
     /// Standard output.
     Stdout,
@@ -37,8 +38,8 @@ impl FileIdentity {
         fs::canonicalize(path).ok().map(FileIdentity::Path)
     }
 
-    /// The identity of a pipe or the like, in which two outputs of a run would be mixed up; none of a device, which
-    /// takes any number of writers.
+    /// The identity of a stream in which two outputs of a run would be interleaved; `None` for a device, which may have
+    /// several writers.
     pub(crate) fn of_stream(stream: &OutputStream) -> Option<Self> {
         match stream {
             OutputStream::Stdout => Some(FileIdentity::Stdout),

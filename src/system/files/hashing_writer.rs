@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::system::files::Digest;
 
-/// Passes bytes on to `writer`, and digests those that it took.
+/// Passes bytes on to `writer`, and digests those that it accepted.
 #[derive(Debug)]
 pub(super) struct HashingWriter<W> {
     writer: W,
@@ -12,7 +12,7 @@ pub(super) struct HashingWriter<W> {
 }
 
 impl<W: Write> HashingWriter<W> {
-    /// With the digest of no bytes.
+    /// Wraps `writer` before its first byte.
     pub(super) fn new(writer: W) -> Self {
         HashingWriter {
             writer,
@@ -20,7 +20,7 @@ impl<W: Write> HashingWriter<W> {
         }
     }
 
-    /// The writer, the digest of all bytes, and their number.
+    /// The inner writer, the digest of all bytes written, and their number.
     pub(super) fn into_inner(self) -> (W, Digest, u64) {
         let bytes = self.hasher.count();
         (self.writer, self.hasher.finalize().into(), bytes)

@@ -1,9 +1,10 @@
-//! Files on disk: what an output's path leads to ([`ResolvedPath`]), outputs that appear whole or not at all, digests
-//! and stamps of contents, pipes, and temporary files.
+//! Files on disk: resolving an output's path ([`ResolvedPath`]), atomic writes, digests and stamps of contents, pipes,
+//! temporary files, and spools for data between two passes.
 //!
 //! Every output of the program is written by this module: [`write_atomic`] and [`AtomicFile`] write one file,
 //! [`write_folder_atomic`] and [`UnfinishedFolder`] a folder, and [`ExternalFile`] one that another program writes.
-//! Each is begun under a temporary name beside its destination and renamed when it is complete.
+//! Each is begun under a temporary name beside its destination and renamed when it is complete. Exceptions are files
+//! that cannot be replaced, which are overwritten in place, and pipes, devices and sockets, which are written into.
 
 pub mod atomic;
 pub mod atomic_folder;

@@ -1,4 +1,4 @@
-//! The folder that holds what a path names: the one place for the rule that a bare name lies in `.`.
+//! The parent folder of a path, with the rule that a bare name lies in `.`.
 
 use std::path::Path;
 

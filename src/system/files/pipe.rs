@@ -1,7 +1,8 @@
 //! Reading of files that a user names and that may be pipes, such as `<(program)`: waiting for a pipe can be
 //! interrupted.
 //!
-//! A pipe can be read only once and gives no length, so that its content is limited, or copied to a temporary file.
+//! A pipe can be read only once and states no length, so its content is read up to a limit or copied to a temporary
+//! file.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::system::files::temporary::scratch_file;
 use crate::system::interrupt;
 
-/// Most bytes that are read from a pipe, so that one that never ends does not fill the memory.
+/// Maximum number of bytes read from a pipe, so that an endless one does not exhaust memory.
 pub const MAX_PIPE_BYTES: u64 = 2 << 30;
 
 /// Reads all of a file other than a photo: a head, a basis, a list, a font.
@@ -30,7 +31,7 @@ pub fn read_whole(path: &Path) -> Result<Vec<u8>> {
     read.map_err(|error| Error::io(path, &error))
 }
 
-/// Opens the pipe at `path`, waiting for its writer; none if there is a file, a folder or nothing.
+/// Opens the pipe at `path`, waiting for its writer; `None` if `path` is a regular file, a folder or missing.
 ///
 /// # Errors
 /// As [`read_whole`].

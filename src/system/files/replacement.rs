@@ -1,5 +1,5 @@
-//! Steps by which a finished file takes the place of an old one: inheriting its mode and owner, writing over a file
-//! that cannot be replaced, and knowing file systems whose errors come late.
+//! Steps by which a finished file takes the place of an old one: inheriting its mode and owner, overwriting a file that
+//! cannot be replaced, and detecting file systems that report errors late.
 
 use std::fs;
 use std::io;
@@ -22,7 +22,7 @@ pub(super) fn inherit_owner_and_mode(file: &fs::File, old: &fs::Metadata) -> io:
     file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
 }
 
-/// Modes and owners are not kept on this system.
+/// Does nothing: modes and owners are not kept on this system.
 #[cfg(not(unix))]
 pub(super) fn inherit_owner_and_mode(_: &fs::File, _: &fs::Metadata) -> io::Result<()> {
     Ok(())
@@ -41,8 +41,7 @@ pub(super) fn copy_into(path: &Path, from: &mut dyn io::Read) -> io::Result<()> 
     Ok(())
 }
 
-/// Whether a file is on a file system that may report only when it is synced that it has no room: one of a network or
-/// in user space.
+/// Whether a file is on a network or user-space file system, which may report a full disk only on sync.
 #[cfg(target_os = "linux")]
 pub(super) fn may_fail_late(file: &fs::File) -> bool {
     // NFS, SMB, CIFS, FUSE, Ceph, Lustre, 9p.
@@ -58,7 +57,7 @@ pub(super) fn may_fail_late(file: &fs::File) -> bool {
     rustix::fs::fstatfs(file).is_ok_and(|stat| SUCH.contains(&((stat.f_type as u64) & 0xffff_ffff)))
 }
 
-/// Not asked on this system.
+/// Always false on this system.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn may_fail_late(_: &fs::File) -> bool {
     false

@@ -1,8 +1,8 @@
 //! What the path of an output leads to, all links followed: a file to be replaced, a free name, a folder, or a stream
 //! to be written into.
 //!
-//! A rename over a link, a pipe or a device would put a plain file in its place: the link's target would stay old, the
-//! pipe's reader would wait forever, and the machine would have lost its device. Only regular files are replaced.
+//! A rename over a link, a pipe or a device would put a regular file in its place: the link's target would stay old,
+//! the pipe's reader would wait forever, and the device node would be gone. Only regular files are replaced.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -12,13 +12,13 @@ use crate::error::{Error, Result};
 use crate::system::files::parent_folder::parent_folder;
 use crate::system::files::stream::{self, OutputStream};
 
-/// Most links that are followed before they are taken for a circle, as in Linux.
+/// Maximum number of links that are followed, as in Linux; more are taken for a loop.
 const MAX_LINKS: usize = 40;
 
 /// What an output's path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResolvedPath {
-    /// A regular file, which is replaced; the last component of this path is no link.
+    /// A regular file, which is replaced; the last component of this path is not a link.
     File(PathBuf),
     /// A name that is free; a dangling link leads here too.
     Vacant(PathBuf),
@@ -50,7 +50,7 @@ impl ResolvedPath {
         })
     }
 
-    /// As [`ResolvedPath::resolve`], for the value of a flag, where `-` is standard output.
+    /// As [`ResolvedPath::resolve`], for the value of an option, where `-` is standard output.
     ///
     /// # Errors
     /// As [`ResolvedPath::resolve`].
@@ -93,7 +93,7 @@ fn resolve_links(path: &Path) -> io::Result<ResolvedPath> {
             Some(folder) => folder.join(target),
             None => target,
         };
-        // A link of /proc leads to an open file of another program, which need not have a path.
+        // A link in /proc may lead to another program's open file that has no path.
         if fs::symlink_metadata(&target).is_err()
             && let Ok(metadata) = fs::metadata(&current)
         {
@@ -104,7 +104,7 @@ fn resolve_links(path: &Path) -> io::Result<ResolvedPath> {
     Err(io::Error::other("its links lead in a circle"))
 }
 
-/// Classifies what is at `path`, which is no link, by its `metadata`.
+/// Classifies what is at `path`, which is not a link, by its `metadata`.
 fn classify(path: PathBuf, metadata: &Metadata) -> io::Result<ResolvedPath> {
     if metadata.is_dir() {
         return Ok(ResolvedPath::Folder(path));
@@ -124,10 +124,10 @@ fn classify(path: PathBuf, metadata: &Metadata) -> io::Result<ResolvedPath> {
     }
 }
 
-/// Makes `folder` and the folders above it; for a dangling link its target, but no folder above that.
+/// Creates `folder` and its missing parents; for a dangling link its target, whose parent must exist.
 ///
 /// # Errors
-/// The system's, or that something on the path is no folder.
+/// The system's, or that something on the path is not a folder.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
@@ -139,7 +139,7 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
                 make_folder(parent)?;
             }
             match fs::create_dir(&target) {
-                // Another program was faster, or it was `..`.
+                // Another program created it meanwhile, or the path ends in `..`.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && target.is_dir() => Ok(()),
                 made => made,
             }
@@ -148,7 +148,7 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether a file could not be made because its folder, or the whole file system, must not be changed.
+/// Whether a file could not be created because its folder or file system is not writable.
 pub(crate) fn forbids_files(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,5 +1,5 @@
-//! The marks in files that this program wrote, by which it recognises them: so that it does not take its own pictures
-//! for inputs or labels, and replaces only folders of its own.
+//! Signatures of the files that this program writes. They keep it from taking its own pictures for inputs or labels,
+//! and from replacing folders that it did not write.
 
 /// Name and version of the program, as files hold them.
 pub const PROGRAM: &str = concat!("dino ", env!("CARGO_PKG_VERSION"));

@@ -1,7 +1,7 @@
-//! Spools: records of many photos between the pass that computes them and the pass that uses them.
+//! Spools: buffers for the records of many photos between the pass that computes them and the pass that uses them.
 //!
 //! They are kept in memory up to a limit and in one unnamed temporary file beyond it, so that a folder of any length
-//! needs no more memory than a few photos. The file has no name, so that it is gone however the program ends.
+//! needs no more memory than a few photos. The file has no name, so the system removes it however the program ends.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -16,7 +16,7 @@ const IN_MEMORY: usize = 256 << 20;
 #[derive(Debug)]
 pub struct FloatSpool {
     bytes: ByteSpool,
-    /// Start in bytes, and length in numbers, of each record.
+    /// Of each record, its start in bytes and its length in values.
     records: Vec<(u64, usize)>,
 }
 
@@ -65,7 +65,7 @@ impl FloatSpool {
     }
 }
 
-/// Text that is appended piece by piece and read as a whole.
+/// Text that is appended in pieces and read as a whole.
 #[derive(Debug)]
 pub struct TextSpool(ByteSpool);
 
@@ -103,15 +103,15 @@ impl TextSpool {
     }
 }
 
-/// The bytes of a spool.
+/// The bytes of a spool: in memory, then in a temporary file.
 #[derive(Debug)]
 struct ByteSpool {
     file: SpooledTempFile,
-    /// Position of the next bytes; what a failed write left behind it is overwritten.
+    /// Position in bytes of the next write; data behind it from a failed write are overwritten.
     end: u64,
     /// What the records are (a plural), for messages.
     contents: &'static str,
-    /// An option that does without them, for messages.
+    /// An option that avoids the records, for messages.
     alternative: &'static str,
 }
 

@@ -10,19 +10,20 @@ use serde::{Deserialize, Serialize};
 use super::digest::Digest;
 use crate::error::{Error, Result};
 
-/// The size, time and content of a file, of bytes in memory, or of a folder.
+/// The size, modification time and content digest of a file or folder, or of bytes in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStamp {
     /// Size in bytes; of a folder, the sum of its files' sizes.
     pub bytes: u64,
-    /// Time of the last modification in nanoseconds since 1970 (Unix epoch); none for a folder, for bytes in memory,
-    /// and where the file system keeps no such time or one before 1970.
+    /// Time of the last modification in nanoseconds since 1970 (Unix epoch); `None` for a folder, for bytes in memory,
+    /// and if the file system states no such time or one before 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<u64>,
-    /// Size in bytes of the tar archive that a photo is a member of; the time is then that of the archive.
+    /// Size in bytes of the tar archive that a photo is a member of, whose time is then in `modified`; `None` for other
+    /// files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tar_bytes: Option<u64>,
-    /// Digest of a file's content; of a folder, of the sorted names and contents of its files.
+    /// Digest of the file's content; for a folder, of the sorted names and the contents of its files.
     pub digest: Digest,
 }
 
@@ -47,7 +48,7 @@ impl FileStamp {
         }
     }
 
-    /// The stamp of a file that was written: the digest and the number of its `bytes`, and the metadata read
+    /// The stamp of a file that was written: the digest and size of its content, and the time in its `metadata`, read
     /// afterwards.
     pub fn of_written_file(digest: Digest, bytes: u64, metadata: &Metadata) -> Self {
         FileStamp {
@@ -58,7 +59,8 @@ impl FileStamp {
         }
     }
 
-    /// The stamp of `bytes` that were read from a file whose metadata was read before.
+    /// The stamp of `bytes` that were read from a file whose `metadata` was read before; without a time unless it is a
+    /// regular file of that size.
     pub fn of_read_file(bytes: &[u8], metadata: Option<&Metadata>) -> Self {
         let file =
             metadata.filter(|metadata| metadata.is_file() && metadata.len() == bytes.len() as u64);
@@ -77,8 +79,8 @@ impl FileStamp {
         }
     }
 
-    /// Reads a regular file or a folder for its stamp. Of folders within a folder only the names count; the files of
-    /// file managers (`.DS_Store`, `Thumbs.db`) are ignored.
+    /// Computes the stamp of a regular file or a folder from its content. Of folders within a folder only the names
+    /// count; the files of file managers (`.DS_Store`, `Thumbs.db`) are ignored.
     ///
     /// # Errors
     /// [`Error::File`] names the file, or the one within the folder, with the system's reason, or if it is a pipe or a
@@ -97,7 +99,7 @@ impl FileStamp {
 
     fn of_regular(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        // Before the content: a write meanwhile gives the file a later time, and the stamp no longer matches.
+        // Read before the content: a concurrent write gives the file a later time, so that the stamp no longer matches.
         let modified = modified_nanos(&file.metadata()?);
         let (digest, bytes) = Digest::of_open_file(&file)?;
         Ok(FileStamp {
@@ -167,7 +169,7 @@ impl FileStamp {
     }
 }
 
-/// The time of the last modification of a file, in nanoseconds since 1970; none if it is unknown or earlier.
+/// The time of the last modification of a file, in nanoseconds since 1970; `None` if it is unknown or earlier.
 pub(crate) fn modified_nanos(metadata: &Metadata) -> Option<u64> {
     let since = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     u64::try_from(since.as_nanos()).ok()

@@ -1,5 +1,5 @@
-//! Outputs that are no regular files: pipes, devices, sockets, and descriptors that the shell opened for the program.
-//! They are written into, never replaced, and only once the whole output is in memory.
+//! Outputs that are not regular files: pipes, devices, sockets, and descriptors that the shell opened for the program.
+//! They are never replaced; the whole output is encoded in memory and then written into them.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -16,7 +16,7 @@ pub enum OutputStream {
     /// Standard output, under whatever name.
     Stdout,
     /// Another descriptor that the program was started with (`2>`, `3>`, `>(program)`), and its path, such as
-    /// `/dev/fd/3`. It is written from its current position on.
+    /// `/dev/fd/3`. Data are written at its current position.
     Descriptor(i32, PathBuf),
     /// A named pipe.
     Pipe(PathBuf),
@@ -30,7 +30,7 @@ impl OutputStream {
     /// The stream at `path`, which is neither a file nor a folder, by its `metadata`.
     ///
     /// # Errors
-    /// For disks (block devices), and whatever else there may be.
+    /// For block devices and unknown file types.
     #[cfg(unix)]
     pub(crate) fn from_metadata(path: PathBuf, metadata: &Metadata) -> io::Result<Self> {
         use std::os::unix::fs::FileTypeExt;
@@ -55,7 +55,7 @@ impl OutputStream {
         Ok(OutputStream::Device(path))
     }
 
-    /// The path whose permissions can be checked; none for what is open already.
+    /// The path whose permissions can be checked; `None` for standard output and descriptors, which are open already.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             OutputStream::Stdout | OutputStream::Descriptor(..) => None,
@@ -65,7 +65,7 @@ impl OutputStream {
         }
     }
 
-    /// Opens it for writing. A named pipe waits for its reader, as in a shell.
+    /// Opens the stream for writing; of a named pipe, waits for its reader, as a shell does.
     pub(crate) fn open(&self) -> io::Result<Box<dyn Write>> {
         match self {
             OutputStream::Stdout => Ok(Box::new(io::stdout().lock())),
@@ -83,12 +83,12 @@ impl OutputStream {
     }
 }
 
-/// Writes all of `bytes` to `stream`. If the reader of standard output went away, the program ends without a message,
-/// as everywhere.
+/// Writes all of `bytes` to `stream`. If the reader of standard output has closed it, the program exits silently (code
+/// 141).
 ///
 /// # Errors
-/// [`Error::File`] names `path`, with the system's reason; [`Error::Interrupted`](crate::Error::Interrupted) before a
-/// pipe is opened.
+/// [`Error::File`] names `path`, with the system's reason; [`Error::Interrupted`](crate::Error::Interrupted) if Ctrl-C
+/// was pressed before a pipe is opened.
 pub(crate) fn write_stream(stream: &OutputStream, path: &Path, bytes: &[u8]) -> Result<()> {
     if *stream == OutputStream::Stdout {
         closed_stdout::check_stdout()?;
@@ -111,7 +111,7 @@ pub(crate) fn write_stream(stream: &OutputStream, path: &Path, bytes: &[u8]) -> 
     }
 }
 
-/// The descriptor that `path` itself (not what it links to) names, as `/dev/fd/3` and `/proc/self/fd/3` do; none if it
+/// The descriptor that `path` itself (not its link target) names, as `/dev/fd/3` and `/proc/self/fd/3` do; `None` if it
 /// names none.
 ///
 /// # Errors
@@ -173,7 +173,7 @@ fn check_open(number: i32) -> io::Result<()> {
         .lines()
         .find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
     match flags {
-        // The program marks all that it opens itself as close-on-exec; what it was started with cannot be marked so.
+        // The program opens all its descriptors close-on-exec; an inherited one cannot have that flag.
         Some(flags) if number > 2 && flags & CLOSE_ON_EXEC != 0 => Err(io::Error::other(
             "no such descriptor was opened for this program",
         )),
@@ -187,7 +187,7 @@ fn check_open(number: i32) -> io::Result<()> {
     }
 }
 
-/// Not asked on this system.
+/// Always succeeds on this system, where inherited descriptors are not checked.
 #[cfg(not(target_os = "linux"))]
 fn check_open(_: i32) -> io::Result<()> {
     Ok(())
@@ -199,7 +199,8 @@ fn check_open(_: i32) -> io::Result<()> {
 fn duplicate(number: i32, _: &Path) -> io::Result<File> {
     use std::os::fd::BorrowedFd;
     check_open(number)?;
-    // SAFETY: it is open, as was just seen; it came with the program, whose code closes only what it opened itself.
+    // SAFETY: `check_open` found it open; it is inherited, and the program closes only descriptors that it opened
+    // itself.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     Ok(borrowed.try_clone_to_owned()?.into())
 }
@@ -210,7 +211,7 @@ fn duplicate(_: i32, path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).open(path)
 }
 
-/// Whether standard output goes to the file of `metadata`; always false for devices such as `/dev/null`, which several
+/// Whether standard output goes to the file with this `metadata`; false for devices such as `/dev/null`, which several
 /// outputs may share.
 #[cfg(unix)]
 pub(crate) fn is_stdout(metadata: &Metadata) -> bool {
@@ -226,7 +227,7 @@ pub(crate) fn is_stdout(metadata: &Metadata) -> bool {
     !is_device(metadata) && *stdout == Some((metadata.dev(), metadata.ino()))
 }
 
-/// Not asked on this system.
+/// Always false on this system.
 #[cfg(not(unix))]
 pub(crate) fn is_stdout(_: &Metadata) -> bool {
     false
@@ -239,7 +240,7 @@ pub(crate) fn is_device(metadata: &Metadata) -> bool {
     metadata.file_type().is_char_device()
 }
 
-/// Not asked on this system.
+/// Always false on this system.
 #[cfg(not(unix))]
 pub(crate) fn is_device(_: &Metadata) -> bool {
     false

@@ -1,9 +1,8 @@
-//! Temporary files and folders (`.dino-XXXXXX.part` beside outputs, `dino-tmp-XXXXXX.part` in the system's folder), and
-//! removal of those that killed programs left.
+//! Temporary files and folders (`.dino-XXXXXX.part` beside outputs, `dino-tmp-XXXXXX.part` in the system's folder for
+//! temporary files), and removal of those left behind by killed runs.
 //!
-//! Each is locked while its program lives. The system releases a lock however a program ends, so that an unlocked one
-//! is a leftover, on whichever machine or in whichever container it was begun. Where a file system has no locks,
-//! nothing is taken for a leftover.
+//! Each is locked while its program runs. The system releases the lock however the program ends, so an unlocked one is
+//! a leftover, also of another machine or container. On file systems without locks, nothing counts as a leftover.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,8 +14,8 @@ use tempfile::{NamedTempFile, TempDir};
 /// Prefix of names in the folders of outputs, where they are hidden.
 const HIDDEN_PREFIX: &str = ".dino-";
 
-/// Prefix of names in the system's folder for temporary files, where sandboxed programs that are given them may not see
-/// hidden ones.
+/// Prefix of names in the system's folder for temporary files: not hidden, since sandboxed programs that read them may
+/// not see hidden files.
 const VISIBLE_PREFIX: &str = "dino-tmp-";
 
 /// Suffix of all names.
@@ -25,10 +24,10 @@ const SUFFIX: &str = ".part";
 /// Number of random letters between prefix and suffix.
 const LETTERS: usize = 6;
 
-/// A name as long as those beside outputs.
+/// A name of the same length as those beside outputs, for checks of path lengths.
 pub(crate) const SAMPLE_NAME: &str = ".dino-123456.part";
 
-/// Most attempts: another program may take a new file for a leftover before it is locked, and then another is made.
+/// Maximum number of attempts: another program may remove a new file as a leftover before it is locked.
 const ATTEMPTS: usize = 8;
 
 /// Makes a temporary file in `folder`, with the permissions of an ordinary new file.
@@ -91,7 +90,7 @@ pub struct TemporaryFolder {
 }
 
 impl TemporaryFolder {
-    /// Locks the folder; none if another program has taken it for a leftover.
+    /// Locks the folder; `None` if another program has removed it as a leftover.
     fn new(folder: TempDir) -> io::Result<Option<Self>> {
         // Some systems cannot open folders; there it is not locked, and stays if its program is killed.
         let lock = File::open(folder.path()).ok();
@@ -125,7 +124,7 @@ fn builder(prefix: &'static str) -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// Calls `one` until it gives something that is still there after locking.
+/// Calls `one` until the file or folder that it makes still exists after locking.
 fn retry<T>(one: impl Fn() -> io::Result<Option<T>>) -> io::Result<T> {
     for _ in 0..ATTEMPTS {
         if let Some(made) = one()? {

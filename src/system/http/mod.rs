@@ -1,5 +1,5 @@
-//! Requests over HTTP: the system's certificates, time limits, proxies, and redirects. The client is ureq; redirects
-//! are followed by the caller, so that a token never reaches another host.
+//! HTTP requests through ureq, with the system's certificates, time limits and proxies. Callers follow redirects
+//! themselves ([`resolve_redirect`]), so that a token never reaches another host.
 
 pub mod network_access;
 pub mod proxy;
@@ -25,11 +25,11 @@ pub use network_access::NetworkAccess;
 use proxy::ProxyServer;
 use proxy::absolute_form::AbsoluteFormConnector;
 
-/// Most redirects of one request.
+/// Maximum number of redirects of one request.
 pub const MAX_REDIRECTS: usize = 10;
 
-/// A request of `url` (`uri` is the same, parsed), directly or through the proxy `route`; `timeout` holds for each
-/// step.
+/// A GET request of `url` (`uri` is the same, parsed), direct or through the proxy `route`. `timeout` is that of each
+/// step of a plain HTTP request through an HTTP proxy; other requests have the timeouts of `agent`.
 ///
 /// # Errors
 /// If the proxy cannot be used.
@@ -44,7 +44,7 @@ pub fn request(
         Some(route) if route.uses_absolute_form(uri) => absolute_form_request(timeout, route, uri),
         Some(route) => {
             let proxy = route.to_ureq()?;
-            // SOCKS4 has no other addresses.
+            // SOCKS4 supports IPv4 addresses only.
             let family = match route.protocol {
                 ProxyProtocol::Socks4 if !route.host.starts_with('[') => IpFamily::Ipv4Only,
                 _ => IpFamily::Any,
@@ -56,7 +56,7 @@ pub fn request(
     })
 }
 
-/// The error for a proxy that asks for credentials (407).
+/// The error for a proxy that requires credentials or rejects those given (status 407).
 pub fn proxy_auth_error(route: &ProxyServer) -> Error {
     let what = match route.credentials {
         Some(_) => "does not accept the user and password that it holds",
@@ -68,7 +68,7 @@ pub fn proxy_auth_error(route: &ProxyServer) -> Error {
     ))
 }
 
-/// A request of `uri` in absolute form, sent to the HTTP proxy `route`.
+/// A GET request of `uri` in absolute form (RFC 9112), sent to the HTTP proxy `route`.
 fn absolute_form_request(
     timeout: Duration,
     route: &ProxyServer,
@@ -93,7 +93,7 @@ fn absolute_form_request(
     request
 }
 
-/// Whether nobody else can read what goes to `uri`: over TLS, or within this machine.
+/// Whether a request of `uri` is protected from eavesdropping: sent over TLS, or within this machine.
 pub fn is_private(uri: &Uri, route: Option<&ProxyServer>) -> bool {
     let host = |uri: &Uri| is_this_machine(uri.host().unwrap_or_default());
     uri.scheme_str() == Some("https")
@@ -123,16 +123,16 @@ pub fn config(timeout: Duration) -> Config {
         .timeout_connect(Some(timeout))
         .timeout_recv_response(Some(timeout))
         .timeout_per_read(Some(timeout))
-        // Redirects are followed by hand: the size and digest stand in the first answer, and the token must not
-        // travel to another host.
+        // The caller follows redirects: the size and digest are in the headers of the first response, and the token
+        // must not reach another host.
         .max_redirects(0)
         .max_redirects_will_error(false)
         .http_status_as_error(false)
         .build()
 }
 
-/// Whether a connection was established and ended early, so that another attempt makes sense; a host without an
-/// address, a refusal or a bad certificate would fail again.
+/// Whether an established connection ended early, so that another attempt may succeed; name resolution, refused
+/// connections and bad certificates would fail again.
 pub fn is_connection_lost(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(
@@ -153,7 +153,7 @@ pub fn is_timeout(error: &io::Error) -> bool {
         )
 }
 
-/// The value of the header `name`, if it is there and ASCII.
+/// The value of the header `name`; `None` if it is missing or not ASCII.
 pub fn header<T>(response: &Response<T>, name: &str) -> Option<String> {
     Some(response.headers().get(name)?.to_str().ok()?.to_owned())
 }
@@ -168,8 +168,8 @@ pub fn is_same_origin(a: &str, b: &str) -> bool {
     parts(a).is_some() && parts(a) == parts(b)
 }
 
-/// Whether there is a colon behind the host and no port that can be used, such as `:99999`, `:0` or nothing: the
-/// library reads those as no port, which would lead to the usual one.
+/// Whether the host is followed by a colon but no valid port, such as `:99999`, `:0` or an empty one: the `http` crate
+/// reads those as no port, and the default port would be used.
 pub fn has_invalid_port(authority: &Authority) -> bool {
     let whole = authority.as_str();
     let place = whole.rsplit_once('@').map_or(whole, |(_, place)| place);
@@ -177,7 +177,7 @@ pub fn has_invalid_port(authority: &Authority) -> bool {
         Some("") => false,
         Some(port) => {
             let digits = port.strip_prefix(':').unwrap_or_default();
-            // Rust's numbers may have a plus before them.
+            // `parse` accepts a leading plus sign.
             let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
             !is_number || digits.parse::<u16>().map_or(true, |port| port == 0)
         }
@@ -185,7 +185,8 @@ pub fn has_invalid_port(authority: &Authority) -> bool {
     }
 }
 
-/// The address that a redirect from `base` to `location` means; only http and https.
+/// The absolute URL of a redirect from `base` to `location`; `None` for other schemes than http and https, invalid
+/// ports, and relative locations that do not begin with `/`.
 pub fn resolve_redirect(base: &str, location: &str) -> Option<String> {
     if location.starts_with("//") {
         let base: Uri = base.parse().ok()?;

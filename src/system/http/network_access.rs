@@ -1,4 +1,4 @@
-//! Whether files may be fetched, and the flag or variable that forbids it: `--offline`, `HF_HUB_OFFLINE`,
+//! Whether files may be downloaded, and the flag or variable that forbids it: `--offline`, `HF_HUB_OFFLINE`,
 //! `TRANSFORMERS_OFFLINE`.
 
 use crate::error::{Error, Result};
@@ -56,7 +56,7 @@ impl NetworkAccess {
         }
     }
 
-    /// How the prohibition `by` is lifted, as a part of a sentence.
+    /// How to lift the prohibition by the flag or variable `by`, as a part of a sentence.
     pub fn allow_hint(by: &str) -> String {
         match by.split_once('=') {
             Some((variable, _)) => format!("unset {variable} while online"),

@@ -1,8 +1,8 @@
 //! The only place that prints: data to stdout, everything else to stderr.
 //!
-//! Messages are worded and coloured as clap's are (`error: …`), appear above a running progress bar, and are plain
-//! where stderr is no terminal or `NO_COLOR` is set. `recorder` keeps messages of photos that are computed side by
-//! side, `progress` makes the bars.
+//! Messages are worded and coloured as clap's are (`error: …`), appear above a running progress bar, and are plain if
+//! stderr is not a terminal or `NO_COLOR` is set. `recorder` buffers the messages of photos that are computed in
+//! parallel, `progress` starts the bars.
 
 mod progress;
 mod record;
@@ -25,7 +25,7 @@ pub use crate::terminal::progress::{PhotoProgress, Progress};
 use crate::terminal::warnings::Warnings;
 use record::RecordedMessage;
 
-/// The message where binary data would go to a terminal.
+/// The error message for binary data that would go to a terminal.
 pub const BINARY_TO_TERMINAL: &str =
     "binary data is not written to a terminal; send it to a file (> out.png) or another program";
 
@@ -46,7 +46,7 @@ pub struct Console {
     warnings: Warnings,
     /// The flag that stdout is reserved for, if it is.
     stdout_owner: Arc<OnceLock<String>>,
-    /// Kinds of notes that [`Console::note_once`] has printed.
+    /// Kinds of notes that were printed by [`Console::note_once`].
     noted: Arc<Mutex<HashSet<&'static str>>>,
     /// The messages of a recorder; `None` for a console that prints at once.
     record: Option<Arc<Mutex<Vec<RecordedMessage>>>>,
@@ -74,7 +74,7 @@ impl Console {
         }
     }
 
-    /// Records the message if this is a recorder; whether it is.
+    /// Records the message if this is a recorder; returns whether it is.
     fn try_record(&self, said: impl FnOnce() -> RecordedMessage) -> bool {
         let Some(record) = &self.record else {
             return false;
@@ -106,7 +106,7 @@ impl Console {
     /// Reserves stdout for the data of `flag`: paths of written files are not printed any more.
     ///
     /// # Errors
-    /// [`Error::Usage`] if another flag has reserved it; and if it is closed.
+    /// [`Error::Usage`] if another flag has reserved it; [`Error::File`] if stdout was closed when the program started.
     pub fn claim_stdout(&self, flag: &str) -> Result<()> {
         closed_stdout::check_stdout()?;
         match self.stdout_owner.get_or_init(|| flag.to_owned()) {
@@ -117,9 +117,9 @@ impl Console {
         }
     }
 
-    /// Prints the path of a written file on stdout, one line, byte for byte as the system has it. Where stdout is
-    /// reserved for data it becomes a note, unless the data are JSON, which names files itself, or files are packed;
-    /// where stdout is closed nothing is printed.
+    /// Prints the path of a written file on stdout, one line, on Unix byte for byte. If stdout is reserved for data,
+    /// the path becomes a note; it is dropped if those data are JSON, which names files itself, or if files are packed
+    /// into tars. If stdout is closed, nothing is printed.
     ///
     /// # Errors
     /// As [`Console::out`].
@@ -137,7 +137,7 @@ impl Console {
         }
     }
 
-    /// One line of data about a file on stdout: its path, byte for byte, and `text`.
+    /// One line of data about a file on stdout: its path (on Unix byte for byte) and `text`.
     ///
     /// # Errors
     /// As [`Console::out`].
@@ -202,7 +202,7 @@ impl Console {
         self.print_message(format_args!("{}", printable(&message.to_string())));
     }
 
-    /// As [`Console::note`] for the first message of a `kind` in a run; later ones are details.
+    /// As [`Console::note`] for the first message of a `kind` in a run, and as [`Console::detail`] for later ones.
     pub fn note_once(&self, kind: &'static str, message: impl Display) {
         if self.try_record(|| RecordedMessage::NoteOnce(kind, message.to_string())) {
             return;
@@ -255,7 +255,7 @@ fn print_warning(bars: &MultiProgress, message: impl Display) {
     );
 }
 
-/// A line on stderr, above the bars. A failure is ignored: there is no other place to report it.
+/// Prints a line on stderr, above the bars. A failure is ignored, since it could be reported nowhere else.
 fn print_line(bars: &MultiProgress, line: std::fmt::Arguments<'_>) {
     bars.suspend(|| {
         let _ = writeln!(anstream::stderr().lock(), "{line}");

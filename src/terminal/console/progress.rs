@@ -5,7 +5,7 @@ use crate::terminal::printable::printable;
 use crate::terminal::progress::{PhotoProgress, Progress, ProgressUnit, REPORT_INTERVAL};
 
 impl Console {
-    /// Progress over `total` things called `unit` (a plural); hidden for fewer than two.
+    /// Progress over `total` items called `unit` (a plural); hidden for fewer than two.
     pub fn progress(&self, total: u64, unit: &str) -> Progress {
         match total {
             0 | 1 => Progress::hidden(),
@@ -13,7 +13,7 @@ impl Console {
         }
     }
 
-    /// Progress over `total` photos; of a single one, over the percent of the network that are computed.
+    /// Progress over `total` photos; for a single photo, over the percentage of the network that is computed.
     pub fn progress_of_photos(&self, total: usize) -> PhotoProgress {
         let (unit, is_single) = match total {
             1 => (ProgressUnit::Items("percent of the network".into()), true),
@@ -30,7 +30,7 @@ impl Console {
         PhotoProgress::new(progress, false)
     }
 
-    /// Progress over `total` photos in a pass called `work`, such as drawing or features; hidden for fewer than two.
+    /// Progress over `total` photos in a secondary pass called `work`, such as drawing; hidden for fewer than two.
     pub fn progress_of_work(&self, total: usize, work: &'static str) -> Progress {
         match total {
             0 | 1 => Progress::hidden(),
@@ -38,7 +38,7 @@ impl Console {
         }
     }
 
-    /// Progress over bytes of `label`; without a total only their number is shown.
+    /// Progress over the bytes of the download called `label`; without a total only the number of bytes is shown.
     pub fn progress_bytes(&self, total: Option<u64>, label: &str) -> Progress {
         self.start(ProgressUnit::Bytes(label.to_owned()), total)
     }

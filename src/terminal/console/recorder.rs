@@ -1,4 +1,4 @@
-//! A console that keeps its messages, so that photos which are computed side by side report one after the other.
+//! A console that buffers its messages, so that photos computed in parallel report one after the other.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::system::files::FileStamp;
 
 impl Console {
-    /// A console that keeps its messages until [`Console::replay`]. Bars, errors and [`Console::warnings`] are shown at
-    /// once.
+    /// A console that buffers its messages until [`Console::replay`]. Bars, errors and [`Console::warnings`] are still
+    /// shown at once.
     pub fn recorder(&self) -> Self {
         Console {
             record: Some(Arc::default()),
@@ -20,7 +20,7 @@ impl Console {
         }
     }
 
-    /// Prints the messages that `recorder` has kept, and empties it.
+    /// Prints the messages that `recorder` has buffered, and empties it.
     ///
     /// # Errors
     /// As [`Console::out`].
@@ -53,7 +53,7 @@ impl Console {
         })
     }
 
-    /// Records the stamp of a written file; without effect on a console that is no recorder.
+    /// Records the stamp of a written file; without effect on a console that is not a recorder.
     pub fn record_file(&self, path: &Path, stamp: FileStamp) {
         self.try_record(|| RecordedMessage::WrittenFile(path.to_owned(), stamp));
     }
@@ -68,8 +68,8 @@ impl Console {
         })
     }
 
-    /// Records a value measured in the photo of this recorder, for the folder's record; without effect on a console
-    /// that is no recorder.
+    /// Records a measured value of the recorder's photo under `name`, for the manifest (`facts`); without effect on a
+    /// console that is not a recorder.
     pub fn record_fact(&self, name: &'static str, value: impl Into<Value>) {
         if self.record.is_some() {
             let value = value.into();

@@ -1,5 +1,5 @@
 //! Progress of work: a bar at a terminal, else a line every 30 seconds; both with the rate so far and the time left at
-//! that rate. Work over several photos has a first and a last line too.
+//! that rate. For several photos, lines are also printed at the start and the end.
 
 mod rate;
 mod unit;
@@ -32,7 +32,7 @@ impl SharedProgress {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One line of progress, where no bar is shown.
+    /// One line of progress, for output without bars.
     fn line(&self, unit: &ProgressUnit) -> String {
         let message = self.message.lock().unwrap_or_else(PoisonError::into_inner);
         unit.line(&self.pace(), &message, Instant::now())
@@ -116,8 +116,8 @@ impl Progress {
         }
     }
 
-    /// Progress as lines passed to `say`, one after every `every`; of several photos, one at the start and one at the
-    /// end too.
+    /// Progress as lines passed to `say`, one every `every`; for several photos, also one at the start and one at the
+    /// end.
     pub(crate) fn lines(
         unit: ProgressUnit,
         total: Option<u64>,
@@ -217,11 +217,11 @@ fn shared(total: Option<u64>) -> Arc<SharedProgress> {
     })
 }
 
-/// Progress over photos: their number, and the percent of the network computed for the current one.
+/// Progress over photos: the number done, and the percentage of the network computed for the current one.
 #[derive(Debug)]
 pub struct PhotoProgress {
     progress: Progress,
-    /// Whether there is one photo, so that the percent of the network are counted.
+    /// Whether there is only one photo, so that percentages of the network are counted instead of photos.
     is_single: bool,
     name: Mutex<String>,
 }
@@ -235,13 +235,14 @@ impl PhotoProgress {
         }
     }
 
-    /// Sets the name of the photo that is computed next.
+    /// Sets the name of the current photo.
     pub fn begin(&self, name: String) {
         self.progress.message(name.clone());
         *self.name.lock().unwrap_or_else(PoisonError::into_inner) = name;
     }
 
-    /// Reports that `done` of `all` steps of the network are computed for the current photo.
+    /// Reports that `done` of `all` steps of the network are computed for the current photo. For a single photo `all`
+    /// must be 100, since the bar's unit is percent.
     pub fn set_blocks_done(&self, done: usize, all: usize) {
         match self.is_single {
             true => {
@@ -274,7 +275,7 @@ impl PhotoProgress {
 mod tests {
     use super::*;
 
-    /// What is told of some work on seven photos, with a line in between every `every`.
+    /// The lines printed for work on seven photos, with a line every `every`.
     fn told(every: Duration, work: impl FnOnce(&Progress, &Mutex<Vec<String>>)) -> Vec<String> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let own = lines.clone();

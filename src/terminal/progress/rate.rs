@@ -9,7 +9,7 @@ pub(super) struct RateEstimator {
     pub initial: Option<u64>,
     /// Number done, earlier runs included.
     pub done: u64,
-    /// Number of all, when known.
+    /// Total number, if it is known.
     pub total: Option<u64>,
     start: Instant,
     /// When `done` last grew.
@@ -43,7 +43,7 @@ impl RateEstimator {
         (done > 0 && seconds > 0.0).then(|| done as f64 / seconds)
     }
 
-    /// Time left. It is estimated at each advance and only falls until the next one.
+    /// Time left, from the rate at the last advance less the time since; `None` if the total or the rate is unknown.
     pub fn left(&self, now: Instant) -> Option<Duration> {
         let todo = self.total?.checked_sub(self.done)?;
         let left = todo as f64 / self.rate()? - (now - self.last_advance).as_secs_f64();
@@ -56,7 +56,7 @@ impl RateEstimator {
     }
 }
 
-/// A rate with two or three significant digits: `3.1`, `0.42`, `1325`.
+/// A rate with two decimals below 1, one below 100, and none from there on: `0.42`, `3.1`, `1325`.
 pub(super) fn format_rate(rate: f64) -> String {
     let decimals = match rate {
         100.0.. => 0,
@@ -116,7 +116,7 @@ mod tests {
     fn what_was_done_before_is_no_pace() {
         let start = Instant::now();
         let mut pace = RateEstimator::new(Some(1000), start);
-        // A download goes on where it broke off.
+        // A resumed download.
         pace.set(900, after(start, 1.0));
         assert_eq!(pace.rate(), None);
         pace.set(950, after(start, 2.0));

@@ -1,4 +1,4 @@
-//! The unit of progress, and the lines of text about it.
+//! The unit that progress counts, and the lines of text about it.
 
 use std::time::Instant;
 
@@ -7,9 +7,9 @@ use super::rate::{RateEstimator, format_duration, format_elapsed, format_megabyt
 /// The unit that is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProgressUnit {
-    /// Photos; with the name of the pass, such as drawing, where it is not the main one.
+    /// Photos, with the name of the pass, such as drawing; `None` for the main pass.
     Photos(Option<&'static str>),
-    /// Things of this name, a plural.
+    /// Items of this name, a plural.
     Items(String),
     /// Bytes of the file or model of this name.
     Bytes(String),
@@ -44,7 +44,7 @@ impl ProgressUnit {
         format!("{}{}", self.work_prefix(), parts.join(", "))
     }
 
-    /// The line at the end, complete or not; `None` where there is no first line.
+    /// The line at the end, complete or not; `None` if there is no first line.
     pub(super) fn last_line(&self, pace: &RateEstimator, now: Instant) -> Option<String> {
         self.first_line(pace.total)?;
         let (work, so_far) = (self.work_prefix(), self.so_far(pace));
@@ -64,7 +64,7 @@ impl ProgressUnit {
     pub(super) fn rate(&self, pace: &RateEstimator) -> String {
         match (pace.rate(), self) {
             (None, _) => String::new(),
-            // A rate of percent would mean little.
+            // A rate in percent per second is not shown.
             (Some(_), ProgressUnit::Items(name)) if name.starts_with("percent") => String::new(),
             (Some(rate), ProgressUnit::Photos(_) | ProgressUnit::Items(_)) => {
                 format!("{}/s", format_rate(rate))
@@ -73,7 +73,7 @@ impl ProgressUnit {
         }
     }
 
-    /// The number done, with the total where it is known.
+    /// The number done, with the total if it is known.
     fn so_far(&self, &RateEstimator { done, total, .. }: &RateEstimator) -> String {
         let (name, is_part) = match self {
             ProgressUnit::Photos(_) => ("images", true),

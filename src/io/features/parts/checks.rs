@@ -1,4 +1,4 @@
-//! Checks that a file is an intact part of the dataset, and the errors of those that are not.
+//! Checks that a file is an intact part of the dataset, and the errors if it is not.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::io::features::DatasetMeta;
 
-/// The key under which the metadata of a file has the [`DatasetMeta`] as JSON.
+/// The key in a file's metadata that holds the [`DatasetMeta`] as JSON.
 pub(super) const META_KEY: &str = "dino";
 
 /// Calls `read`, and turns a panic of a library at a damaged file into an error.
@@ -23,7 +23,7 @@ pub(super) fn damaged(path: &Path, why: impl std::fmt::Display) -> Error {
     )
 }
 
-/// The error of a file in the folder that is no part of any dataset.
+/// The error of a file in the folder that is not a part of any dataset.
 pub(super) fn foreign(path: &Path) -> Error {
     Error::file(
         path,
@@ -31,7 +31,7 @@ pub(super) fn foreign(path: &Path) -> Error {
     )
 }
 
-/// Compares `text`, the description of the dataset in the part at `path`, with `meta`.
+/// Checks that `text`, the dataset description in the part at `path`, equals `meta`.
 ///
 /// # Errors
 /// Names the file if it has no description, or that of another dataset.
@@ -47,7 +47,7 @@ pub(super) fn check_meta(path: &Path, text: Option<&str>, meta: &DatasetMeta) ->
     }
 }
 
-/// Compares `mark`, the dataset id in a row of the part at `path`, with that of `meta`.
+/// Checks that `mark`, the dataset id in a row of the part at `path`, is that of `meta`.
 ///
 /// # Errors
 /// Names the file if the row is of another dataset.

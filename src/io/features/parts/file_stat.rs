@@ -1,4 +1,4 @@
-//! Identity of a part file while it is open in parts, and reads of byte ranges from it.
+//! Detection of a replaced part file, and reads of byte ranges from it.
 
 use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use super::checks::damaged;
 use crate::error::{Error, Result};
 
-/// Size, modification time and inode of a file, by which a replaced file is noticed. It has no digest, unlike
-/// [`FileStamp`](crate::system::files::FileStamp).
+/// Size, modification time and inode of a file, to detect that it was replaced. Unlike
+/// [`FileStamp`](crate::system::files::FileStamp), it has no digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::io::features) struct FileStat {
     pub(super) bytes: u64,
@@ -28,14 +28,14 @@ impl FileStat {
         }
     }
 
-    /// That of the file at `path`; none if it is missing.
+    /// The stat of the file at `path`; `None` if it is missing.
     pub(in crate::io::features) fn at(path: &Path) -> Option<Self> {
         std::fs::metadata(path)
             .ok()
             .map(|metadata| Self::of(&metadata))
     }
 
-    /// Opens `path`, with its stat.
+    /// Opens `path`, and returns its stat with the file.
     ///
     /// # Errors
     /// Names the file.
@@ -63,7 +63,7 @@ impl FileStat {
     }
 }
 
-/// Reads byte ranges of a file, which is open only during a read.
+/// Reads byte ranges of a file, which it opens for each read.
 #[derive(Debug)]
 pub(super) struct FileRangeReader {
     pub(super) path: PathBuf,

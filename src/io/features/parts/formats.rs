@@ -1,4 +1,4 @@
-//! Dispatch over the formats: begins, opens, rewrites and removes parts.
+//! Dispatch over the file formats: begins, opens, rewrites and removes parts.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub(in crate::io::features) fn begin(
     })
 }
 
-/// Opens the part at `path` of the dataset of `meta`, and reads its rows without the numbers.
+/// Opens the part at `path` of the dataset of `meta`, and reads the metadata of its rows.
 ///
 /// # Errors
 /// Names the file that cannot be read, is damaged, or is of another dataset or none.
@@ -84,7 +84,7 @@ pub(in crate::io::features) fn remove(format: DatasetFormat, path: &Path) -> Res
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(path, &error)),
         _ => Ok(()),
     };
-    // The file that makes the part exist first, so that a crash leaves no half of it.
+    // The file that marks the part as complete goes first, so that a crash leaves no partial part.
     delete(path)?;
     match format {
         DatasetFormat::Npy => npy::array_paths(path).try_for_each(|path| delete(&path)),
@@ -92,7 +92,7 @@ pub(in crate::io::features) fn remove(format: DatasetFormat, path: &Path) -> Res
     }
 }
 
-/// Removes files that killed programs left in `folder` of parts of `prefix`.
+/// Removes incomplete parts of `prefix` that killed runs left in `folder`.
 ///
 /// # Errors
 /// Names the folder that cannot be read, or the file that cannot be removed.
@@ -107,7 +107,7 @@ pub(in crate::io::features) fn sweep(
     }
 }
 
-/// Refuses a row that is too large for the format.
+/// Checks that a row is not too large for the format.
 ///
 /// # Errors
 /// Names the photo.

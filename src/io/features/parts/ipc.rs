@@ -54,7 +54,7 @@ impl GroupWriter for FileWriter<AtomicFile> {
     }
 }
 
-/// Reads arrays straight from their byte ranges in the file.
+/// Reads arrays by their byte ranges in the file.
 pub(super) struct ArrowPartReader {
     range_reader: FileRangeReader,
     /// By row, the byte range of each array.
@@ -70,7 +70,7 @@ impl ArrowPartReader {
         if stat.bytes < (MAGIC.len() + FOOTER_TAIL_BYTES) as u64 {
             return Err(damaged(path, "it is too short"));
         }
-        // Of the map, only the metadata is touched, not the numbers.
+        // Only the metadata pages of the mapping are read, not the arrays.
         let bytes = map(&file).map_err(|error| Error::io(path, &error))?;
         let bytes = Buffer::from(bytes);
         if !bytes.starts_with(MAGIC) {
@@ -116,7 +116,7 @@ impl ArrowPartReader {
     }
 }
 
-/// The bytes of a block: its metadata and body. None if it is beyond the end.
+/// The bytes of a block: its metadata and body. `None` if it extends beyond the end of the file.
 fn block_bytes(bytes: &Buffer, block: &Block) -> Option<Buffer> {
     let start = usize::try_from(block.offset()).ok()?;
     let length = i64::from(block.metaDataLength()).checked_add(block.bodyLength())?;
@@ -164,7 +164,7 @@ impl PartReader for ArrowPartReader {
 /// Maps a file into memory.
 #[allow(unsafe_code)] // A memory map.
 fn map(file: &std::fs::File) -> std::io::Result<bytes::Bytes> {
-    // SAFETY: parts appear whole and are never written again, only replaced or deleted, which leaves what is mapped as
-    // it was.
+    // SAFETY: parts appear complete and are never modified, only replaced or deleted, which leaves the mapped file
+    // unchanged.
     unsafe { memmap2::Mmap::map(file) }.map(bytes::Bytes::from_owner)
 }

@@ -1,7 +1,7 @@
 //! Part files of a dataset, in five formats: Parquet (`parquet.rs`) and Arrow IPC (`ipc.rs`), which share `columns`;
 //! safetensors; NumPy arrays with a CSV table (`npy`); and WebDataset tars.
 //!
-//! Each format has a `PartWriter` and a `PartReader` (`part.rs`); `formats.rs` chooses between them. Rows come and go
+//! Each format has a `PartWriter` and a `PartReader` (`part.rs`); `formats.rs` chooses between them. Both exchange rows
 //! as encoded bytes, in the order of `FeatureArray::stored`. To add a format: a file here, an arm in each `match` of
 //! `formats.rs`, and a variant of `DatasetFormat`.
 

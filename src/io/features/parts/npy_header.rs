@@ -6,10 +6,10 @@ use npyz::{DType, NpyHeader, Order, WriteOptions, WriterBuilder};
 
 use crate::io::features::Precision;
 
-/// The header of a little-endian array of `shape` in C order; its numbers follow it.
+/// The header of a little-endian array of `shape` in C order; the values follow it.
 ///
 /// # Errors
-/// If the type is none of NumPy's, which does not happen.
+/// Only if the crate `npyz` fails, which it does not for f16 and f32.
 pub(super) fn encode_header(shape: &[usize], precision: Precision) -> io::Result<Vec<u8>> {
     let shape: Vec<u64> = shape.iter().map(|&side| side as u64).collect();
     let kind = dtype_descr(precision)
@@ -24,7 +24,7 @@ pub(super) fn encode_header(shape: &[usize], precision: Precision) -> io::Result
     Ok(header)
 }
 
-/// Reads a header, and returns the shape of the array; numbers of `precision` follow.
+/// Reads the header of an array of `precision`, and returns its shape.
 ///
 /// # Errors
 /// The reason, as a phrase, if it is not the header of such an array.

@@ -29,7 +29,7 @@ use crate::system::files::AtomicFile;
 /// `created_by` of every file, in the form that the format prescribes.
 const CREATED_BY: &str = concat!("dino version ", env!("CARGO_PKG_VERSION"));
 
-/// Decoded row groups that are cached.
+/// Maximum number of cached decoded row groups.
 const CACHED_ROW_GROUPS: usize = 2;
 
 /// Writes a part by the `parquet` crate's Arrow writer.
@@ -91,13 +91,13 @@ fn properties(meta: &DatasetMeta) -> WriterProperties {
 /// Row groups by index, decoded or being decoded; the most recently used is last.
 type RowGroupCache = VecDeque<(usize, Arc<OnceLock<RecordBatch>>)>;
 
-/// Decodes row groups, of which the last two are cached.
+/// Decodes row groups, and caches the two most recently used.
 pub(super) struct ParquetPartReader {
     path: PathBuf,
     stat: FileStat,
     meta: Arc<DatasetMeta>,
     metadata: ArrowReaderMetadata,
-    /// Index of the first row of each row group, then the number of all rows.
+    /// Index of the first row of each row group, followed by the total number of rows.
     starts: Vec<usize>,
     cache: Mutex<RowGroupCache>,
 }
@@ -199,7 +199,7 @@ impl PartReader for ParquetPartReader {
     }
 }
 
-/// Tells errors of the system from damage.
+/// Distinguishes I/O errors from damage.
 fn read_error(path: &Path, error: ParquetError) -> Error {
     match error {
         ParquetError::External(error) => match error.downcast::<std::io::Error>() {

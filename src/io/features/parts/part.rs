@@ -18,7 +18,7 @@ pub(in crate::io::features) trait PartWriter: Send {
     /// Names the file that cannot be written; the part is lost then.
     fn push(&mut self, row: EncodedRow) -> Result<()>;
 
-    /// Completes the part, which appears at its path. Returns its files.
+    /// Completes the part, which then appears at its path. Returns its files.
     ///
     /// # Errors
     /// Names the file that cannot be written; a former part at the path is unchanged then.
@@ -34,7 +34,7 @@ pub(in crate::io::features) trait PartReader: Send + Sync {
     /// Names the file that cannot be read, is damaged, or was replaced since it was opened.
     fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>>;
 
-    /// Whether rows can be appended: its files have no bytes of rows that were removed.
+    /// Whether rows can be appended: its files hold no data of removed rows.
     fn is_compact(&self) -> bool {
         true
     }

@@ -11,7 +11,7 @@ use crate::io::features::{DatasetMeta, RowInfo, RowName};
 use crate::model::input::PatchGrid;
 use crate::system::files::Digest;
 
-/// A [`RowInfo`] as JSON, with the model and the dataset id; the field names are those of the file.
+/// A [`RowInfo`] as JSON, with the model and the dataset id; the field names are the JSON keys.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RowMetadata {
     pub(super) key: String,
@@ -89,7 +89,7 @@ impl RowMetadata {
     }
 }
 
-/// Makes names unique within a part; counts how often each was asked for.
+/// Makes names unique within a part, by the number of times that each was requested.
 #[derive(Debug, Default)]
 pub(super) struct UniqueNames(HashMap<String, usize>);
 

@@ -20,7 +20,7 @@ use crate::io::features::{DatasetMeta, Precision, RowInfo};
 use crate::model::weights::tensorfile::TensorFile;
 use crate::system::files::write_stamped;
 
-/// The tensors begin at a multiple of this, so that they can be mapped.
+/// Alignment in bytes of the tensors' start, so that they can be memory-mapped.
 const ALIGNMENT: usize = 8;
 
 /// A row in the header: its metadata, and the prefix of its tensors' names.
@@ -54,7 +54,7 @@ impl SafetensorsPartWriter {
         let failed = |why: String| Error::file(&self.path, why);
         let (mut tensors, mut numbers, mut end) = (Vec::new(), Vec::new(), 0);
         let stored = FeatureArray::stored(&self.meta);
-        // Wider numbers first, which keeps all of them aligned.
+        // Wider types first, which keeps all tensors aligned.
         for precision in [Precision::F32, Precision::F16] {
             for (name, row) in &self.rows {
                 let arrays = stored.iter().zip(&row.arrays);

@@ -1,8 +1,8 @@
 //! WebDataset: for each photo the members `KEY.cls.npy`, `KEY.patches.npy` and so on, or `KEY.npy` if only one array is
 //! stored, followed by `KEY.json`.
 //!
-//! WebDataset takes the name before the first dot for the key, and skips names with line breaks and those in folders
-//! like `__meta__`; such keys are changed in the names, and kept in the JSON.
+//! WebDataset reads the name up to the first dot as the key, and skips names with line breaks and those in folders like
+//! `__meta__`; member names are changed accordingly, and the JSON holds the original key.
 
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -26,10 +26,10 @@ const BLOCK: u64 = 512;
 /// An archive ends with two empty blocks.
 const TRAILER_BYTES: u64 = 2 * BLOCK;
 
-/// The most bytes of JSON that are read of a row.
+/// Maximum size in bytes of a row's JSON.
 const MAX_JSON_BYTES: u64 = 1 << 20;
 
-/// Writes members as rows come; memory is that of one row.
+/// Writes the members of each row at once; memory is that of one row.
 pub(super) struct TarPartWriter {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
@@ -175,7 +175,7 @@ impl TarPartReader {
                 (prefix, _) => prefix == Some(&key),
             };
             if !is_expected {
-                // Already the first row has other arrays: it is another dataset's, or no part.
+                // The first row has other arrays, so the file is of another dataset or not a part.
                 return Err(match infos.is_empty() {
                     true => foreign(path),
                     false => damaged(

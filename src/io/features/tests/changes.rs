@@ -19,7 +19,7 @@ fn a_run_in_pieces_gives_the_bytes_of_one() {
                     writer.push(row.clone()).unwrap();
                 }
                 writer.finish().unwrap();
-                // What is lost with a program that is killed.
+                // The part that a killed program loses.
                 let mut killed = DatasetWriter::open(&again, meta.clone(), small(1000)).unwrap();
                 if let Some(row) = rows.get(to).filter(|_| to % 2 == 0) {
                     let done = killed.push(row.clone()).unwrap();
@@ -90,7 +90,7 @@ fn rows_leave_and_the_rest_stays() {
             .collect();
         assert_eq!(read(folder), kept, "{folder:?}");
         assert_eq!(leave(folder, |info| !gone(info)).unwrap(), 0);
-        // And come back, after the others.
+        // They can be added again, after the other rows.
         let drop = [kept[0].name.clone()].into();
         let again = [rows[8].clone(), kept[0].clone()];
         write(

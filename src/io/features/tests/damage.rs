@@ -33,7 +33,7 @@ fn another_dataset_is_neither_continued_nor_mixed_in() {
             error.contains("part-00000") && error.contains("another dataset"),
             "{error}"
         );
-        // Who replaces a part of the whole drops what belongs to none of it.
+        // A writer that replaces one prefix also removes parts of other datasets.
         let replace = WriterOptions {
             prefix: "shard-1".into(),
             replace: true,
@@ -125,7 +125,7 @@ fn other_files_are_passed_over_or_named() {
         };
         assert!(DatasetWriter::open(folder, meta.clone(), replace.clone()).is_err());
         assert!(foreign.exists());
-        // A folder of somebody's, which is no dataset.
+        // A folder of the user's that is not a dataset.
         fs::remove_file(folder.join("_dataset.json")).unwrap();
         assert!(Dataset::open(folder).is_err());
         let error = DatasetWriter::open(folder, meta.clone(), replace)

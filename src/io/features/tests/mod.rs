@@ -60,7 +60,7 @@ fn each(test: impl Fn(&Path)) {
     }
 }
 
-/// With everything that can be stored.
+/// A description with every array that can be stored.
 pub(in crate::io::features) fn rich() -> DatasetMeta {
     DatasetMeta {
         coarse: Some(50),
@@ -71,7 +71,7 @@ pub(in crate::io::features) fn rich() -> DatasetMeta {
     }
 }
 
-/// Row `number` of a dataset, with numbers of its own.
+/// Row `number` of a dataset, with distinct values.
 pub(in crate::io::features) fn row(
     meta: &DatasetMeta,
     number: usize,
@@ -178,7 +178,7 @@ fn parts(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Leaves the rows that `keep` has; returns how many are gone.
+/// Removes the rows for which `keep` is false; returns their number.
 fn leave(folder: &Path, keep: impl Fn(&RowInfo) -> bool) -> Result<usize> {
     let folder = DatasetFolder {
         path: folder.to_owned(),

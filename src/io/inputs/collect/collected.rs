@@ -1,4 +1,4 @@
-//! What is asked of [`collect`](super::collect), and what it returns.
+//! The request to [`collect`](super::collect), and its result.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,14 +13,13 @@ use crate::io::inputs::summary::SearchSummary;
 /// The photos that were found, and the inputs that led to none. Nothing is decoded yet.
 #[derive(Debug, Default)]
 pub struct CollectedInputs {
-    /// The photos, in the order of the inputs and within a folder in natural order of names; each file once, each page
-    /// of a file a source of its own.
+    /// The photos, in the order of the inputs and within a folder in natural order of names; each file once, with one
+    /// source per page.
     pub sources: Vec<Source>,
     /// Inputs that lead to no photo, and files found by a search that should be photos and cannot be read; a run
     /// continues without them.
     pub failures: Vec<InputFailure>,
-    /// How many photos of which formats were found and which files were skipped, where folders, patterns or tars were
-    /// searched.
+    /// Counts of the photos found, by format, and of skipped files; `None` if no folder, pattern or tar was searched.
     pub summary: Option<SearchSummary>,
 }
 
@@ -31,25 +30,25 @@ pub struct InputFailure {
     pub path: PathBuf,
     /// Why it led to no photo.
     pub error: Error,
-    /// How many sources were found before it, for messages in the order of the inputs.
+    /// Number of sources found before it, to report it in the order of the inputs.
     pub sources_before: usize,
 }
 
 /// The inputs of a run: what [`collect`](super::collect) searches for photos.
 #[derive(Debug, Clone, Default)]
 pub struct InputRequest<'a> {
-    /// Files, folders, tars, glob patterns, addresses and `-` for standard input, as they were typed.
+    /// Files, folders, tars, glob patterns, URLs and `-` for standard input, as given by the user.
     pub inputs: &'a [OsString],
-    /// Lists of further files, folders and addresses; `-` is standard input.
+    /// List files that name further files, folders and URLs; `-` is standard input.
     pub lists: &'a [PathBuf],
     /// What separates the names of a list.
     pub separator: Separator,
     /// Whether folders are searched with all their subfolders.
     pub recursive: bool,
-    /// The page, counted from 1, to take of files with several; all pages where none is given.
+    /// The page, counted from 1, to take of files with several; `None` for all pages.
     pub page: Option<u32>,
-    /// The size in bytes up to which a file or standard input is read to count its pages.
+    /// Maximum size in bytes of a file or of standard input that is read to count its pages.
     pub max_bytes: u64,
-    /// Fetches photos at addresses; without it an address is a failure.
+    /// Fetches photos at URLs; without it a URL is a failure.
     pub fetcher: Option<Arc<Fetcher>>,
 }

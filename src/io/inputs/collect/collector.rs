@@ -26,11 +26,11 @@ pub(super) struct InputCollector {
     pub fetcher: Option<Arc<Fetcher>>,
     /// What was found so far.
     pub collected: CollectedInputs,
-    /// The canonical paths and addresses of what was added already.
+    /// Canonical paths and URLs that were added already.
     pub seen: HashSet<PathBuf>,
-    /// The real paths of folders, by how the inputs spell them.
+    /// Canonical paths of folders, by the paths in the inputs.
     pub canonical_folders: HashMap<PathBuf, Option<PathBuf>>,
-    /// Images and failures so far, repeated ones included: tells whether an input led to anything.
+    /// Number of images and failures so far, including repeated ones, to detect inputs that lead to none.
     pub candidates_seen: usize,
 }
 
@@ -55,7 +55,7 @@ impl InputCollector {
         }
     }
 
-    /// Whether the file at `path`, of this `kind`, is to be taken as a photo. It is counted in the summary either way.
+    /// Whether the file at `path`, of this `kind`, is taken as a photo; counts it in the summary as found or skipped.
     pub fn accept_photo(&mut self, kind: FileKind, path: &Path) -> bool {
         let summary = self.collected.summary.get_or_insert_default();
         let name = kind.name();
@@ -88,7 +88,7 @@ impl InputCollector {
                 SkipSeverity::Irrelevant,
                 format!("{name} is not supported; convert it to JPEG or PNG first"),
             ),
-            // It has the extension of an image: why it is none is reported when it is decoded.
+            // It has the extension of an image, so the error is reported when it is decoded.
             FileKind::Other if sniff::is_image_name(path) => return true,
             FileKind::Other => match archive::explain_compressed_tar(path) {
                 Some(why) => {
@@ -102,7 +102,7 @@ impl InputCollector {
         false
     }
 
-    /// Why a search found no photos, where it skipped files that may be wanted.
+    /// Why a search found no photos, if it skipped files that the user may have meant.
     pub fn reason_for_none(&self) -> Option<String> {
         let skipped = &self.collected.summary.as_ref()?.skipped;
         let wanted = skipped
@@ -121,8 +121,7 @@ impl InputCollector {
         }
     }
 
-    /// The path that identifies a file however it is spelled: its real folder and its name (a link and its target are
-    /// two files).
+    /// The path that identifies a file: its canonical folder and its name (a link and its target are two files).
     pub fn canonical_path(&mut self, path: &Path) -> PathBuf {
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -143,7 +142,7 @@ impl InputCollector {
         }
     }
 
-    /// Adds the pages of a source that has `count` of them: all, or the one that is asked for.
+    /// Adds the pages of a source that has `count` of them: all, or the requested one.
     pub fn push_pages(&mut self, source: Source, count: u32) {
         let sources = &mut self.collected.sources;
         match (count, self.page) {
@@ -165,7 +164,7 @@ impl InputCollector {
         }
     }
 
-    /// The summary of the searches so far, which from now on is part of the result.
+    /// The summary of the searches, which is created and becomes part of the result.
     pub fn summary_mut(&mut self) -> &mut SearchSummary {
         self.collected.summary.get_or_insert_default()
     }

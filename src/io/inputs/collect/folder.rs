@@ -36,8 +36,8 @@ impl InputCollector {
         Err(Error::file(folder, why))
     }
 
-    /// Walks through `folder` and adds its photos, whose outputs mirror their paths below `root`. Returns how many
-    /// pictures of this program were skipped.
+    /// Adds the photos in `folder`, whose outputs mirror their paths below `root`. Returns the number of skipped
+    /// pictures that this program wrote.
     pub(super) fn search(&mut self, folder: &Path, root: &Path) -> usize {
         let depth = if self.recursive { usize::MAX } else { 1 };
         let walk = WalkDir::new(folder)
@@ -54,7 +54,7 @@ impl InputCollector {
                         usize::from(self.add_if_photo(entry.path(), root) == FileKind::OwnPicture);
                 }
                 Ok(_) => {}
-                // A link back to a folder above: everything behind it is found anyway.
+                // A link to an enclosing folder: its content is found anyway.
                 Err(error) if error.loop_ancestor().is_some() => {}
                 Err(error) => {
                     let path = error.path().unwrap_or(folder).to_owned();
@@ -72,7 +72,7 @@ impl InputCollector {
         own_pictures
     }
 
-    /// Adds a file that a search found, if it is a photo; returns its kind.
+    /// Adds a file that a search found if it is a photo, and returns its kind.
     pub(super) fn add_if_photo(&mut self, path: &Path, root: &Path) -> FileKind {
         let head = match pages::read_head(path) {
             Ok(head) => head,

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::io::inputs::{archive, natural};
 
 impl InputCollector {
-    /// Adds what a pattern matches: photos, photos of tars, and with `recursive` those of folders. Outputs mirror the
-    /// paths below the leading folders without a wildcard.
+    /// Adds what a pattern matches: photos, the photos in tars, and with `recursive` those in folders. Outputs mirror
+    /// the paths below the leading folders without a wildcard.
     ///
     /// # Errors
     /// If the pattern is invalid or matches no photo.
@@ -35,7 +35,7 @@ impl InputCollector {
             let why = "has `..` behind a wildcard, where nothing is looked for; put it before";
             return Err(Error::file(pattern, why));
         }
-        // Folders are entered only where something in them may match.
+        // Folders are entered only if something in them may match.
         let names = below
             .iter()
             .map(|part| glob::Pattern::new(&part.to_string_lossy()));
@@ -63,7 +63,7 @@ impl InputCollector {
             matches.then(|| root.join(below))
         };
         let mut paths: Vec<PathBuf> = Vec::new();
-        // The crate `glob` panics at names that are not UTF-8, so that folders are walked here.
+        // The crate `glob` panics at names that are not UTF-8, so folders are walked here.
         let walk = WalkDir::new(from).max_depth(depth).follow_links(true);
         for entry in walk.into_iter().filter_entry(may_match) {
             match entry {
@@ -71,7 +71,7 @@ impl InputCollector {
                 Ok(entry) if wants_folders && !entry.file_type().is_dir() => {}
                 Ok(entry) => paths.extend(is_wanted(entry.path())),
                 Err(error) if error.loop_ancestor().is_some() => {}
-                // A dangling link, for instance.
+                // For instance a dangling link.
                 Err(error) => paths.extend(error.path().and_then(is_wanted)),
             }
         }

@@ -1,7 +1,7 @@
-//! Finds the photos that are meant by the inputs of a run: files, folders, glob patterns, braces, tars, lists,
-//! addresses and `-`. Comes in: an [`InputRequest`]; goes out: [`CollectedInputs`], without decoding a pixel.
+//! Finds the photos of a run's inputs: files, folders, glob patterns, braces, tars, lists, URLs and `-`. Turns an
+//! [`InputRequest`] into [`CollectedInputs`], without decoding a pixel.
 //!
-//! [`named`] decides what one input is; [`folder`], [`glob`] and [`tar`] search; [`collector`] gathers what they find.
+//! [`named`] classifies an input; [`folder`], [`glob`] and [`tar`] search; [`collector`] gathers the results.
 
 mod collected;
 mod collector;
@@ -18,21 +18,21 @@ use crate::io::inputs::list;
 pub use collected::{CollectedInputs, InputFailure, InputRequest};
 use collector::InputCollector;
 
-/// Finds the photos that are asked for. Folders are searched one level deep, or with all subfolders. Of a file with
-/// several pages or frames each is a source of its own, unless one page is asked for.
+/// Finds the photos of `request`. Folders are searched one level deep, or with all subfolders. Each page or frame of a
+/// file becomes a source of its own, unless one page is requested.
 ///
-/// In a folder, hidden files are ignored; files that are no images and pictures that this program made are skipped and
-/// counted. Photos that need a program which is not installed become one failure for all of a kind. A file that is
-/// named is always taken: whether it is an image shows when it is decoded, as with a file in a folder that has the
-/// extension of one.
+/// In a folder, hidden files are ignored; files that are not images and pictures that this program made are skipped and
+/// counted. Photos that need a program which is not installed become one failure for all of a kind. A file that the
+/// user names, or one in a folder with the extension of an image, is always taken; if it is not an image, decoding it
+/// fails.
 ///
 /// Names in lists are not expanded as patterns. The outputs of photos in lists mirror their whole paths.
 ///
-/// An input that does not exist, matches nothing or holds no image is a failure beside others that lead to photos.
+/// An input that does not exist, matches nothing or holds no image becomes a failure, as long as others lead to photos.
 ///
 /// # Errors
-/// All failures if no input leads to a photo; [`Error::Usage`] if standard input is asked for twice, or braces stand
-/// for too many names; [`Error::Interrupted`] while a pipe is waited for.
+/// All failures if no input leads to a photo; [`Error::Usage`] if standard input is used twice, or braces expand to too
+/// many names; [`Error::Interrupted`] while waiting for a pipe.
 pub fn collect(request: &InputRequest<'_>) -> Result<CollectedInputs> {
     let stdin_lists = request.lists.iter().filter(|list| list.as_os_str() == "-");
     let stdin_lists = stdin_lists.count();

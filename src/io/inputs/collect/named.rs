@@ -1,5 +1,6 @@
 //! Inputs that the user names, on the command line or in a list: decides whether one is standard input, a folder, a
-//! tar, a file, an address, braces or a glob pattern, in this order, and adds its photos.
+//! tar, another file, a URL, braces or a glob pattern, in this order (a URL with braces is expanded first), and adds
+//! its photos.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -87,10 +88,10 @@ impl InputCollector {
         Ok(())
     }
 
-    /// Adds the photo at an address, which is fetched when it is decoded.
+    /// Adds the photo at a URL, which is fetched when it is decoded.
     ///
     /// # Errors
-    /// If nothing fetches photos here, or the address is none that can be fetched.
+    /// If there is no fetcher, or the URL is not a valid http or https one.
     fn add_url(&mut self, url: &str) -> Result<()> {
         let Some(fetcher) = &self.fetcher else {
             return Err(Error::file(
@@ -106,7 +107,7 @@ impl InputCollector {
         Ok(())
     }
 
-    /// Adds the photos of an entry of a list: a file, a folder, a tar or an address, never a pattern.
+    /// Adds the photos of an entry of a list: a file, a folder, a tar or a URL, never a pattern.
     ///
     /// # Errors
     /// Why it leads to no photo.

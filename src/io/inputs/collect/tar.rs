@@ -17,8 +17,8 @@ use crate::io::inputs::summary::{
 use crate::system::interrupt;
 
 impl InputCollector {
-    /// Adds the photos in the tar at `path`, whose outputs go below `relative` without its extension; false if it is no
-    /// tar.
+    /// Adds the photos in the tar at `path`, whose outputs go below `relative` without its extension; false if the file
+    /// is not a tar.
     ///
     /// # Errors
     /// If the tar is compressed, cannot be read, is damaged, or holds no photo.

@@ -1,5 +1,5 @@
-//! AVIF, HEIC and camera raw, decoded by another program: it is looked up on `PATH` and given a copy of the bytes under
-//! a fixed name in a scratch folder, and the PNG or TIFF that it writes is decoded here.
+//! AVIF, HEIC and camera raw, decoded by an external program: it is searched on `PATH` and gets a copy of the bytes
+//! under a fixed name in a scratch folder; the PNG or TIFF that it writes is decoded here.
 
 use std::env;
 use std::ffi::OsString;
@@ -20,19 +20,19 @@ use crate::system::child_process::ChildProcess;
 use crate::system::files::temporary::scratch_folder;
 use crate::system::interrupt;
 
-/// A converter that takes longer for one photo is stopped.
+/// Time limit of a converter for one photo.
 const CONVERSION_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// A program that decodes a foreign format, and how it is called.
+/// A program that decodes a foreign format, and its arguments.
 #[derive(Debug, Clone, Copy)]
 struct Converter {
     /// The name of the executable, without the suffix of the system.
     program: &'static str,
-    /// Its arguments; `IN` and `OUT` stand for the files. Without an `OUT` it writes to its standard output.
+    /// Its arguments; `IN` and `OUT` are placeholders for the files. Without `OUT`, its standard output is read.
     arguments: &'static [&'static str],
     /// The extension of `OUT`.
     extension: &'static str,
-    /// Whether it applies the rotation and mirroring of the container, and keeps its alpha.
+    /// Whether it applies the container's rotation and mirroring, and keeps its alpha.
     keeps_transform_and_alpha: bool,
 }
 
@@ -76,7 +76,7 @@ const HEIF: &[Converter] = &[HEIF_DEC, HEIF_CONVERT, FFMPEG];
 
 const AVIF: &[Converter] = &[HEIF_DEC, HEIF_CONVERT, AVIFDEC, FFMPEG];
 
-/// Raw developers, LibRaw's `dcraw_emu` first: they take the camera's white balance and write upright 8-bit sRGB.
+/// Raw developers, LibRaw's `dcraw_emu` first: they apply the camera's white balance and write upright 8-bit sRGB.
 const RAW: &[Converter] = &[
     Converter {
         program: "dcraw_emu",
@@ -116,7 +116,7 @@ fn converters(format: ForeignFormat) -> &'static [Converter] {
 /// The converters that are installed, the best first.
 ///
 /// # Errors
-/// What to install where there is none, as a part of a sentence about files of this format.
+/// If there is none: what to install, as a part of a sentence about files of this format.
 pub(super) fn find_converters(format: ForeignFormat) -> Result<Vec<InstalledConverter>, String> {
     let path = env::var_os("PATH").unwrap_or_default();
     let found: Vec<InstalledConverter> = converters(format)
@@ -181,8 +181,8 @@ fn is_executable(file: &Path) -> bool {
 /// what it wrote.
 ///
 /// # Errors
-/// That no converter is installed, the first failure of those that are, or that the file is a sequence of pictures, as
-/// a part of a sentence about the file.
+/// If no converter is installed, all fail (the first failure), or the file is a sequence of pictures; as a part of a
+/// sentence about the file.
 pub(super) fn decode(
     format: ForeignFormat,
     bytes: &[u8],
@@ -232,7 +232,7 @@ struct HeifProperties {
 }
 
 impl HeifProperties {
-    /// Searches the boxes at the start of the file; all false where it is no HEIF.
+    /// Searches the boxes at the start of the file; all false for other files.
     fn of(bytes: &[u8]) -> Self {
         let is_heif = bytes.get(4..8) == Some(b"ftyp");
         // The boxes precede the pictures, in the first kilobytes.
@@ -318,12 +318,12 @@ fn run_converter(
         }
         _ => return Err(format!("{} wrote no picture of it", program.display())),
     };
-    // The converter has turned the picture upright already.
+    // The converter's picture is already upright.
     raster.orientation = Orientation::NoTransforms;
     Ok(raster)
 }
 
-/// Runs a program until it exits; none where it exceeds [`CONVERSION_TIMEOUT`] or the user interrupts.
+/// Runs a program until it exits; `None` if it exceeds [`CONVERSION_TIMEOUT`] or the user interrupts.
 fn run_until_exit(command: &mut Command) -> std::io::Result<Option<std::process::ExitStatus>> {
     let mut running = ChildProcess::start(command)?;
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! The formats that [`foreign`](super) decodes, by name.
+//! [`ForeignFormat`]: the formats that [`foreign`](super) decodes.
 
 /// A photo format that the `image` crate does not decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(in crate::io::inputs) enum ForeignFormat {
     Avif,
     /// HEVC in a HEIF container, as iPhones write it.
     Heic,
-    /// A camera's raw sensor data; the text names the maker, such as "Canon raw", or is "camera raw".
+    /// A camera's raw sensor data; the text is the format's name, such as "Canon raw" or "camera raw".
     CameraRaw(&'static str),
 }
 
@@ -27,7 +27,7 @@ impl ForeignFormat {
         }
     }
 
-    /// Whether this program decodes it without the help of another.
+    /// Whether this program decodes it without an external one.
     pub fn is_built_in(self) -> bool {
         matches!(self, ForeignFormat::JpegXl | ForeignFormat::Jpeg2000)
     }

@@ -5,7 +5,7 @@ use hayro_jpeg2000::{ColorSpace, DecodeSettings, DecoderContext, Image};
 use crate::io::inputs::footprint::Footprint;
 use crate::io::inputs::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 
-/// The marker EOC that ends a codestream.
+/// The marker EOC, which ends a codestream.
 const END_OF_CODESTREAM: [u8; 2] = [0xff, 0xd9];
 
 /// Decodes an image of any depth; more than 16 bits a sample are reduced to 16. `check` may refuse the [`Footprint`]
@@ -36,7 +36,7 @@ pub(super) fn decode(
     // The decoder keeps coefficients and samples as floats.
     let scratch = 2 * 4 * channels as u64;
     check(Footprint::new((image.width(), image.height()), channels, 2).with_scratch(scratch))?;
-    // The decoder makes a coarser picture of a truncated stream without an error.
+    // The decoder returns a coarser picture of a truncated stream without an error.
     if !bytes.windows(2).rev().any(|pair| pair == END_OF_CODESTREAM) {
         return Err("truncated JPEG 2000: the file ends before the image does".into());
     }

@@ -5,7 +5,7 @@ use jxl_oxide::{EnumColourEncoding, JxlImage, PixelFormat, RenderingIntent};
 use crate::io::inputs::footprint::Footprint;
 use crate::io::inputs::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 
-/// The number of frames that are shown one after another; at least 1.
+/// The number of animation frames; at least 1.
 pub(in crate::io::inputs) fn count_frames(bytes: &[u8]) -> u32 {
     JxlImage::read_with_defaults(bytes)
         .map_or(1, |image| image.num_loaded_keyframes().max(1) as u32)
@@ -62,7 +62,7 @@ pub(super) fn decode(
     let mut samples = vec![0u16; width as usize * height as usize * channels];
     stream.write_to_buffer(&mut samples);
     if colour == ColorModel::Cmyk {
-        // The decoder has 0 for full ink.
+        // The decoder represents full ink as 0.
         for pixel in samples.chunks_exact_mut(channels) {
             pixel[..4].iter_mut().for_each(|ink| *ink = 65535 - *ink);
         }

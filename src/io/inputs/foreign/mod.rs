@@ -1,8 +1,7 @@
 //! Photo formats beyond those of the `image` crate: bytes to a [`SourceRaster`].
 //!
-//! JPEG XL and JPEG 2000 are decoded by Rust crates; AVIF, HEIC and camera raw by a program that is installed beside
-//! this one. A new format of either sort gets a variant of [`ForeignFormat`], a signature in [`sniff`](super::sniff)
-//! and an arm in [`decode`].
+//! JPEG XL and JPEG 2000 are decoded by Rust crates; AVIF, HEIC and camera raw by an external program. A new format of
+//! either kind gets a variant of [`ForeignFormat`], a signature in [`sniff`](super::sniff) and an arm in [`decode`].
 
 mod convert;
 pub(super) mod format;
@@ -18,7 +17,7 @@ pub(super) use jpeg_xl::count_frames as jpeg_xl_frames;
 /// Checks that this machine can decode `format`.
 ///
 /// # Errors
-/// Which program is missing and the command that converts such files, as a part of a sentence about them.
+/// If not: which program is missing and the command that converts such files, as a part of a sentence about them.
 pub(super) fn check_decoder(format: ForeignFormat) -> Result<(), String> {
     match format.is_built_in() {
         true => Ok(()),

@@ -9,18 +9,18 @@ pub(super) struct EntropyBitReader<'a> {
     data: &'a [u8],
     /// Index of the next byte to load.
     at: usize,
-    /// The bits that are loaded and not yet used, in the low end.
+    /// Loaded bits that are not yet consumed, right-aligned.
     buffer: u64,
-    /// How many bits `buffer` holds, padding included.
+    /// Number of bits in `buffer`, including padding.
     buffered: u32,
-    /// How many bits of `buffer` are zeros supplied past the end of the data.
+    /// Number of bits in `buffer` that are zeros supplied past the end of the data.
     padding: u32,
     /// Whether a marker or the end of the file was reached.
     ended: bool,
 }
 
 impl<'a> EntropyBitReader<'a> {
-    /// A reader at the first byte of a scan's data, which may go on beyond the scan.
+    /// A reader at the first byte of a scan's data; `data` may extend beyond the scan.
     pub(super) fn new(data: &'a [u8]) -> Self {
         EntropyBitReader {
             data,
@@ -38,7 +38,7 @@ impl<'a> EntropyBitReader<'a> {
         if self.buffered >= 32 {
             return;
         }
-        // Four bytes at once where none of them is 0xff.
+        // Four bytes at once if none of them is 0xff.
         if let Some(&four) = self
             .data
             .get(self.at..)
@@ -86,7 +86,7 @@ impl<'a> EntropyBitReader<'a> {
     /// Decodes the next symbol with `table`.
     ///
     /// # Errors
-    /// [`JpegError::Truncated`] past the end of the data, [`JpegError::Damaged`] where no code of the table fits.
+    /// [`JpegError::Truncated`] past the end of the data, [`JpegError::Damaged`] if no code of the table matches.
     #[inline(always)]
     pub(super) fn decode_symbol(&mut self, table: &HuffmanTable) -> Result<u8, JpegError> {
         self.fill();
@@ -135,7 +135,7 @@ impl<'a> EntropyBitReader<'a> {
         (self.buffer >> self.buffered) as u32 & ((1 << bits) - 1)
     }
 
-    /// Whether more bits were used than the data hold.
+    /// Whether more bits were consumed than the data contain.
     pub(super) fn is_past_end(&self) -> bool {
         self.buffered < self.padding
     }
@@ -143,9 +143,9 @@ impl<'a> EntropyBitReader<'a> {
     /// Continues behind the next restart marker, which must be RST`number`, 0 to 7.
     ///
     /// # Errors
-    /// [`JpegError::Truncated`] where no restart marker follows, [`JpegError::Damaged`] where another one does.
+    /// [`JpegError::Truncated`] if no restart marker follows, [`JpegError::Damaged`] if one with another number does.
     pub(super) fn skip_restart_marker(&mut self, number: usize) -> Result<(), JpegError> {
-        // Loading never passes a marker, so that bits read ahead lie before it.
+        // Loading never passes a marker, so bits read ahead precede it.
         let marker = self.data[self.at.min(self.data.len())..]
             .windows(2)
             .position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff));
@@ -166,7 +166,7 @@ impl<'a> EntropyBitReader<'a> {
         Ok(())
     }
 
-    /// How many bytes of the data were used, up to and with the one that holds the last bit used.
+    /// Number of bytes consumed, including the one that holds the last bit read.
     pub(super) fn bytes_used(&self) -> usize {
         let spare = (self.buffered - self.padding.min(self.buffered)) / 8;
         // Going back over a stuffed byte takes two.

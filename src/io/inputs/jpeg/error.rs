@@ -1,12 +1,12 @@
-//! Why a JPEG is refused: the file is cut, its data are damaged, or its kind is not read.
+//! [`JpegError`]: a JPEG is truncated, damaged, or of an unsupported kind.
 
 /// Why a JPEG cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum JpegError {
     /// The file ends before the image does.
     Truncated,
-    /// The data contradict the standard; the text says where, and follows "damaged JPEG: ".
+    /// The data violate the standard; the text says where, and follows "damaged JPEG: ".
     Damaged(String),
-    /// The data may be whole, but this kind of JPEG is not read; the text is the whole message.
+    /// The data may be intact, but this kind of JPEG is not supported; the text is the whole message.
     Unsupported(String),
 }

@@ -1,5 +1,5 @@
-//! The frame header of a JPEG (ITU-T T.81, B.2.2): size, components and their sampling factors, and from these how many
-//! blocks and MCUs the picture has. Kinds of JPEG that cannot be decoded are named here.
+//! The frame header of a JPEG (ITU-T T.81, B.2.2): size, components and their sampling factors, from which the numbers
+//! of blocks and MCUs follow. Unsupported kinds of JPEG are detected here.
 
 use super::error::JpegError;
 use super::markers::u16_at;
@@ -29,12 +29,12 @@ pub(super) struct JpegComponent {
 }
 
 impl JpegFrame {
-    /// The largest sampling factor of the frame, of those that `of` selects.
+    /// The largest sampling factor of the frame, in the direction that `of` selects.
     fn max_factor(&self, of: impl Fn(&JpegComponent) -> usize) -> usize {
         self.components.iter().map(of).max().unwrap_or(1)
     }
 
-    /// Blocks of `component` across and down, without those that only pad to whole MCUs.
+    /// Number of blocks of `component` across and down, without those that only pad to whole MCUs.
     pub(super) fn blocks(&self, component: &JpegComponent) -> (usize, usize) {
         let side =
             |length: usize, own: usize, most: usize| (length * own).div_ceil(most).div_ceil(8);
@@ -52,7 +52,7 @@ impl JpegFrame {
         )
     }
 
-    /// MCUs across and down, as a scan with several components has them.
+    /// Number of MCUs across and down in a scan with several components.
     pub(super) fn mcus(&self) -> (usize, usize) {
         (
             self.width.div_ceil(8 * self.max_factor(|c| c.horizontal)),
@@ -69,8 +69,8 @@ impl JpegFrame {
 /// Parses the frame header `body` of the marker 0xff `marker`.
 ///
 /// # Errors
-/// [`JpegError::Unsupported`] names a kind that is not read (lossless, hierarchical, arithmetic-coded, other than 8
-/// bits or than 1, 3 or 4 components); [`JpegError::Damaged`] if the header is too short or its sampling factors are
+/// [`JpegError::Unsupported`] names an unsupported kind (lossless, hierarchical, arithmetic-coded, other than 8 bits,
+/// or other than 1, 3 or 4 components); [`JpegError::Damaged`] if the header is too short or its sampling factors are
 /// not 1 to 4.
 pub(super) fn parse_frame(marker: u8, body: &[u8]) -> Result<JpegFrame, JpegError> {
     let unsupported = |what: &str| {

@@ -1,5 +1,5 @@
-//! Huffman tables of a JPEG (ITU-T T.81, annex C, and the decoding procedure of F.2.2.3): codes up to [`LOOKAHEAD`]
-//! bits are resolved by one look-up, longer ones by the limits of each code length.
+//! Huffman tables of a JPEG (ITU-T T.81, annex C, and the decoding procedure of F.2.2.3): codes of up to [`LOOKAHEAD`]
+//! bits are resolved by one table look-up, longer ones by the limits of each code length.
 
 use super::error::JpegError;
 
@@ -14,7 +14,7 @@ pub(super) struct HuffmanTable {
     pub(super) quick: Vec<(u8, u8)>,
     /// Indexed by code length: one above the largest code of that length, left-aligned in 16 bits.
     pub(super) limits: [u32; 18],
-    /// Indexed by code length: what to add to a code for the index of its value.
+    /// Indexed by code length: the offset from a code to the index of its value.
     pub(super) offsets: [i32; 17],
     /// The symbols, in the order of their codes.
     pub(super) values: Vec<u8>,

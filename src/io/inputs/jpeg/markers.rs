@@ -1,10 +1,10 @@
-//! The marker segments of a JPEG (ITU-T T.81, B.1): where each begins and ends, whatever it means; and
-//! from them the length of one JPEG in a stream of several.
+//! The marker segments of a JPEG (ITU-T T.81, B.1): finds where each begins and ends, and from that the length of a
+//! JPEG in a stream of several.
 
 use super::error::JpegError;
 
-/// How many bytes of `rest` stand before the next marker; 0 where no marker follows, for then they belong to whatever
-/// was appended to the file.
+/// Number of bytes of `rest` before the next marker; 0 if no marker follows, since the bytes then belong to data
+/// appended to the file.
 pub(super) fn count_stray_bytes(rest: &[u8]) -> usize {
     let marker = rest
         .windows(2)
@@ -15,7 +15,7 @@ pub(super) fn count_stray_bytes(rest: &[u8]) -> usize {
 /// A marker's second byte, the content of its segment without the length, and the index of the byte behind it.
 pub(super) type MarkerSegment<'a> = (u8, &'a [u8], usize);
 
-/// The first marker segment at or after `at`; none at the end of the file. Restart markers and stuffed bytes are
+/// The first marker segment at or after `at`; `None` at the end of the file. Restart markers and stuffed bytes are
 /// skipped.
 ///
 /// # Errors
@@ -36,7 +36,7 @@ pub(super) fn next_segment(
             None => return Ok(None),
             // A fill byte: the next byte may be the marker.
             Some(0xff) => {}
-            // A stuffed zero, TEM, a restart: no segment follows.
+            // A stuffed zero, TEM or a restart marker: no segment follows.
             Some(0x00 | 0x01 | 0xd0..=0xd7) => at += 1,
             Some(&marker @ (0xd8 | 0xd9)) => return Ok(Some((marker, &[], at + 1))),
             Some(&marker) => {
@@ -52,14 +52,14 @@ pub(super) fn next_segment(
     }
 }
 
-/// The big-endian 16-bit number at `at`; none past the end.
+/// The big-endian 16-bit number at `at`; `None` past the end.
 pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<usize> {
     let pair = bytes.get(at..at + 2)?;
     Some(usize::from(pair[0]) << 8 | usize::from(pair[1]))
 }
 
-/// The length in bytes of the JPEG that `bytes` begin with, up to and with its end marker; none where there is no end
-/// marker, or where the file declares what follows to be part of the picture (MPF, a gain map).
+/// The length in bytes of the JPEG at the start of `bytes`, including its end marker; `None` if there is no end marker,
+/// or if the file declares that further images belong to the picture (MPF, a gain map).
 pub(in crate::io::inputs) fn encoded_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 2;
     let mut in_scan = false;

@@ -1,9 +1,9 @@
-//! JPEG, decoded strictly: bytes to a [`SourceRaster`] of 8-bit samples, or a sentence about what is wrong.
+//! Strict JPEG decoding: bytes to a [`SourceRaster`] of 8-bit samples, or a sentence about what is wrong.
 //!
-//! The `image` crate asks its JPEG decoder (zune-jpeg) for as much as can be recovered of a damaged file, which turns
-//! half a photo grey without a warning. Here [`structure`] walks through the file first (ITU-T T.81): its entropy-coded
-//! data decide whether a picture is complete, not an end marker, and a kind that cannot be read is named. The samples
-//! then come from zune-jpeg, or from jpeg-decoder for the layouts that zune-jpeg decodes wrongly.
+//! The `image` crate has its JPEG decoder (zune-jpeg) recover what it can of a damaged file, which may leave half a
+//! photo grey without a warning. Here [`structure`] walks through the file first (ITU-T T.81): its entropy-coded data
+//! decide whether a picture is complete, not an end marker, and unsupported kinds are named. The samples then come from
+//! zune-jpeg, or from jpeg-decoder for the layouts that zune-jpeg decodes wrongly.
 
 mod bits;
 mod error;
@@ -25,14 +25,14 @@ use structure::JpegStructure;
 
 pub(super) use markers::encoded_length;
 
-/// A decoded JPEG, and what the user should be warned of.
+/// A decoded JPEG, and the causes for warnings.
 #[derive(Debug)]
 pub(super) struct DecodedJpeg {
-    /// The samples, not yet turned by EXIF, with the ICC profile of the file.
+    /// The samples, before the EXIF orientation is applied, with the ICC profile of the file.
     pub raster: SourceRaster,
     /// Bytes of the scans' data that belong to no pixel; more than a few mean that pixels may be wrong.
     pub stray_bytes: usize,
-    /// Whether the finest coefficients are missing, although the file goes on to its end marker.
+    /// Whether the last refinement scans are missing, although the file has its end marker.
     pub lacks_fine_scans: bool,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn decode(
         check(Footprint::new(size, channels, 1).with_scratch(scratch))
     })
     .map_err(explain)?;
-    // What follows the picture may be another one, a video, or nothing where an end marker should be.
+    // The picture may be followed by another one, by a video, or by nothing where an end marker should be.
     let whole = [&bytes[..structure.end.min(bytes.len())], b"\xff\xd9"].concat();
     // Garbage between the headers does no harm; any other irregularity costs pixels.
     let strict = match structure.has_unusual_layout {
@@ -98,7 +98,7 @@ impl From<zune_jpeg::errors::DecodeErrors> for JpegError {
     }
 }
 
-/// Which colours the components of a picture code.
+/// The colour space of a picture's components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum JpegColorSpace {
     Grey,
@@ -169,7 +169,7 @@ fn decode_with_zune(
     // Components are taken as stored wherever zune-jpeg and libjpeg disagree about the colours.
     let raw = match (coding, assumed) {
         (JpegColorSpace::Grey, _) => Some(ColorSpace::Luma),
-        // Without a transform zune-jpeg reports CMYK, and decodes three components as RGB.
+        // For an Adobe transform of 0 zune-jpeg reports CMYK, and decodes three components as RGB.
         (JpegColorSpace::YCbCr, Some(ColorSpace::YCbCr))
         | (JpegColorSpace::Rgb, Some(ColorSpace::RGB | ColorSpace::CMYK)) => None,
         (
@@ -193,7 +193,8 @@ fn decode_with_zune(
     )
 }
 
-/// Converts the decoded components to the colour model of a raster; `raw` says that they are as stored.
+/// Converts the decoded components to the colour model of a raster; `raw` means that they are as stored, without colour
+/// conversion.
 ///
 /// # Errors
 /// [`JpegError::Damaged`] if there are fewer samples than the size needs.
@@ -219,7 +220,7 @@ fn raster_from_components(
             for [y, cb, cr, _] in samples.as_chunks_mut::<4>().0 {
                 let mut rgb = [*y, *cb, *cr];
                 ycc_to_rgb(&mut rgb);
-                // Cyan is what is missing of red.
+                // YCCK codes CMY as inverted RGB.
                 [*y, *cb, *cr] = rgb.map(|value| 255 - value);
             }
         }

@@ -1,6 +1,6 @@
-//! A walk through the entropy-coded data of one scan (ITU-T T.81, annexes F and G): every code is decoded and no sample
-//! is computed, which tells whether the data are complete. Comes in: a [`ScanHeader`] and the bytes behind it; goes
-//! out: how many of them the scan used.
+//! A walk through the entropy-coded data of one scan (ITU-T T.81, annexes F and G): decodes every code without
+//! computing samples, to determine whether the data are complete. From a [`ScanHeader`] and the bytes that follow it,
+//! computes how many of them the scan uses.
 
 use super::bits::EntropyBitReader;
 use super::error::JpegError;
@@ -15,11 +15,11 @@ pub(super) struct ScanComponent<'a> {
     pub horizontal: usize,
     /// Blocks down in an MCU (the vertical sampling factor), 1 to 4.
     pub vertical: usize,
-    /// Blocks in a row of the component, padding to whole MCUs included.
+    /// Blocks in a row of the component, including padding to whole MCUs.
     pub stride: usize,
-    /// The table of DC differences, where one was defined.
+    /// The Huffman table of DC differences, if one was defined.
     pub dc: Option<&'a HuffmanTable>,
-    /// The table of AC coefficients, where one was defined.
+    /// The Huffman table of AC coefficients, if one was defined.
     pub ac: Option<&'a HuffmanTable>,
 }
 
@@ -47,16 +47,16 @@ pub(super) struct ScanHeader<'a> {
 /// The result of a walk.
 #[derive(Debug)]
 pub(super) struct ScanWalk {
-    /// How many bytes the scan's data take.
+    /// Number of bytes of the scan's data.
     pub bytes_used: usize,
 }
 
-/// Walks through `data`, which begin with those of the scan and may go on beyond them. `nonzero`, indexed by component
+/// Walks through the scan's data at the start of `data`, which may extend beyond them. `nonzero`, indexed by component
 /// and block, has bit `k` set where coefficient `k` is known not to be zero, which refining scans need.
 ///
 /// # Errors
-/// [`JpegError::Truncated`] if the scan needs more data than there are, [`JpegError::Damaged`] where the data
-/// contradict the header.
+/// [`JpegError::Truncated`] if the scan needs more data than there are, [`JpegError::Damaged`] if the data contradict
+/// the header.
 pub(super) fn walk(
     header: &ScanHeader<'_>,
     data: &[u8],
@@ -226,7 +226,7 @@ fn walk_refining_ac(
             if size > 0 {
                 bits.skip(1); // The sign of the new coefficient.
             }
-            // Over `run` coefficients that are still zero; those that are not have a bit each.
+            // Skip `run` coefficients that are still zero; each nonzero one has a refinement bit.
             while at <= header.spectral_end {
                 if *nonzero >> at & 1 == 1 {
                     bits.skip(1);

@@ -1,5 +1,5 @@
-//! The structure of a whole JPEG file (ITU-T T.81, annex B): goes from marker to marker, walks through every scan, and
-//! reports the frame, how colours are coded, where the picture ends, and whether it is complete.
+//! The structure of a whole JPEG file (ITU-T T.81, annex B): reads it from marker to marker, walks through every scan,
+//! and reports the frame, the colour transform, where the picture ends, and whether it is complete.
 
 use super::error::JpegError;
 use super::frame::{JpegComponent, JpegFrame, parse_frame};
@@ -12,18 +12,18 @@ use super::scan::{ScanComponent, ScanHeader, ScanWalk, walk};
 pub(super) struct JpegStructure {
     /// The frame header.
     pub frame: JpegFrame,
-    /// The colour transform of the Adobe segment, where there is one: 0 none (RGB or CMYK), 1 YCbCr, 2 YCCK.
+    /// The colour transform of the Adobe segment, if there is one: 0 none (RGB or CMYK), 1 YCbCr, 2 YCCK.
     pub adobe_transform: Option<u8>,
     /// Whether there is a JFIF segment, which implies YCbCr or grey.
     pub has_jfif: bool,
-    /// Index of the byte behind the last scan's data; what follows belongs to another picture or to none.
+    /// Index of the byte after the last scan's data; later bytes do not belong to the picture.
     pub end: usize,
     /// Whether the picture is sequential in several scans, or has a sampling factor of 3, which zune-jpeg decodes
     /// wrongly.
     pub has_unusual_layout: bool,
-    /// Bytes behind the data of scans that no code used.
+    /// Number of bytes after scans' data that no code used.
     pub stray_bytes: usize,
-    /// Whether some coefficients lack their full precision, although the file goes on to its end marker.
+    /// Whether some coefficients lack their full precision, although the file has its end marker.
     pub lacks_fine_scans: bool,
 }
 
@@ -32,8 +32,8 @@ pub(super) struct JpegStructure {
 ///
 /// # Errors
 /// [`JpegError::Truncated`] if a scan needs more data than it has, whatever marker follows (libjpeg-turbo's "premature
-/// end of data segment"), or if coefficients are missing; [`JpegError::Damaged`] and [`JpegError::Unsupported`] as the
-/// parts of the file have it, the latter also with the text of `check`.
+/// end of data segment"), or if coefficients are missing; [`JpegError::Damaged`] and [`JpegError::Unsupported`] from
+/// the parsers of the segments, the latter also with the text of `check`.
 pub(super) fn read(
     bytes: &[u8],
     check: impl Fn(&JpegFrame) -> Result<(), String>,
@@ -43,7 +43,7 @@ pub(super) fn read(
     let mut ended = false;
     while !ended {
         let Some((marker, body, next)) = next_segment(bytes, at)? else {
-            // Without an end marker the picture may be complete all the same.
+            // Even without an end marker the picture may be complete.
             break;
         };
         at = next;
@@ -73,7 +73,7 @@ pub(super) fn read(
                 reader.end = at;
                 reader.scans += 1;
                 reader.stray_bytes += count_stray_bytes(&bytes[at..]);
-                // What a camera appends to a baseline picture is not read, end marker or not.
+                // Data that a camera appends to a baseline picture are not read, with or without an end marker.
                 ended = reader.is_baseline_done();
             }
             _ => {}
@@ -92,14 +92,14 @@ struct MarkerReader {
     restart_interval: usize,
     adobe_transform: Option<u8>,
     has_jfif: bool,
-    /// Index of the byte behind the data of the last scan; 0 before the first.
+    /// Index of the byte after the last scan's data; 0 before the first scan.
     end: usize,
     /// How many scans were read.
     scans: usize,
     stray_bytes: usize,
-    /// By component and coefficient: the lowest bit position read so far (Al); none where no scan had it.
+    /// By component and coefficient: the lowest bit position read so far (Al); `None` if no scan contained it.
     precision: Vec<[Option<u8>; 64]>,
-    /// By component and block: bit `k` is set where coefficient `k` is not zero. Only of progressive frames.
+    /// By component and block: bit `k` is set if coefficient `k` is not zero. Only for progressive frames.
     nonzero: Vec<Vec<u64>>,
 }
 

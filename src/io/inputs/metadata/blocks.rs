@@ -12,10 +12,10 @@ pub(in crate::io::inputs) struct EmbeddedMetadata {
 }
 
 impl EmbeddedMetadata {
-    /// The EXIF fields that can be read; none where there is no block or its header is damaged.
+    /// The EXIF fields that can be read; `None` if there is no block or its header is damaged.
     pub(super) fn parse_exif(&self) -> Option<Exif> {
         let mut reader = Reader::new();
-        // A damaged field does not cost the others.
+        // A damaged field does not prevent reading the others.
         reader.continue_on_error(true);
         match reader.read_raw(self.exif.clone()?) {
             Ok(exif) => Some(exif),
@@ -24,7 +24,7 @@ impl EmbeddedMetadata {
     }
 }
 
-/// A field's first value as an integer, whatever type it was written with; none where it is missing or text.
+/// A field's first value as an integer, whatever type it was written with; `None` if it is missing or text.
 pub(super) fn integer(exif: &Exif, tag: Tag) -> Option<i64> {
     match &exif.get_field(tag, In::PRIMARY)?.value {
         Value::Byte(v) => v.first().map(|&v| v.into()),
@@ -42,7 +42,7 @@ pub(super) fn integer(exif: &Exif, tag: Tag) -> Option<i64> {
     }
 }
 
-/// A field's first value as a finite number above 0, whatever type it was written with.
+/// A field's first value as a finite number above 0, whatever type it was written with; `None` for others.
 pub(super) fn positive(exif: &Exif, tag: Tag) -> Option<f64> {
     let value = match &exif.get_field(tag, In::PRIMARY)?.value {
         Value::Rational(v) => v.first()?.to_f64(),

@@ -14,11 +14,11 @@ const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 /// The signature of a PNG.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// The bytes that a compressed text chunk of a PNG may expand to; the rest is cut off.
+/// Maximum decompressed size in bytes of a PNG text chunk; the rest is dropped.
 const MAX_TEXT_BYTES: u64 = 16 << 20;
 
 impl EmbeddedMetadata {
-    /// Finds the blocks of a file of any format; both are none where it has none.
+    /// Finds the blocks of a file of any format; both are `None` if it has none.
     pub fn of(bytes: &[u8]) -> Self {
         let exif_only = |exif| EmbeddedMetadata { exif, xmp: None };
         match bytes {
@@ -40,7 +40,7 @@ fn search_exif(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut at = 0;
     while is_box && let Some(found) = find(&bytes[at..], b"Exif") {
         at += found + 4;
-        // A length, or two zeros, may stand between.
+        // A length, or two zero bytes, may come between.
         let block = (0..=8).find_map(|gap| bytes.get(at + gap..).filter(|block| starts(block)));
         if let Some(block) = block {
             return Some(block.to_vec());
@@ -159,7 +159,7 @@ fn text_chunk<'a>(kind: &[u8], data: &'a [u8]) -> Option<(&'a [u8], Vec<u8>)> {
     Some((keyword, unpacked))
 }
 
-/// What stands before and behind the first zero byte.
+/// Splits `data` at the first zero byte; `None` without one.
 fn split_at_zero(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = data.iter().position(|&byte| byte == 0)?;
     Some((&data[..at], &data[at + 1..]))

@@ -1,5 +1,5 @@
-//! The focal length that a camera recorded, as its 35 mm equivalent (CIPA DCG-001), from which a depth map's field of
-//! view follows.
+//! The 35 mm equivalent of the recorded focal length (CIPA DCG-001), which determines the field of view of a point
+//! cloud.
 
 use std::io::Cursor;
 
@@ -23,7 +23,7 @@ pub fn focal_length_35mm(source: &Source) -> Result<f64, String> {
     }
 }
 
-/// Width and height of the stored image in pixels; none where its header cannot be read.
+/// Width and height of the stored image in pixels; `None` if its header cannot be read.
 fn stored_size(bytes: &[u8]) -> Option<(u32, u32)> {
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
@@ -60,7 +60,7 @@ fn focal_length_from(
             None => "it has no EXIF block".to_owned(),
         });
     };
-    // The size that the camera stored, which may have been changed since.
+    // The size recorded by the camera; the file may have been resized since.
     let width = number(Tag::PixelXDimension).or(stored.map(|(width, _)| width.into()));
     let height = number(Tag::PixelYDimension).or(stored.map(|(_, height)| height.into()));
     let across = number(Tag::FocalPlaneXResolution);
@@ -90,7 +90,7 @@ fn focal_length_from(
     let diagonal = (width / across * millimetres).hypot(height / down * millimetres);
     // Digital zoom crops the middle of the sensor.
     let zoom = number(Tag::DigitalZoomRatio).filter(|&zoom| zoom > 1.0);
-    // Sensors measure from a few millimetres to a few inches; anything else is a mistake.
+    // Sensor diagonals are between a few millimetres and a few inches; other values are errors.
     match (1.0..300.0).contains(&diagonal) {
         true => Ok(focal * FRAME_DIAGONAL / diagonal * zoom.unwrap_or(1.0)),
         false => Err(format!(
@@ -159,7 +159,7 @@ mod tests {
         let expected = 4.5 * FRAME_DIAGONAL / 8.0;
         let close = |found: Result<f64, String>| assert!((found.unwrap() - expected).abs() < 1e-6);
         close(focal_length_from(&metadata(&fields), Some((4000, 3000))));
-        // A copy made smaller keeps what the camera noted.
+        // A smaller copy keeps the camera's values.
         fields.push((Tag::PixelXDimension, Value::Long(vec![4000])));
         fields.push((Tag::PixelYDimension, Value::Long(vec![3000])));
         close(focal_length_from(&metadata(&fields), Some((400, 300))));

@@ -7,7 +7,7 @@ use image::metadata::Orientation;
 use super::blocks::{EmbeddedMetadata, integer, xmp_value};
 
 impl EmbeddedMetadata {
-    /// The transform that makes the stored image upright; none for values other than 1 to 8.
+    /// The transform that makes the stored image upright; [`Orientation::NoTransforms`] without a value from 1 to 8.
     pub fn orientation(&self) -> Orientation {
         let recorded = match self
             .parse_exif()

@@ -1,16 +1,16 @@
 //! The blocks of a GIF (GIF89a specification): how many frames it has, and its length.
 
-/// The number of frames (image descriptors), at least 1; those before a cut where the file is cut.
+/// The number of frames (image descriptors), at least 1; in a truncated file, of those present.
 pub(super) fn count_frames(bytes: &[u8]) -> u32 {
     scan(bytes).0
 }
 
-/// The length of the GIF in bytes, up to and with its trailer; none where that is missing.
+/// The length of the GIF in bytes, including its trailer; `None` if that is missing.
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     scan(bytes).1
 }
 
-/// Frames, and the length in bytes.
+/// The number of frames, and the length in bytes.
 fn scan(bytes: &[u8]) -> (u32, Option<usize>) {
     let table = |packed: u8| match packed & 0x80 {
         0 => 0,

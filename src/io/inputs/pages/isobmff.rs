@@ -1,7 +1,7 @@
-//! The boxes of an ISO base media file (ISO/IEC 14496-12), as HEIC and AVIF are.
+//! The boxes of an ISO base media file (ISO/IEC 14496-12), such as HEIC and AVIF.
 
-/// The length in bytes of the boxes up to the next `ftyp`, or to what is no box; none where the last box extends to the
-/// end.
+/// The length in bytes of the boxes up to the next `ftyp` or to bytes that are not a box; `None` if the last box
+/// extends to the end.
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     let mut at = 0usize;
     loop {

@@ -1,9 +1,8 @@
-//! How many images a file or a stream holds (pages, frames of an animation, pictures that follow each other), and where
-//! each lies. Comes in: all bytes of a file or stream; goes out: counts from 1 on, or byte ranges. The containers are
-//! read by a file each: [`png`], [`webp`], [`gif`], [`pnm`], [`isobmff`].
+//! Counts and locates the images in the bytes of a file or stream: pages, frames of an animation, or concatenated
+//! images. Each container has a file: [`png`], [`webp`], [`gif`], [`pnm`], [`isobmff`].
 //!
 //! A second image that belongs to the first (the depth or gain map behind a phone's JPEG, a thumbnail, the smaller
-//! copies in an icon) is no page.
+//! copies in an icon) does not count as a page.
 
 mod gif;
 mod isobmff;
@@ -55,8 +54,8 @@ pub(super) fn may_have_pages(head: &[u8]) -> bool {
     }
 }
 
-/// The number of images in the file at `path`; 1 where it cannot be read, which is reported when it is decoded, or has
-/// more than `max_bytes` bytes.
+/// The number of images in the file at `path`; 1 if it has more than `max_bytes` bytes or cannot be read (an error that
+/// decoding reports).
 pub(super) fn count_in_path(path: &Path, max_bytes: u64) -> u32 {
     // A pipe can be read only once.
     let is_file = fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= max_bytes);
@@ -68,7 +67,7 @@ pub(super) fn count_in_path(path: &Path, max_bytes: u64) -> u32 {
     fs::read(path).map_or(1, |bytes| count_in_file(&bytes))
 }
 
-/// The first [`sniff::HEAD_BYTES`] bytes of a file; none of a pipe or a device.
+/// The first [`sniff::HEAD_BYTES`] bytes of a file; empty for a pipe or a device.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -84,13 +83,13 @@ pub(super) fn read_head(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// The number of images that follow each other in a file, in formats that state their length; at least 1.
+/// The number of concatenated images in a file, in formats that state their length; at least 1.
 pub(super) fn count_in_stream(bytes: &[u8]) -> u32 {
     ImageStream::of_file(bytes).count().max(1) as u32
 }
 
-/// The byte ranges of images that follow each other on standard input, as `ffmpeg -f image2pipe` writes them. An image
-/// in a format that does not state its length ends where the next one begins.
+/// The byte ranges of concatenated images on standard input, as `ffmpeg -f image2pipe` writes them. An image in a
+/// format that does not state its length ends where the next one begins.
 pub(super) fn split_stream(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut end = 0;
     let stream = ImageStream {
@@ -106,8 +105,8 @@ pub(super) fn split_stream(bytes: &[u8]) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// The bytes of image `number`, counted from 1, of those that follow each other in a file; all bytes where there is
-/// none.
+/// The bytes of image `number`, counted from 1, of the concatenated images in a file; all bytes if there is no such
+/// image.
 pub(super) fn image_of_stream(bytes: &[u8], number: u32) -> &[u8] {
     match number.checked_sub(1) {
         Some(before) => ImageStream::of_file(bytes)
@@ -117,11 +116,11 @@ pub(super) fn image_of_stream(bytes: &[u8], number: u32) -> &[u8] {
     }
 }
 
-/// Iterates over images that follow each other. The last one extends to the end, whatever stands behind it.
+/// Iterates over concatenated images. The last one extends to the end of the bytes.
 struct ImageStream<'a> {
     /// The bytes from the next image on.
     rest: &'a [u8],
-    /// Whether the next signature is searched for where a format does not state its length.
+    /// Whether to search for the next signature if a format does not state its length.
     searches_signatures: bool,
 }
 
@@ -160,7 +159,7 @@ impl<'a> Iterator for ImageStream<'a> {
     }
 }
 
-/// The length in bytes of the image that `bytes` begin with; none in formats that do not state it.
+/// The length in bytes of the image at the start of `bytes`; `None` for formats that do not state it.
 fn length_of_image(bytes: &[u8]) -> Option<usize> {
     match sniff::identify_bytes(bytes) {
         FileKind::Image(ImageFormat::Png) | FileKind::OwnPicture => png::length(bytes),
@@ -184,8 +183,8 @@ fn length_of_image(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the image behind the first one begins, for formats that do not state their length: at a signature that is too
-/// long to occur in pixels by chance, or at one of the same format as the first.
+/// The start of the second image, for formats that do not state their length: the next signature that is too long to
+/// occur in pixels by chance, or that is of the same format as the first image.
 fn next_image(bytes: &[u8]) -> Option<usize> {
     const SIGNATURES: [&[u8]; 5] = [
         b"\x89PNG\r\n\x1a\n",

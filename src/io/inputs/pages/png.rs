@@ -1,6 +1,6 @@
 //! The chunks of a PNG (PNG specification, third edition; APNG): its length, and how many frames it has.
 
-/// The chunks of a PNG: type, content, and the index of the byte behind each; ends where the file is cut.
+/// The chunks of a PNG: type, content, and the index of the byte after each; stops where the file is truncated.
 pub(super) fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], usize)> {
     let mut at = 8;
     std::iter::from_fn(move || {
@@ -12,14 +12,14 @@ pub(super) fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], usize)
     })
 }
 
-/// The length of the PNG in bytes, up to and with IEND; none where that is missing.
+/// The length of the PNG in bytes, including IEND; `None` if that is missing.
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     chunks(bytes)
         .find(|(kind, ..)| *kind == b"IEND")
         .map(|(_, _, end)| end)
 }
 
-/// The number of frames that are present, whatever number the animation claims; 1 where it is none.
+/// The number of frames that are present, whatever the header states; 1 without animation.
 pub(super) fn count_frames(bytes: &[u8]) -> u32 {
     let is_animated = chunks(bytes)
         .take_while(|(kind, ..)| *kind != b"IDAT")

@@ -2,7 +2,7 @@
 
 use crate::io::inputs::sniff;
 
-/// The length of a binary PNM in bytes, with the white space that may follow it; none for text formats and damaged
+/// The length of a binary PNM in bytes, with the white space that may follow it; `None` for text formats and damaged
 /// headers.
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     let kind = *bytes.get(1)?;
@@ -48,7 +48,7 @@ pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     Some(end + gap)
 }
 
-/// As [`length`], for PAM, whose header names its numbers.
+/// As [`length`], for PAM, whose header has named fields.
 fn pam_length(bytes: &[u8]) -> Option<usize> {
     const END: &[u8] = b"ENDHDR\n";
     let head = &bytes[..bytes.len().min(sniff::HEAD_BYTES)];

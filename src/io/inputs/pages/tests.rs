@@ -31,7 +31,7 @@ fn pictures_that_follow_each_other_are_counted() {
         assert_eq!(split(&mixed), [&one[..], &png, &other], "{format:?}");
     }
     let (one, other) = (jpeg(&gradient(30, 20)), jpeg(&gradient(16, 40)));
-    // One that was cut does not take the next with it.
+    // A truncated image does not swallow the next one.
     let cut = [&one[..one.len() - 20], &other[..]].concat();
     assert_eq!(split(&cut)[1..], [&other[..]]);
     let two = [one.clone(), other.clone()].concat();

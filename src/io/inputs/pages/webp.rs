@@ -1,6 +1,6 @@
 //! The frames of an animated WebP (RFC 9649): their number and flags.
 
-/// The number of frames of an animation; 1 where it is none.
+/// The number of frames; 1 without animation.
 pub(super) fn count_frames(bytes: &[u8]) -> u32 {
     frame_flags(bytes).len().max(1) as u32
 }

@@ -1,5 +1,4 @@
-//! The text of addresses: which inputs are addresses, how one is shown without the secrets in it, and file names from
-//! its segments.
+//! Text functions for URLs ("addresses"): recognising them, masking their secrets, and deriving file names.
 
 use percent_encoding::percent_decode_str;
 
@@ -22,7 +21,8 @@ const SECRET_PARAMETER_PARTS: [&str; 12] = [
     "token",
 ];
 
-/// Whether an input is an address (`scheme://…`) of any scheme; a scheme has two letters at least, unlike a drive.
+/// Whether an input is an address (`scheme://…`) of any scheme; a scheme has at least two characters, unlike a drive
+/// letter.
 pub fn is_address(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| {
         scheme.len() > 1
@@ -70,7 +70,7 @@ pub(super) fn mask_query(path: &str) -> String {
     format!("{path}?{}", parameters.collect::<Vec<_>>().join("&"))
 }
 
-/// A percent-encoded segment of an address as a file name; none where it is empty, `.` or `..`.
+/// A percent-encoded segment of an address as a file name; `None` if it is empty, `.` or `..`.
 pub(super) fn file_name(part: &str) -> Option<String> {
     let text = percent_decode_str(part).decode_utf8_lossy();
     let is_reserved = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);

@@ -16,12 +16,12 @@ use crate::system::http::{self, MAX_REDIRECTS};
 use crate::system::{interrupt, memory};
 
 impl RemotePhoto {
-    /// Fetches the bytes; of what is no image, only the first kilobytes. Twice the bytes must fit into `max_memory`,
-    /// since they are copied once while they are decoded.
+    /// Fetches the bytes; if they are not an image, only the first 4 KiB. Twice their number must fit into
+    /// `max_memory`, since they are copied once while decoding.
     ///
     /// # Errors
-    /// Names the address, and says what went wrong: the network may not be used, nobody answers, there is no such file,
-    /// it is too large or takes too long, or ends too soon; [`Error::Interrupted`].
+    /// Names the address, and says what went wrong: the network is forbidden, the server cannot be reached, has no such
+    /// file or sends a web page, or the photo is too large, takes too long or is truncated; [`Error::Interrupted`].
     pub fn fetch(&self, max_memory: u64) -> Result<Vec<u8>> {
         let name = self.display_address.display().to_string();
         self.fetcher
@@ -129,7 +129,8 @@ impl RemotePhoto {
         ))
     }
 
-    /// Refuses `bytes` bytes that exceed the size of a download, or twice of which exceed `max_memory`.
+    /// Checks that `bytes` bytes do not exceed the maximum size of a download, and that twice that number does not
+    /// exceed `max_memory`.
     fn check_size(&self, bytes: u64, max_memory: u64) -> Result<(), String> {
         let max_bytes = self.fetcher.max_bytes;
         if bytes > max_bytes {
@@ -173,7 +174,7 @@ impl RemotePhoto {
         }
     }
 
-    /// The message for a request that got no answer.
+    /// The message for a request without a response.
     fn explain_unreachable(
         &self,
         uri: &Uri,
@@ -208,7 +209,7 @@ impl RemotePhoto {
     }
 }
 
-/// The message for an answer with another status than 200.
+/// The message for a response with a status other than 200.
 fn explain_status(code: u16, reason: Option<&str>) -> String {
     let reason = reason.map_or(String::new(), |reason| {
         format!(", {}", reason.to_lowercase())
@@ -223,7 +224,7 @@ fn explain_status(code: u16, reason: Option<&str>) -> String {
     format!("the server answered {code}{reason}{remedy}")
 }
 
-/// Whether bytes are an HTML page, as servers send it where a login is needed.
+/// Whether bytes are an HTML page, which servers send for instance if a login is needed.
 pub(super) fn is_web_page(bytes: &[u8]) -> bool {
     let head = bytes.trim_ascii_start();
     let starts_with = |text: &[u8]| {

@@ -1,4 +1,4 @@
-//! Photos at http and https addresses: fetched into memory when they are decoded, never written to disk.
+//! Photos at http and https URLs ("addresses"): fetched into memory when they are decoded, never written to disk.
 //!
 //! A [`RemotePhoto`] is parsed from an address; [`fetch`] gets its bytes through a [`Fetcher`], [`address`] hides
 //! passwords and signatures in what is shown.
@@ -28,10 +28,10 @@ use address::{file_name, mask_query};
 pub use address::is_address;
 pub(super) use address::mask_address;
 
-/// How long connecting to a server may take.
+/// Time limit for connecting to a server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Characters that are not allowed in an address and are often typed into it; they are percent-encoded.
+/// Characters that are invalid in an address but often typed; they are percent-encoded.
 const ESCAPED_CHARACTERS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
 
 /// Fetches photos: the limits on each, and the connections and proxies of a run.
@@ -42,9 +42,9 @@ pub struct Fetcher {
     /// The proxies of the environment.
     proxies: ProxySettings,
     agent: Agent,
-    /// The size of a photo in bytes, at most.
+    /// Maximum size of a photo in bytes.
     max_bytes: u64,
-    /// The time for one photo, from the first request to the last byte.
+    /// Time limit for one photo, from the first request to the last byte.
     timeout: Duration,
 }
 
@@ -53,11 +53,11 @@ pub struct Fetcher {
 pub struct RemotePhoto {
     /// The address without user, password and fragment, percent-encoded.
     url: String,
-    /// The value of the header Authorization, where the address names a user.
+    /// The value of the header Authorization, if the address names a user.
     credentials: Option<String>,
     /// The address as it may be shown, without secrets.
     display_address: PathBuf,
-    /// The page that is asked for, counted from 1; 0 if none is.
+    /// The requested page, counted from 1; 0 if none was requested.
     page: u32,
     fetcher: Arc<Fetcher>,
 }
@@ -72,7 +72,7 @@ impl Eq for RemotePhoto {}
 
 impl fmt::Debug for RemotePhoto {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // No password may get into a log.
+        // No password may appear in a log.
         write!(
             f,
             "Remote({}, {})",
@@ -100,10 +100,10 @@ impl Fetcher {
 }
 
 impl RemotePhoto {
-    /// The photo at the address `text`; `page`, counted from 1, is asked for where there are several.
+    /// The photo at the address `text`; `page`, counted from 1, is decoded if there are several.
     ///
     /// # Errors
-    /// If the address is none of http or https, or is invalid; the message hides its secrets.
+    /// If the address is invalid or not of http or https; the message hides its secrets.
     pub fn new(text: &str, page: Option<u32>, fetcher: &Arc<Fetcher>) -> Result<Self> {
         let text = text.split_once('#').map_or(text, |(before, _)| before);
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
@@ -144,22 +144,23 @@ impl RemotePhoto {
         })
     }
 
-    /// The address as it may be shown: without user, password, fragment and signatures.
+    /// The address for messages: user, password and secret query values are replaced by `***`, and the fragment is
+    /// dropped.
     pub fn display_address(&self) -> &Path {
         &self.display_address
     }
 
-    /// The page that is asked for, counted from 1; 0 if none is.
+    /// The requested page, counted from 1; 0 if none was requested.
     pub fn page(&self) -> u32 {
         self.page
     }
 
-    /// The path that identifies the address among those of a run.
+    /// The key that identifies the address among those of a run.
     pub(super) fn identity(&self) -> PathBuf {
         PathBuf::from(&self.url)
     }
 
-    /// A file name for its outputs: the last segment of its path, or its host.
+    /// A file name for its outputs: the last segment of its path, or its host if it has no path.
     pub fn name(&self) -> PathBuf {
         let mut parts = self.host_and_path();
         parts.pop().unwrap_or_else(|| "address".into())
@@ -173,8 +174,8 @@ impl RemotePhoto {
         parts.filter_map(file_name).map(PathBuf::from).collect()
     }
 
-    /// Eight hexadecimal digits of a digest of the address, which tell its outputs from those of another with the same
-    /// path.
+    /// Eight hexadecimal digits of a digest of the address, to distinguish its outputs from those of another with the
+    /// same path.
     pub fn short_digest(&self) -> String {
         let digest = Digest::of_bytes(self.url.as_bytes()).to_string();
         digest.chars().take(8).collect()

@@ -114,7 +114,7 @@ fn members_are_named_in_every_way_that_tars_have_and_never_lead_out() {
     ] {
         put(&mut tar, name, &png);
     }
-    // The GNU way to say long names, and the one of PAX.
+    // Long names in GNU and in PAX headers.
     let mut header = ::tar::Header::new_gnu();
     header.set_size(png.len() as u64);
     tar.append_data(&mut header, &long, &png[..]).unwrap();
@@ -152,7 +152,7 @@ fn what_has_no_bytes_of_its_own_is_passed_over_and_said() {
     let folder = with_tar("d.tar", &tar.into_inner().unwrap());
     let found = run(&folder, &["d.tar"]).unwrap();
     assert_eq!(relative(&found), ["d/a.jpg"]);
-    // The last of a name is the one that is there when all is unpacked.
+    // Of members with the same name, the last one counts, as after unpacking.
     assert_eq!(width(&found.sources[0]), 7);
     let passed_over = found.summary.unwrap().skipped;
     assert_eq!(passed_over["links and sparse files in tars"].files, 2);

@@ -1,4 +1,4 @@
-//! Files, folders and patterns become the right list of photos.
+//! Collection: files, folders and patterns give the right list of photos.
 
 use std::ffi::OsString;
 use std::fs;
@@ -55,7 +55,7 @@ fn collect_all(inputs: &[OsString]) -> Result<CollectedInputs, Error> {
     })
 }
 
-/// What is found by a list of these lines.
+/// The sources found through a list file with these lines.
 fn listed(folder: &TempDir, lines: &[&str]) -> Result<CollectedInputs, Error> {
     let list = folder.path().join("list");
     let lines = lines
@@ -202,7 +202,7 @@ fn what_pretends_to_be_an_image_is_not_passed_over() {
     write("c-text.jpg", b"not a photo");
     write("d.jxl", b"\xff\x0a and nothing");
     write("empty-without-promise", b"");
-    // They are kept as sources: decoding them says what is wrong.
+    // They are kept as sources, and decoding them fails.
     assert_eq!(
         found(&folder, &["p"], false),
         ["a.png", "b-empty.jpg", "c-text.jpg", "d.jxl"]

@@ -1,4 +1,4 @@
-//! Inputs as they come: odd files, odd names, odd folders.
+//! Tests of inputs: unusual files, names and folders.
 
 #![allow(clippy::unwrap_used)]
 

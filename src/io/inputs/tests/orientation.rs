@@ -1,4 +1,4 @@
-//! A photo that was stored sideways comes out upright, in every format that can say so.
+//! Photos stored sideways are decoded upright, in every format with an orientation.
 
 use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
@@ -23,7 +23,7 @@ fn stored_at(orientation: u8, (u, v): (u32, u32), (w, h): (u32, u32)) -> (u32, u
     }
 }
 
-/// The image that a camera held that way would store.
+/// The stored image for an upright photo and an orientation.
 fn turn(upright: &RgbImage, orientation: u8) -> RgbImage {
     let (width, height) = upright.dimensions();
     let (width, height) = if orientation >= 5 {
@@ -164,7 +164,7 @@ fn png_with(stored: &RgbImage, chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
         let mut chunk = (data.len() as u32).to_be_bytes().to_vec();
         chunk.extend(*kind);
         chunk.extend(data);
-        // Checksums of chunks that are not drawn are not looked at.
+        // Checksums of ancillary chunks are not verified.
         let mut crc = flate2::Crc::new();
         crc.update(&chunk[4..]);
         chunk.extend(crc.sum().to_be_bytes());
@@ -223,7 +223,7 @@ fn xmp_speaks_where_exif_is_silent() {
         &upright,
         0,
     );
-    // EXIF that says "as stored" has said it.
+    // An EXIF orientation of 1 takes precedence over XMP.
     let both = png_with(&stored, &[(b"iTXt", chunk), (b"eXIf", exif(1))]);
     check("EXIF before XMP", 1, &both, &stored, 0);
 

@@ -120,7 +120,7 @@ fn arrays_of_slurm_are_shards_wherever_they_begin() {
         let told = auto("auto", &slurm(id, least, most, count, "1")).unwrap();
         assert_eq!(told, shard);
     }
-    // What begins late may be a part of more.
+    // An array that does not begin at 1 may be a part of a larger one.
     let request: ShardRequest = "auto".parse().unwrap();
     let note = |pairs: Vec<(&str, &str)>| {
         let variables = EnvVariables::from_pairs(pairs);
@@ -146,7 +146,7 @@ fn parts_of_arrays_need_the_number_of_all_shards() {
     }
     let part = slurm("7", "3", "7", "2", "1");
     assert_eq!(auto("auto/100", &part).unwrap(), "7/100");
-    // Tasks from 0 on would lose one.
+    // With indices from 0 on, one shard would be lost.
     for (id, least) in [("0", "0"), ("7", "0"), ("101", "1")] {
         let why = auto("auto/100", &slurm(id, least, "101", "102", "1")).unwrap_err();
         assert!(why.contains("numbers 1 to 100"), "{why}");

@@ -1,5 +1,5 @@
-//! Which samples of a TIFF's pixels are shown and how they are converted, by the tags PhotometricInterpretation (262)
-//! and ExtraSamples (338) and by the bands that the user names.
+//! Selects the samples of a TIFF's pixels that become the colours of the raster, and their conversion, by the tags
+//! PhotometricInterpretation (262) and ExtraSamples (338) and by `--bands`.
 //!
 //! As in Pillow, alpha is a sample that the file declares as such, or the fourth sample of an RGB pixel if the file
 //! does not describe it. A sample of unspecified meaning is a band, such as near infrared.
@@ -16,29 +16,29 @@ use super::ycbcr::YCbCr;
 use super::{jpeg, tags};
 use crate::io::inputs::raster::{Alpha, ColorModel};
 
-/// The stored samples that become the channels of a raster, and how.
+/// The stored samples that become the channels of a raster, and their conversion.
 #[derive(Debug)]
 pub(super) struct BandSelection {
     /// The index of the stored sample of each channel, from 0, alpha last.
     pub samples: Vec<u16>,
-    /// The colour model of the raster, once converted.
+    /// The colour model of the raster after conversion.
     pub colour: ColorModel,
     /// Whether the last channel is alpha.
     pub alpha: Alpha,
     /// The conversion from stored samples to the colour model.
     pub conversion: SampleConversion,
-    /// The channels of the converted colours to show, from 0; all where none are named.
+    /// The channels of the converted colours to keep, from 0; `None` for all.
     pub shown_channels: Option<[u16; 3]>,
-    /// Sentences for the user that follow the name of the file.
+    /// Warnings for the user, as sentences that follow the name of the file.
     pub notes: Vec<String>,
 }
 
 /// The conversion of stored samples to those of a raster.
 #[derive(Debug)]
 pub(super) enum SampleConversion {
-    /// Stored samples are those of the raster.
+    /// Stored samples are used as they are.
     None,
-    /// 0 is white, so that values are subtracted from white.
+    /// 0 is white: values are subtracted from the white value.
     Invert,
     /// Samples are indices into a palette.
     Palette(Palette),
@@ -99,7 +99,7 @@ impl BandSelection {
         }
     }
 
-    /// Samples that need no conversion, except that 0 may be white.
+    /// The selection for samples that need no conversion, except that 0 may be white.
     fn plain(
         layout: &TiffLayout,
         opacity: Option<AlphaSample>,
@@ -134,7 +134,7 @@ impl BandSelection {
                 vec![0, 1, 2]
             }
         };
-        // A band that is shown as a colour is no alpha.
+        // A band that is used as a colour is not alpha.
         let opacity = opacity.filter(|opacity| !colours.contains(&opacity.sample));
         if let Some(AlphaSample {
             is_guessed: true, ..
@@ -158,7 +158,7 @@ impl BandSelection {
         ))
     }
 
-    /// The first samples of a pixel, which become `colour` by `conversion`.
+    /// The selection of the first samples of a pixel, which `conversion` turns into `colour`.
     fn stored(
         layout: &TiffLayout,
         opacity: Option<AlphaSample>,
@@ -192,7 +192,8 @@ impl BandSelection {
         ))
     }
 
-    /// Samples that `conversion` makes red, green and blue, of which `bands` (1 to 3) may select some.
+    /// The selection for samples that `conversion` turns into red, green and blue, of which `bands` (1 to 3) may select
+    /// some.
     fn converted(
         layout: &TiffLayout,
         opacity: Option<AlphaSample>,
@@ -207,7 +208,7 @@ impl BandSelection {
         Ok(choice)
     }
 
-    /// Puts a selection together, with the alpha sample behind the colours.
+    /// Builds a selection, with the alpha sample after the colours.
     fn with(
         mut samples: Vec<u16>,
         opacity: Option<AlphaSample>,
@@ -241,12 +242,12 @@ struct AlphaSample {
     /// Its index among the stored samples, from 0.
     sample: u16,
     alpha: Alpha,
-    /// Whether the file does not declare it.
+    /// Whether it is assumed, since the file does not declare it.
     is_guessed: bool,
 }
 
 impl AlphaSample {
-    /// The alpha sample that the file declares, or that is assumed.
+    /// The alpha sample that the file declares, or that is assumed; `None` without alpha.
     fn of(layout: &TiffLayout) -> Option<Self> {
         let kinds = &layout.extra_samples;
         if kinds.is_empty() && layout.photometric == RGB && layout.samples_per_pixel == 4 {
@@ -276,7 +277,7 @@ impl AlphaSample {
     }
 }
 
-/// Whether chunks are JFIF files of three components, which are YCbCr even if the tags declare RGB.
+/// Whether the chunks are JFIF files of three components, which are YCbCr even if the tags declare RGB.
 fn is_jfif(directory: &Ifd, layout: &TiffLayout) -> bool {
     let first = || layout.chunk(directory, 0, 0);
     layout.compression == Compression::Jpeg

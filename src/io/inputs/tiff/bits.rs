@@ -20,7 +20,7 @@ pub(super) enum SampleFormat {
 pub(super) struct SampleType {
     /// How its bits encode a number.
     pub format: SampleFormat,
-    /// Bits a sample, 1 to 32 or 64.
+    /// Bits per sample, 1 to 32 or 64.
     pub bits: u16,
 }
 
@@ -35,7 +35,7 @@ impl SampleType {
         ((1u128 << bits) - 1) as f32
     }
 
-    /// `count` samples of `value`, in the narrowest type of [`RasterSamples`] that holds this type.
+    /// `count` samples of `value`, in the narrowest [`RasterSamples`] that can hold this sample type.
     pub fn filled(self, count: usize, value: f64) -> RasterSamples {
         match (self.format, self.bits) {
             (SampleFormat::Unsigned, ..=8) => RasterSamples::U8(vec![value as u8; count]),
@@ -44,7 +44,7 @@ impl SampleType {
         }
     }
 
-    /// Bytes of one sample of a raster of this type.
+    /// Bytes per sample of a raster of this sample type.
     pub fn unpacked_bytes(self) -> usize {
         match (self.format, self.bits) {
             (SampleFormat::Unsigned, ..=8) => 1,
@@ -53,7 +53,7 @@ impl SampleType {
         }
     }
 
-    /// Bytes of one stored sample, where it fills whole bytes.
+    /// Bytes per stored sample; `None` if samples do not fill whole bytes.
     fn whole_bytes(self) -> Option<usize> {
         self.bits
             .is_multiple_of(8)
@@ -61,8 +61,8 @@ impl SampleType {
     }
 }
 
-/// Undoes byte order and predictor (tag 317) of a line with `samples` samples a pixel in place; afterwards samples of
-/// whole bytes are little-endian.
+/// Undoes byte order and predictor (tag 317) of a line with `samples` samples per pixel, in place; samples of whole
+/// bytes are then little-endian.
 pub(super) fn undo_predictor(
     line: &mut [u8],
     sample: SampleType,
@@ -101,7 +101,7 @@ pub(super) fn undo_predictor(
     }
 }
 
-/// Predictor 2: adds to each sample that of the pixel before.
+/// Predictor 2: adds to each sample that of the previous pixel.
 fn undo_differences<const N: usize>(
     line: &mut [u8],
     samples: usize,
@@ -140,14 +140,14 @@ pub(super) struct ChannelSource {
 pub(super) struct PixelRun {
     /// The index of its first pixel.
     pub pixel: usize,
-    /// How many pixels it has.
+    /// Number of pixels.
     pub count: usize,
-    /// Channels a pixel.
+    /// Channels per pixel.
     pub channels: usize,
 }
 
-/// Writes the first pixels of a line, `samples` samples each and the predictor [undone](undo_predictor), to `target` in
-/// `out`.
+/// Unpacks the first pixels of a line, with `samples` samples each and the predictor [undone](undo_predictor), to the
+/// run `target` of `out`.
 pub(super) fn unpack(
     line: &[u8],
     sample: SampleType,
@@ -186,7 +186,7 @@ pub(super) fn unpack(
     }
 }
 
-/// Whether all samples of a pixel are its channels, in the same order.
+/// Whether the channels are all samples of a pixel, in the same order.
 fn is_whole_pixel(sources: &[ChannelSource], samples: usize, target: PixelRun) -> bool {
     let in_order = |(index, source): (usize, &ChannelSource)| {
         source.sample == index && source.channel == index
@@ -196,7 +196,7 @@ fn is_whole_pixel(sources: &[ChannelSource], samples: usize, target: PixelRun) -
         && sources.iter().enumerate().all(in_order)
 }
 
-/// Writes `get` of each source sample of the pixels of a run, by its index in the line.
+/// Writes the channels of a run's pixels; `get` gives a sample by its index in the line.
 fn copy<T>(
     out: &mut [T],
     target: PixelRun,
@@ -217,7 +217,8 @@ fn copy<T>(
     }
 }
 
-/// The unsigned number of `count` bits (up to 32) at bit `at` of the line, most significant first.
+/// The unsigned number of `count` bits (up to 32) from bit `at` of the line, most significant first; `None` past the
+/// end.
 fn read_bits(line: &[u8], at: usize, count: usize) -> Option<u64> {
     let end = at + count;
     let bytes = line.get(at / 8..end.div_ceil(8))?;

@@ -10,11 +10,11 @@ use super::unpack::{ChunkExtent, UnpackError};
 use super::ycbcr;
 use crate::io::inputs::raster::RasterSamples;
 
-/// Unpacks the stored samples with the indices `shown`, which become the channels of a pixel in that order; chunks that
-/// are not stored are filled with `missing`.
+/// Unpacks the stored samples with the indices `shown` as the channels of the pixels, in that order; chunks that are
+/// not stored are filled with `missing`.
 ///
 /// # Errors
-/// Says that the file is truncated, or which chunk is damaged and how.
+/// A sentence, if the file is truncated, or a chunk is damaged, with its number and the damage.
 pub(super) fn assemble(
     directory: &Ifd,
     layout: &TiffLayout,
@@ -53,18 +53,18 @@ pub(super) fn assemble(
     Ok(out)
 }
 
-/// Unpacks chunk after chunk into the samples of the image.
+/// Unpacks the chunks one by one into the samples of the image.
 struct ImageAssembler<'a, 'b> {
     directory: &'b Ifd<'a>,
     layout: &'b TiffLayout,
     decompressor: ChunkDecompressor<'a>,
-    /// Channels a pixel of the raster.
+    /// Channels per pixel of the raster.
     channels: usize,
     /// The value of chunks that are not stored.
     missing: f64,
     /// The bytes of one unpacked line.
     line: Vec<u8>,
-    /// The rows of pixels that a line of subsampled blocks becomes.
+    /// The rows of pixels that a line of subsampled blocks is expanded to.
     rows: Vec<Vec<u8>>,
 }
 
@@ -78,7 +78,7 @@ struct ChunkRect {
 }
 
 impl ImageAssembler<'_, '_> {
-    /// Unpacks all chunks of a plane; of a planar image each stored sample is a plane, others have one.
+    /// Unpacks all chunks of a plane: in a planar image each stored sample has its own plane, else there is one.
     fn plane(
         &mut self,
         plane: usize,

@@ -1,5 +1,4 @@
-//! The compression of a TIFF's chunks (tag 259): unpacks those that are supported to a stream of bytes, names the
-//! others.
+//! The compression of a TIFF's chunks (tag 259): unpacks supported ones to a stream of bytes, and names the others.
 
 use std::borrow::Cow;
 use std::io::{Cursor, Read};
@@ -37,7 +36,7 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// Reads the tag of an image with `samples` samples a pixel of type `sample`.
+    /// Reads the tag of an image with `samples` samples per pixel of type `sample`.
     ///
     /// # Errors
     /// Names a compression that is not supported, or samples that the compression cannot hold.
@@ -102,7 +101,7 @@ impl Compression {
         matches!(self, Compression::Fax(_))
     }
 
-    /// Whether subsampled chroma has the full size once unpacked.
+    /// Whether unpacking yields chroma in full size.
     pub fn upsamples(self) -> bool {
         matches!(self, Compression::Jpeg | Compression::WebP)
     }
@@ -152,7 +151,7 @@ impl<'a> ChunkDecompressor<'a> {
     /// Reads the tags that `compression` needs.
     ///
     /// # Errors
-    /// [`TRUNCATED`], where the file ends before their values.
+    /// [`TRUNCATED`], if the file ends before their values.
     pub fn read(directory: &Ifd<'a>, compression: Compression) -> Result<Self, String> {
         let own_order = compression.upsamples();
         Ok(ChunkDecompressor {
@@ -168,7 +167,7 @@ impl<'a> ChunkDecompressor<'a> {
     /// A stream of the unpacked bytes of a chunk, line by line.
     ///
     /// # Errors
-    /// What is wrong with the chunk; some compressions fail while the stream is read.
+    /// What is wrong with the chunk; some compressions report it only while the stream is read.
     pub fn unpack<'b>(
         &self,
         packed: &'b [u8],
@@ -204,7 +203,7 @@ impl<'a> ChunkDecompressor<'a> {
     }
 }
 
-/// Decodes a WebP chunk to interleaved RGB or RGBA, as `extent` has it.
+/// Decodes a WebP chunk to interleaved RGB or RGBA, by the number of samples in `extent`.
 fn webp(packed: &[u8], extent: ChunkExtent) -> Result<Vec<u8>, UnpackError> {
     let damaged = |error: image_webp::DecodingError| {
         UnpackError::Damaged(format!("does not unpack: {error}"))

@@ -6,7 +6,7 @@
 /// The message for a file that ends before its data do.
 pub(super) const TRUNCATED: &str = "truncated TIFF: the file ends before the image does";
 
-/// The bytes of a TIFF, and how its numbers are stored.
+/// The bytes of a TIFF, its byte order and offset size.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tiff<'a> {
     /// The whole file.
@@ -18,10 +18,10 @@ pub(super) struct Tiff<'a> {
 }
 
 impl<'a> Tiff<'a> {
-    /// Reads the header; returns the offset of the first directory too.
+    /// Reads the header; also returns the offset of the first directory.
     ///
     /// # Errors
-    /// That this is no TIFF, or that it ends within its header.
+    /// If it is not a TIFF, or ends within its header.
     pub fn open(bytes: &'a [u8]) -> Result<(Self, u64), String> {
         let big_endian = match bytes.get(..2) {
             Some(b"II") => false,
@@ -48,7 +48,7 @@ impl<'a> Tiff<'a> {
         Ok((tiff, first.ok_or(TRUNCATED)?))
     }
 
-    /// The unsigned number of `size` bytes (1 to 8) at `at`; none past the end.
+    /// The unsigned number of `size` bytes (1 to 8) at `at`; `None` past the end.
     pub fn unsigned(&self, at: usize, size: usize) -> Option<u64> {
         let bytes = self.bytes.get(at..at.checked_add(size)?)?;
         let push = |number: u64, &byte: &u8| number << 8 | u64::from(byte);
@@ -59,7 +59,7 @@ impl<'a> Tiff<'a> {
     }
 
     /// The directory at `offset`, and the offset of the next one (0 after the last); tags behind the end of the file
-    /// are left out. None if the file ends before the directory does begin.
+    /// are omitted. `None` if the file ends before the directory begins.
     pub fn read_ifd(&self, offset: u64) -> Option<(Ifd<'a>, u64)> {
         let (count_size, entry_size, word) = if self.is_bigtiff {
             (8, 20, 8)
@@ -122,9 +122,9 @@ pub(super) struct Ifd<'a> {
 #[derive(Debug, Clone, Copy)]
 struct IfdEntry {
     tag: u16,
-    /// The field type, as [`size_of_kind`] has it.
+    /// The field type, as in [`size_of_kind`].
     kind: u64,
-    /// How many values it has.
+    /// Number of values.
     count: u64,
     /// The offset of the first value in the file.
     value: u64,
@@ -135,7 +135,7 @@ impl<'a> Ifd<'a> {
         self.entries.iter().find(|entry| entry.tag == tag)
     }
 
-    /// How many tags could be read.
+    /// Number of tags that could be read.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -145,10 +145,10 @@ impl<'a> Ifd<'a> {
         self.entry(tag).is_some()
     }
 
-    /// The bytes of the values as they are stored; none where there is no such tag.
+    /// The bytes of the values as stored; `None` without the tag.
     ///
     /// # Errors
-    /// [`TRUNCATED`], where the file ends before they do.
+    /// [`TRUNCATED`], if the file ends before them.
     pub fn bytes(&self, tag: u16) -> Result<Option<&'a [u8]>, String> {
         let Some(entry) = self.entry(tag) else {
             return Ok(None);
@@ -164,10 +164,11 @@ impl<'a> Ifd<'a> {
         span().map(Some).ok_or_else(|| TRUNCATED.into())
     }
 
-    /// The values as integers of whatever type; negative ones become `u64::MAX`, which is beyond every limit.
+    /// The values, of any integer type; negative ones become `u64::MAX`, which exceeds every limit. `None` without the
+    /// tag.
     ///
     /// # Errors
-    /// [`TRUNCATED`], or that the values are no integers.
+    /// [`TRUNCATED`], or a sentence if the values are not integers.
     pub fn integers(&self, tag: u16) -> Result<Option<Vec<u64>>, String> {
         let Some(bytes) = self.bytes(tag)? else {
             return Ok(None);
@@ -197,7 +198,7 @@ impl<'a> Ifd<'a> {
             .and_then(|values| values.first().copied()))
     }
 
-    /// The values as real numbers, from integers, fractions or floats; none where they cannot be read.
+    /// The values as real numbers, from integers, fractions or floats; `None` if they cannot be read.
     pub fn reals(&self, tag: u16) -> Option<Vec<f64>> {
         let bytes = self.bytes(tag).ok()??;
         let kind = self.entry(tag)?.kind;
@@ -224,7 +225,7 @@ impl<'a> Ifd<'a> {
         Some(self.numbers(bytes, kind).map(real).collect())
     }
 
-    /// The unsigned numbers of field type `kind` in `bytes`, each with its size in bytes.
+    /// The values of field type `kind` in `bytes` as unsigned numbers, each with its size in bytes.
     fn numbers(&self, bytes: &'a [u8], kind: u64) -> impl Iterator<Item = (u64, usize)> {
         let size = size_of_kind(kind).unwrap_or(1);
         let tiff = Tiff { bytes, ..self.tiff };
@@ -233,7 +234,7 @@ impl<'a> Ifd<'a> {
             .map(move |value| (value, size))
     }
 
-    /// The value as text, without the zero at its end and white space around it; none where it cannot be read.
+    /// The value as text, without the final zero byte and surrounding white space; `None` if it cannot be read.
     pub fn text(&self, tag: u16) -> Option<String> {
         let bytes = self.bytes(tag).ok()??;
         let text = bytes.split(|&byte| byte == 0).next()?;

@@ -1,4 +1,4 @@
-//! The fax codings of black and white TIFFs: ITU-T T.4 (Group 3, one- or two-dimensional) and T.6 (Group 4). Packed
+//! The fax codings of black and white TIFFs: ITU-T T.4 (Group 3, one- or two-dimensional) and T.6 (Group 4). Decodes a
 //! chunk to rows of packed bits.
 //!
 //! The code tables are those of the crate `fax`; its decoders support neither lines without end-of-line codes, nor
@@ -14,14 +14,14 @@ use super::unpack::{ChunkExtent, UnpackError};
 /// The coding, by the tags Compression (259) and T4Options (292).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FaxCoding {
-    /// Runs without end-of-line codes, each line aligned to so many bits (compression 2 and 32771).
+    /// Runs without end-of-line codes, each line aligned to this number of bits (compression 2 and 32771).
     Aligned(u8),
     /// Group 3: lines with end-of-line codes.
     Group3 {
-        /// Whether each line has a bit that says if it refers to the line before.
+        /// Whether each line has a tag bit for one- or two-dimensional coding.
         two_dimensional: bool,
     },
-    /// Group 4: every line refers to the line before.
+    /// Group 4: every line is coded relative to the previous one.
     Group4,
 }
 
@@ -42,7 +42,7 @@ impl FaxCoding {
 /// Decodes a chunk to rows of packed bits, most significant first, 1 for black; each row begins at a byte.
 ///
 /// # Errors
-/// That the data end too soon, or the row that has an invalid code.
+/// If the data end too soon, or a row (which is named) has an invalid code.
 pub(super) fn decode(
     coding: FaxCoding,
     packed: &[u8],
@@ -78,13 +78,13 @@ pub(super) fn decode(
 
 /// One decoded line.
 enum FaxLine {
-    /// The pixels at which the colour changes, from the left, white to black first.
+    /// Positions of colour changes from the left, beginning with white to black.
     Runs(Vec<u32>),
     /// The code that ends all lines.
     EndOfBlock,
 }
 
-/// Decodes the next line; none where its codes are invalid.
+/// Decodes the next line; `None` if its codes are invalid.
 fn decode_line(
     coding: FaxCoding,
     bits: &mut FaxBitReader,
@@ -119,13 +119,13 @@ fn decode_line(
     Some(FaxLine::Runs(line))
 }
 
-/// A line of runs: white and black in turn.
+/// Decodes a one-dimensional line: white and black runs in turn.
 fn decode_runs(bits: &mut FaxBitReader, width: u32) -> Option<Vec<u32>> {
     let mut changes = Vec::new();
     let (mut at, mut is_black) = (0, false);
     while at < width {
         at += decode_run(bits, is_black)?;
-        // A run beyond the width means that the line begins elsewhere.
+        // A run beyond the width means that the decoder is out of step with the lines.
         if at > width {
             return None;
         }
@@ -135,7 +135,7 @@ fn decode_runs(bits: &mut FaxBitReader, width: u32) -> Option<Vec<u32>> {
     Some(changes)
 }
 
-/// The length of a run: any number of make-up codes, and a terminating one.
+/// Decodes the length of a run: any number of make-up codes, and a terminating one.
 fn decode_run(bits: &mut FaxBitReader, is_black: bool) -> Option<u32> {
     let mut length = 0u32;
     loop {
@@ -150,7 +150,7 @@ fn decode_run(bits: &mut FaxBitReader, is_black: bool) -> Option<u32> {
     }
 }
 
-/// A line coded by its differences from the line before (T.4, 4.2.1.3).
+/// Decodes a line coded relative to the previous one (T.4, 4.2.1.3).
 fn decode_changes(bits: &mut FaxBitReader, reference: &[u32], width: u32) -> Option<FaxLine> {
     let mut changes: Vec<u32> = Vec::new();
     // a0 of the standard; it starts before the first pixel.
@@ -236,7 +236,7 @@ struct FaxBitReader<'a> {
 }
 
 impl FaxBitReader<'_> {
-    /// Skips so many bits.
+    /// Skips `bits` bits.
     fn skip(&mut self, bits: usize) {
         self.at += bits;
     }
@@ -246,7 +246,7 @@ impl FaxBitReader<'_> {
         self.at = self.at.next_multiple_of(boundary);
     }
 
-    /// Whether more bits were used than the chunk has.
+    /// Whether more bits were consumed than the chunk has.
     fn is_past_end(&self) -> bool {
         self.at > self.packed.len() * 8
     }

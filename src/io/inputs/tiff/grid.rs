@@ -18,18 +18,18 @@ pub(super) struct ChunkGrid {
     pub down: usize,
     /// The offset of each chunk in the file.
     offsets: Vec<u64>,
-    /// The packed bytes of each chunk, as far as the file states them.
+    /// Packed size in bytes of each chunk, as far as the file states it.
     byte_counts: Vec<u64>,
-    /// The offsets in rising order, where byte counts are missing.
+    /// The offsets in increasing order, if byte counts are missing.
     sorted: Vec<u64>,
 }
 
 impl ChunkGrid {
-    /// Reads the chunks of an image of `(width, height)` pixels in `planes` planes; `rows_of` gives the rows that so
-    /// many packed bytes hold, where that can be computed.
+    /// Reads the chunks of an image of `(width, height)` pixels in `planes` planes; `rows_of` gives the number of rows
+    /// in a number of packed bytes, if that can be computed.
     ///
     /// # Errors
-    /// Which tag is missing or contradicts the size.
+    /// Names the tag that is missing or contradicts the size.
     pub fn read(
         directory: &Ifd,
         (width, height): (u32, u32),
@@ -110,12 +110,12 @@ impl ChunkGrid {
         if self.is_tiled { "tiles" } else { "strips" }
     }
 
-    /// How many chunks the file lists.
+    /// Number of chunks that the file lists.
     pub fn len(&self) -> usize {
         self.offsets.len()
     }
 
-    /// The offset of a chunk in the file, and its packed bytes where the file states them.
+    /// The offset of a chunk in the file, and its packed size in bytes if the file states it.
     pub fn chunk_location(&self, index: usize) -> (u64, Option<u64>) {
         let offset = self.offsets.get(index).copied().unwrap_or(0);
         (offset, self.byte_counts.get(index).copied())
@@ -128,7 +128,7 @@ impl ChunkGrid {
     }
 }
 
-/// The rows a strip where the file does not state them: by the bytes of the first strip, or the only number that gives
+/// Rows per strip if the file does not state them: from the size of the first strip, or the only number that results in
 /// `strips` strips.
 fn rows_per_strip(height: u32, strips: usize, by_bytes: Option<u64>) -> Result<u32, String> {
     let strips_of = |rows: u64| u64::from(height).div_ceil(rows.max(1));

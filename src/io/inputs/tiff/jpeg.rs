@@ -27,7 +27,7 @@ pub(super) fn decode(
     if let Some(why) = unsupported_kind(&stream) {
         return Err(unsupported_error(why));
     }
-    // The decoder fills in the last blocks of a stream that lacks a few bytes.
+    // The decoder silently fills the last blocks of a truncated stream.
     if !has_end(&stream) {
         return Err(UnpackError::Damaged("ends before its pixels do".into()));
     }
@@ -90,7 +90,7 @@ fn unsupported_error(what: &str) -> UnpackError {
     ))
 }
 
-/// The name of a kind of JPEG that cannot be decoded, by the frame header; none for others.
+/// The name of an unsupported kind of JPEG, by the frame header; `None` for supported ones.
 fn unsupported_kind(stream: &[u8]) -> Option<&'static str> {
     let header = frame_header(stream)?;
     match (header.marker, header.precision) {
@@ -106,7 +106,7 @@ fn unsupported_kind(stream: &[u8]) -> Option<&'static str> {
 struct SofHeader {
     /// The second byte of its marker, 0xc0 to 0xcf.
     marker: u8,
-    /// Bits a sample.
+    /// Bits per sample.
     precision: u8,
     components: u8,
 }

@@ -22,7 +22,7 @@ impl LabEncoding {
     /// Reads the encoding of an image whose photometric is one of L*a*b*.
     ///
     /// # Errors
-    /// Names samples that are not supported: others than unsigned ones of 8 or 16 bits.
+    /// Names unsupported samples: other than unsigned ones of 8 or 16 bits.
     pub fn read(directory: &Ifd, layout: &TiffLayout) -> Result<Self, String> {
         if !matches!(layout.sample.bits, 8 | 16)
             || layout.sample.format != super::bits::SampleFormat::Unsigned
@@ -50,7 +50,7 @@ impl LabEncoding {
         })
     }
 
-    /// Converts the first three of `channels` samples a pixel to the encoding of ICC, 8 or 16 bits.
+    /// Converts the first three of `channels` samples per pixel to the encoding of ICC, 8 or 16 bits.
     pub fn apply(&self, samples: RasterSamples, channels: usize) -> RasterSamples {
         match samples {
             RasterSamples::U8(mut values) => match self {
@@ -99,12 +99,12 @@ fn convert(values: &mut [u16], channels: usize, to: impl Fn(usize, u16) -> u16) 
     }
 }
 
-/// From 256 steps a unit to 257: 0xff00 becomes 0xffff.
+/// Scales from 256 steps per unit to 257: 0xff00 becomes 0xffff.
 fn from_256ths(value: u16) -> u16 {
     ((u32::from(value) * 257 + 128) / 256).min(0xffff) as u16
 }
 
-/// Converts values that span `ranges`, 0 to 65535.
+/// Converts 16-bit values, of which 0 to 65535 spans `ranges`, to the encoding of ICC.
 fn decode_ranges(values: &mut [u16], channels: usize, ranges: &[[f32; 2]; 3]) {
     convert(values, channels, |channel, value| {
         let [low, high] = ranges[channel];

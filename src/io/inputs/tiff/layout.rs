@@ -15,7 +15,7 @@ pub(super) struct TiffLayout {
     pub width: u32,
     /// Height in pixels, as stored.
     pub height: u32,
-    /// Stored samples a pixel, 1 or more.
+    /// Stored samples per pixel, at least 1.
     pub samples_per_pixel: u16,
     /// The type of the samples.
     pub sample: SampleType,
@@ -38,7 +38,7 @@ pub(super) struct TiffLayout {
 /// Width and height of the image in pixels.
 ///
 /// # Errors
-/// Which of the two is missing or too large.
+/// Names the tag that is missing or too large.
 pub(super) fn size(directory: &Ifd) -> Result<(u32, u32), String> {
     let side = |tag| {
         let side = directory.integer(tag)?;
@@ -65,7 +65,7 @@ impl TiffLayout {
         let bits = directory
             .integers(tags::BITS_PER_SAMPLE)?
             .unwrap_or(vec![1]);
-        // Some writers state the number of samples only by a list of their bits.
+        // Some writers state the number of samples only by the length of BitsPerSample.
         let samples = short(tags::SAMPLES_PER_PIXEL, bits.len().try_into().unwrap_or(0))?;
         if samples == 0 {
             return Err("damaged TIFF: its pixels have no samples".into());
@@ -89,7 +89,7 @@ impl TiffLayout {
         };
         let photometric = match photometric {
             Some(value) => u16::try_from(value).unwrap_or(u16::MAX),
-            // Where the tag is missing, guess as libtiff does.
+            // If the tag is missing, guess as libtiff does.
             None if compression.is_fax() => WHITE_IS_ZERO,
             None if usize::from(samples) >= extra.len() + 3 => RGB,
             None => BLACK_IS_ZERO,
@@ -134,7 +134,7 @@ impl TiffLayout {
         })
     }
 
-    /// Samples a pixel in one chunk: 1 where each sample has chunks of its own.
+    /// Samples per pixel in one chunk: 1 if each sample has chunks of its own.
     pub fn chunk_samples(&self) -> u16 {
         if self.is_planar {
             1
@@ -143,10 +143,10 @@ impl TiffLayout {
         }
     }
 
-    /// The bytes of one line of an unpacked chunk, and how many rows of pixels it holds.
+    /// The size in bytes of one line of an unpacked chunk, and the number of pixel rows that it holds.
     ///
     /// # Errors
-    /// That a line would exceed 2 GiB.
+    /// If a line would exceed 2 GiB.
     pub fn line_size(&self) -> Result<(usize, u32), String> {
         line_bytes(
             self.chunk_samples(),
@@ -165,7 +165,7 @@ impl TiffLayout {
     }
 }
 
-/// As [`TiffLayout::line_size`], of a chunk of `width` pixels; none where the number overflows.
+/// As [`TiffLayout::line_size`], for a chunk of `width` pixels; `None` if the size overflows.
 fn line_bytes(
     samples: u16,
     sample: SampleType,
@@ -183,7 +183,7 @@ fn line_bytes(
 /// The type of all samples.
 ///
 /// # Errors
-/// That the samples differ, or have a width or format that is not supported.
+/// If the samples differ in type, or have an unsupported width or format.
 fn sample_type(
     directory: &Ifd,
     samples: u16,
@@ -244,7 +244,7 @@ fn sample_type(
     }
 }
 
-/// Refuses predictors that are unknown, or that samples of this type do not have.
+/// Checks that the predictor is known and applies to samples of this type.
 fn check_predictor(predictor: u16, sample: SampleType) -> Result<(), String> {
     match (predictor, sample.bits, sample.format) {
         (1, ..) | (2, 8 | 16 | 32 | 64, _) | (3, _, SampleFormat::Float) => Ok(()),
@@ -257,7 +257,7 @@ fn check_predictor(predictor: u16, sample: SampleType) -> Result<(), String> {
     }
 }
 
-/// The subsampling of chroma, across and down (tag 530); 2 by 2 where there is no tag.
+/// The subsampling of chroma, across and down (tag 530); 2 by 2 without the tag.
 fn chroma_subsampling(directory: &Ifd) -> Result<(u32, u32), String> {
     match directory.integers(tags::YCBCR_SUBSAMPLING)?.as_deref() {
         None => Ok((2, 2)),
@@ -269,11 +269,11 @@ fn chroma_subsampling(directory: &Ifd) -> Result<(u32, u32), String> {
 /// The packed data of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChunkData<'a> {
-    /// Not stored: GDAL omits chunks without any reading.
+    /// Not stored: GDAL omits chunks that hold only nodata.
     Missing,
     /// Stored in the file.
     Stored {
-        /// The packed bytes, up to the end of the file at most.
+        /// The packed bytes, at most up to the end of the file.
         packed: &'a [u8],
         /// Whether the file ends before the chunk does.
         is_truncated: bool,
@@ -284,7 +284,7 @@ impl TiffLayout {
     /// The packed data of chunk `index`, which has `needed` bytes once unpacked.
     ///
     /// # Errors
-    /// [`TRUNCATED`] if the chunk lies behind the end of the file.
+    /// [`TRUNCATED`] if the chunk begins after the end of the file.
     pub fn chunk<'a>(
         &self,
         directory: &Ifd<'a>,

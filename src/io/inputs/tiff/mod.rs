@@ -1,9 +1,9 @@
-//! TIFF, as scanners, GIS and microscopes write it: one page of a file to a [`SourceRaster`].
+//! TIFF, as written by scanners, GIS and microscopes: decodes one page of a file to a [`SourceRaster`].
 //!
 //! Supports TIFF 6.0 and its supplements, BigTIFF, and the additions of GDAL, Adobe and libtiff. The tags are read here
 //! and not by the crate `tiff`, which refuses a file with colours (palette, L*a*b*, subsampled chroma), bits or a
-//! compression that it does not support; the compressions are decoded by the same crates that `tiff` uses. What cannot
-//! be read is named.
+//! compression that it does not support; the compressions are decoded by the same crates that `tiff` uses. Errors name
+//! unsupported features.
 //!
 //! [`pages`] finds the [`directory`] of a page, [`layout`] and [`grid`] read its tags, [`bands`] selects the samples to
 //! show, [`chunks`] unpacks them ([`compression`], then [`bits`]), and [`decode`] converts their colours.
@@ -56,7 +56,7 @@ pub(super) fn count_pages(bytes: &[u8]) -> usize {
 
 /// Decodes page `page`, from 0, as [`count_pages`] counts. `bands` are the numbers, from 1, of the bands to show as
 /// red, green and blue; three equal ones are shown in grey. `check` may refuse the [`Footprint`] before anything is
-/// allocated: first with the size alone, then with the bytes a pixel.
+/// allocated: first with the size alone, then with the bytes per pixel.
 ///
 /// # Errors
 /// What is damaged, or which kind of TIFF is not supported, as a part of a sentence about the file.

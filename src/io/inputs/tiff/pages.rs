@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::directory::{Ifd, TRUNCATED, Tiff};
 use super::tags;
 
-/// How many directories are followed, as in libtiff.
+/// Maximum number of directories that are followed, as in libtiff.
 const MAX_DIRECTORIES: usize = 1 << 20;
 
 /// Whether a directory is a smaller copy (1) or a transparency mask (4) of another one.
@@ -22,7 +22,7 @@ fn is_companion(directory: &Ifd) -> bool {
 fn walk<'a>(tiff: Tiff<'a>, first: u64, mut visit: impl FnMut(Ifd<'a>) -> bool) {
     let mut seen = HashSet::new();
     let mut next = first;
-    // Directories that overlap could hold more tags than the file has room for.
+    // Overlapping directories could list more tags than the file can hold.
     let mut tags_left = tiff.bytes.len() / 4;
     while next != 0 && seen.len() < MAX_DIRECTORIES && seen.insert(next) {
         let Some((directory, following)) = tiff.read_ifd(next) else {
@@ -52,7 +52,7 @@ pub(super) fn count(tiff: Tiff, first: u64) -> usize {
 /// The directory of page `page`, counted from 0.
 ///
 /// # Errors
-/// That there is no such page, that the file is truncated, or that it is a camera raw file.
+/// If there is no such page, the file is truncated, or it is a camera raw file.
 pub(super) fn find(tiff: Tiff, first: u64, page: usize) -> Result<Ifd, String> {
     let mut pages = 0;
     let mut found = None;

@@ -19,7 +19,7 @@ impl Palette {
     /// kept, as in Pillow; a map without any value above 255 has 8 bits a channel, as in libtiff.
     ///
     /// # Errors
-    /// That the map is missing, or that the samples cannot be indices.
+    /// If the map is missing, or the samples cannot be indices.
     pub fn read(directory: &Ifd, sample: SampleType) -> Result<Self, String> {
         if sample.format == SampleFormat::Float || sample.bits > 16 {
             return Err(format!(
@@ -46,7 +46,7 @@ impl Palette {
         })
     }
 
-    /// Replaces the first of `channels` samples a pixel by red, green and blue, and scales the others to 8 bits.
+    /// Replaces the first of `channels` samples per pixel by red, green and blue, and scales the others to 8 bits.
     ///
     /// # Errors
     /// Names an index that the map does not have.

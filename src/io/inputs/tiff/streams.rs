@@ -5,8 +5,8 @@ use std::io::{self, BufRead, Cursor, Read};
 
 use weezl::{BitOrder, LzwStatus, decode};
 
-/// Decompresses LZW. Its codes have their most significant bit first and grow one code early; in files from before 1992
-/// they have the least significant first and do not, which is recognised by the first code, as in libtiff.
+/// Decompresses LZW. Codes have their most significant bit first and grow one code early. In files from before 1992,
+/// recognised by the first code as in libtiff, they have the least significant bit first and do not grow early.
 pub(super) struct Lzw<'b> {
     packed: Cursor<Cow<'b, [u8]>>,
     decoder: decode::Decoder,
@@ -50,9 +50,9 @@ pub(super) struct PackBits<'b> {
 
 /// The rest of the current run.
 enum PackBitsRun {
-    /// So many bytes follow as they are.
+    /// This number of literal bytes remain.
     Literal(usize),
-    /// One byte, so many more times.
+    /// A byte, and the number of times that it is still repeated.
     Repeated(u8, usize),
 }
 

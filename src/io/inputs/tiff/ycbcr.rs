@@ -8,9 +8,9 @@ use super::tags;
 /// The conversion of 8-bit luma and chroma to red, green and blue.
 #[derive(Debug)]
 pub(super) struct YCbCr {
-    /// The shares of red, green and blue in luma (tag 529).
+    /// The weights of red, green and blue in luma (tag 529).
     luma_coefficients: [f32; 3],
-    /// The codes of black and white in luma, and of none and full in Cb and Cr (tag 532).
+    /// The codes of black and white for luma, and of zero and full chroma for Cb and Cr (tag 532).
     reference_black_white: [f32; 6],
 }
 
@@ -28,7 +28,7 @@ impl YCbCr {
     /// Reads the tags; JPEG chunks are converted as JFIF files whatever these say.
     ///
     /// # Errors
-    /// That the samples have not 8 bits.
+    /// If the samples do not have 8 bits.
     pub fn read(directory: &Ifd, layout: &TiffLayout) -> Result<Self, String> {
         if layout.sample.bits != 8 {
             return Err(format!(
@@ -68,7 +68,7 @@ impl YCbCr {
         Ok(ycbcr)
     }
 
-    /// Converts the first three of `channels` samples a pixel to RGB in place.
+    /// Converts the first three of `channels` samples per pixel to RGB in place.
     pub fn apply(&self, samples: &mut [u8], channels: usize) {
         let [red, green, blue] = self.luma_coefficients;
         let [black, white, cb_none, cb_full, cr_none, cr_full] = self.reference_black_white;

@@ -1,5 +1,5 @@
-//! What the lines say about outputs; in [`lines`], how they are read and appended, and in [`records`], what is asked of
-//! whole records.
+//! Tests of the freshness of outputs; [`lines`] tests reading and appending, [`records`] the commands on whole
+//! manifests.
 
 mod lines;
 mod records;
@@ -70,7 +70,7 @@ impl Scene {
         manifest.finish(&entry, |_| None).unwrap();
     }
 
-    /// As the next run finds it.
+    /// The freshness of the output for the next run.
     fn standing(&self, recipe: &str) -> OutputFreshness {
         standing(&self.open(), &self.output, &self.entry(recipe))
     }
@@ -220,7 +220,7 @@ fn killed_after_the_output_was_written() {
     assert_eq!(scene.standing("c"), OTHER_RECIPE);
     scene.write("made by c");
     assert_eq!(scene.standing("c"), OutputFreshness::Fresh);
-    // What was begun before counts no more.
+    // Earlier `begun` lines no longer count.
     scene.make("d");
     scene.write("painted over");
     assert_eq!(scene.standing("c"), OutputFreshness::Foreign);
@@ -253,7 +253,7 @@ fn an_empty_file_of_a_killed_run_is_not_trusted() {
         )
     };
     assert!(unfinished(scene.standing("a")));
-    // Nor one that power was lost behind.
+    // A file emptied by a power loss is unfinished too.
     scene.write("made by a");
     scene.open().finish(&scene.entry("a"), |_| None).unwrap();
     assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
@@ -326,7 +326,7 @@ fn one_line_tells_of_several_outputs_wherever_they_are() {
     assert_eq!(done["outputs"]["sub/a_depth.png"]["bytes"], 9);
     assert_eq!(done["outputs"][outside.to_str().unwrap()]["bytes"], 5);
 
-    // The folder keeps its knowledge where it is moved.
+    // The manifest stays valid when the folder is moved.
     let moved = scene.folder.with_file_name("moved");
     fs::rename(&scene.folder, &moved).unwrap();
     let manifest = Manifest::open(&moved).unwrap();
@@ -343,7 +343,7 @@ fn unchanged_photos_are_not_read_again() {
     assert_eq!(manifest.stamp_of(&scene.photo).unwrap(), known);
     assert_eq!(manifest.photo_stamp(Path::new("unknown.jpg")), None);
 
-    // An edit that cannot be seen shows that the content was not looked at.
+    // An edit that restores size and time is not detected, which shows that the content was not read.
     let time = fs::metadata(&scene.photo).unwrap().modified().unwrap();
     fs::write(&scene.photo, "PHOTO").unwrap();
     let set = |time: SystemTime| {

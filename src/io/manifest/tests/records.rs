@@ -1,4 +1,4 @@
-//! Failures, several files, and what is asked of whole records.
+//! Failures, several manifest files, and the commands on whole manifests.
 
 use super::*;
 use crate::io::inputs::{Shard, Source};
@@ -59,7 +59,7 @@ fn a_failure_is_known_until_something_is_made_and_is_noted_once() {
     assert_eq!(scene.failure().as_deref(), Some("disk full"));
     scene.make("a");
     assert_eq!(scene.failure(), None);
-    // Of another task or page nothing is known.
+    // Other tasks and pages have no entry.
     scene.fail(&scene.open(), FailureKind::Decode, "truncated");
     let photo = (scene.photo.as_os_str().as_encoded_bytes().to_vec(), 1);
     assert!(scene.open().failure("depth", &photo).is_none());
@@ -110,7 +110,7 @@ fn the_later_line_counts_whichever_file_it_is_in() {
     assert_eq!(scene.standing("b"), OutputFreshness::Fresh);
     scene.make_in(&scene.open_shard(2), "c");
     assert_eq!(scene.standing("c"), OutputFreshness::Fresh);
-    // Killed after it was begun, and before it was noted.
+    // Killed between `begun` and `done`.
     scene.open().begin(&scene.entry("d")).unwrap();
     scene.write("made by d");
     assert_eq!(scene.standing("d"), OutputFreshness::Fresh);
@@ -135,7 +135,7 @@ fn merging_keeps_what_is_known_and_removes_the_files_of_shards() {
     assert_eq!(names, 2, "the manifest and the folder of the output");
     assert_eq!([scene.standing("a"), scene.standing("b")], before);
     assert_eq!(scene.failure().as_deref(), Some("truncated"));
-    // Again, nothing changes.
+    // Merging again changes nothing.
     let text = scene.text();
     assert_eq!(merge(&scene.folder, &[]).unwrap().lines, 6);
     assert_eq!(scene.text(), text);
@@ -157,7 +157,7 @@ fn outputs_of_other_folders_are_named_from_where_they_lie() {
     let text = fs::read_to_string(all.join(MANIFEST_FILE)).unwrap();
     assert!(text.contains(scene.output.to_str().unwrap()), "{text}");
 
-    // Moved into the folder, with the file of the record alone left.
+    // The outputs are moved into the folder; only the manifest stays behind.
     let moved = scene.folder.with_file_name("moved");
     fs::create_dir_all(moved.join("sub")).unwrap();
     let output = moved.join("sub/a_depth.png");
@@ -203,7 +203,7 @@ fn verifying_reads_what_is_done_and_each_output_once() {
         all
     };
     assert_eq!(verdicts(), [OutputVerdict::Unchanged]);
-    // Size and time do not vouch for it.
+    // The content is read although size and time match.
     let time = fs::metadata(&scene.output).unwrap().modified().unwrap();
     fs::write(&scene.output, "MADE BY b").unwrap();
     let file = File::options().write(true).open(&scene.output).unwrap();

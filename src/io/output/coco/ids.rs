@@ -1,7 +1,7 @@
 //! Ids of images and annotations that follow from the photos' paths and are distinct within a run.
 //!
-//! JSON readers keep whole numbers below 2^53 exactly: an annotation's id has 36 bits of its image and 17 of its
-//! number.
+//! JSON readers keep whole numbers below 2^53 exactly: an annotation's id consists of the 36 bits of its image's id and
+//! 17 bits for its number.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const ANNOTATION_BITS: u32 = 17;
 /// Bits of an image's id.
 const IMAGE_BITS: u32 = 36;
 
-/// Most annotations of a photo.
+/// Maximum number of annotations of a photo.
 pub const MAX_ANNOTATIONS: u64 = (1 << ANNOTATION_BITS) - 1;
 
 /// The ids of all images of a run.
@@ -31,7 +31,7 @@ impl ImageIds {
         ImageIds(ids.collect())
     }
 
-    /// The id of a path; its hash if it is not of the run.
+    /// The id of a path, below 2^36; the plain hash for a path that is not of the run.
     pub fn id(&self, path: &Path) -> u64 {
         self.0.get(path).copied().unwrap_or_else(|| hash_path(path))
     }
@@ -53,7 +53,7 @@ fn claim_id(mut id: u64, taken: &mut HashSet<u64>) -> u64 {
 /// The first 36 bits of the SHA-256 of a path.
 fn hash_path(path: &Path) -> u64 {
     let mut digest = Sha256::new();
-    // The same on all systems, and for names that are no text.
+    // With `/` on all systems; bytes, since names need not be valid Unicode.
     for (i, part) in path.iter().enumerate() {
         if i > 0 {
             digest.update(b"/");

@@ -24,7 +24,7 @@ use crate::vision::postprocess::{ClassArea, LabelMap, NO_CLASS, Regions};
 pub use ids::{ImageIds, MAX_ANNOTATIONS};
 pub use run_document::{RunDocument, file_names};
 
-/// The subjects of annotations.
+/// What the annotations of a photo are about.
 #[derive(Debug, Clone, Copy)]
 pub enum AnnotationSubjects<'a> {
     /// One annotation for each class of the map.
@@ -36,7 +36,7 @@ pub enum AnnotationSubjects<'a> {
 /// The encoding of an annotation's pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaskEncoding {
-    /// Run lengths in COCO's printable string.
+    /// Run lengths in COCO's compressed string form.
     Rle,
     /// Polygons along the edges of pixels.
     Polygons,
@@ -85,10 +85,10 @@ pub struct CocoAnnotation {
     segmentation: Segmentation,
     /// Number of pixels.
     area: u64,
-    /// x, y, width and height in pixels.
+    /// Bounding box: x, y, width and height in pixels.
     bbox: [usize; 4],
     iscrowd: u8,
-    /// Mean softmax probability, 0..1.
+    /// Mean softmax probability of the pixels, 0..1.
     score: f64,
 }
 
@@ -105,7 +105,7 @@ enum Segmentation {
     Polygons(Vec<Vec<u32>>),
 }
 
-/// All annotations of a photo; `subjects` must be those of `map`, and `encoding` is that of their pixels.
+/// All annotations of a photo. `subjects` must have been computed from `map`; `encoding` is that of the masks.
 ///
 /// # Errors
 /// A sentence, if there are more than [`MAX_ANNOTATIONS`].
@@ -146,7 +146,7 @@ pub fn annotate_photo(
     }
 }
 
-/// The facts about the pixels of one label.
+/// Label, area and score of one annotation, before its mask is encoded.
 struct AnnotationEntry {
     label: usize,
     class: u16,
@@ -154,7 +154,7 @@ struct AnnotationEntry {
     confidence: f64,
 }
 
-/// The annotations of `entries`, whose pixels are those with their labels by `label_at`.
+/// The annotations of `entries`; an entry's pixels are those for which `label_at` gives its label.
 fn build_annotations(
     image: &CocoImage,
     encoding: MaskEncoding,
@@ -237,7 +237,7 @@ fn json_lines<T: Serialize>(entries: &[T]) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Writes a document whose lists of images and annotations are encoded already.
+/// Writes a document from lists of images and annotations that are already encoded.
 fn write_parts(
     writer: &mut dyn Write,
     preamble: Preamble<'_>,

@@ -3,7 +3,7 @@
 
 use crate::vision::postprocess::contours::NO_LABEL;
 
-/// The runs of each of `labels` labels, as start and end in the order down the columns.
+/// For each of `labels` labels its runs, as start and end (exclusive) of pixel indices in column-major order.
 pub(super) fn column_runs(
     width: usize,
     height: usize,
@@ -70,7 +70,7 @@ pub(super) fn encode_counts(counts: &[i64]) -> String {
 pub(super) fn bounds(runs: &[(usize, usize)], height: usize) -> [usize; 4] {
     let (mut top, mut bottom) = (height, 0);
     for &(start, end) in runs {
-        // A run over the end of a column covers both its last and the next one's first row.
+        // A run that crosses columns covers the last row of one and the first row of the next.
         let whole = start / height != (end - 1) / height;
         top = top.min(if whole { 0 } else { start % height });
         bottom = bottom.max(if whole {

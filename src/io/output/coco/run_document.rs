@@ -1,7 +1,7 @@
 //! The COCO document of all photos of a run: annotations are spooled to a temporary file until the document is written.
 //!
-//! Photos come in the order of the run; [`RunDocument::write`] writes everything at its end, and [`file_names`] reads
-//! which photos an existing document holds.
+//! Photos are added in the order of the run; [`RunDocument::write`] writes the document at the end of the run, and
+//! [`file_names`] reads which photos an existing document holds.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -39,7 +39,7 @@ impl RunDocument {
         self.images.is_empty()
     }
 
-    /// Adds a photo with all its annotations, or on failure nothing of it.
+    /// Adds a photo with all its annotations; on failure adds nothing.
     ///
     /// # Errors
     /// [`Error::File`] if the temporary file cannot be written.

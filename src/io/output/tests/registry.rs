@@ -58,7 +58,7 @@ fn two_outputs_of_a_run_are_two_files() {
         Destination::Stdout
     );
     assert!(outputs.add_flag("--json", Path::new("-"), false).is_err());
-    // Nobody minds who else writes to it.
+    // Several outputs may go to a device.
     for _ in 0..2 {
         assert!(add(&mut outputs, Path::new("/dev/null")).is_ok());
     }

@@ -1,4 +1,4 @@
-//! Sound that goes with pictures.
+//! Tests of sound that is copied to films.
 
 use std::time::Duration;
 

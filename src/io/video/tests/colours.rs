@@ -1,4 +1,4 @@
-//! Colours there and back.
+//! Tests of colours after decoding and encoding.
 
 use super::*;
 
@@ -156,7 +156,7 @@ fn high_dynamic_range_is_mapped_or_told() {
     assert!(is_near(pixel, [pixel[0]; 3], 1), "{pixel:?}");
     let programs = FfmpegPrograms::find(&path).unwrap();
     match programs.has_filter("zscale") && programs.has_filter("tonemap") {
-        // As they are they would be 192; ten times as bright as paper is nearly white.
+        // Without tone mapping they would be 192; ten times the brightness of paper is nearly white.
         true => assert!(
             pixel[0] > 205 && photos.warnings.counts().is_empty(),
             "{pixel:?}"

@@ -1,4 +1,4 @@
-//! Frames and their times.
+//! Tests of decoded frames and their times.
 
 use std::time::Duration;
 
@@ -105,7 +105,7 @@ fn selections_are_exact_and_far_ones_are_sought() {
         EncoderConfig::from_clip(&clip, &far).origin,
         clip.frames[23].time
     );
-    // Behind a frame that was had already, the rest is as it was.
+    // Continuing after a frame gives the same remaining frames.
     for selection in [thinned, slow] {
         let all: Vec<(u64, i64)> = frames(&clip, &selection)
             .map(|frame| frame.map(|frame| (frame.index, frame.time)).unwrap())
@@ -212,7 +212,7 @@ fn odd_sizes_and_transport_streams_are_as_they_are() {
     );
     let stream = clips.ramp("a.ts", "64x48", "25", 12, &H264);
     let clip = Clip::probe(&stream).unwrap();
-    // Broadcasts begin anywhere.
+    // Broadcast streams begin at any time.
     assert!(clip.origin > 0 && clip.seconds(clip.frames[0].time).abs() < 1e-6);
     let found = decode(&clip, &FrameSelection::default());
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Clips that were written, as ffprobe and ffmpeg see them.
+//! Tests of written films, checked with ffprobe and ffmpeg.
 
 use super::*;
 

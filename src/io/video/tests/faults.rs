@@ -1,4 +1,4 @@
-//! Files that are not what they should be.
+//! Tests of damaged and unsuitable files.
 
 use super::*;
 use crate::error::{Error, FileFault};

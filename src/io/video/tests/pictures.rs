@@ -1,4 +1,4 @@
-//! Clips that are read without ffmpeg.
+//! Tests of clips that are read without ffmpeg.
 
 use std::fs::File;
 
@@ -73,7 +73,7 @@ fn gifs_have_their_delays_and_disposals() {
             .collect::<Vec<_>>(),
         [0, 2]
     );
-    // Half a file: the frames that are there, then why there are no more.
+    // Half a file: the frames it holds, then an error.
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 12]).unwrap();
     let clip = Clip::probe(&path).unwrap();
@@ -111,7 +111,7 @@ fn animated_pngs_have_the_fractions_of_their_delays() {
         pixels(&clip, (1, 1)),
         [[100, 150, 200], [255, 255, 255], [224, 234, 244]]
     );
-    // A still is none of them.
+    // A still image is not an animation.
     let still = clips.at("b.png");
     RgbImage::new(2, 2).save(&still).unwrap();
     assert!(
@@ -173,7 +173,7 @@ fn animated_webps_clear_what_they_should() {
         .map(|frame| clip.seconds(frame.time))
         .collect();
     assert_eq!(seconds, [0.0, 0.04, 0.075]);
-    // The decoder blends what is opaque a little too.
+    // The decoder's blending changes opaque pixels slightly too.
     let (red, green, blue, white) = ([254, 0, 0], [0, 255, 0], [0, 0, 255], [255; 3]);
     assert_eq!(pixels(&clip, (0, 0)), [red, white, white]);
     assert_eq!(pixels(&clip, (2, 0)), [white, green, blue]);

@@ -119,7 +119,7 @@ fn a_pipe_is_written_into_and_stays() {
         assert_eq!(reader.join().unwrap(), "through");
     }
     assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
-    // A failure sends nothing at all, and waits for nobody.
+    // A failed encoder sends nothing and does not wait for a reader.
     let failed = write_atomic(&pipe, |_| Err(io::Error::other("no")));
     assert!(failed.is_err());
 }

@@ -29,7 +29,7 @@ impl<In: Transport> Connector<In> for AbsoluteFormConnector {
     }
 }
 
-/// A connection to a proxy that carries one request.
+/// A connection to a proxy, used for one request.
 #[derive(Debug)]
 pub struct AbsoluteFormTransport<In> {
     to_proxy: In,

@@ -15,7 +15,8 @@ use ureq::{Proxy, ProxyProtocol};
 use crate::error::{Error, Result};
 use crate::system::environment::{EnvSetting, EnvVariables};
 
-/// As curl, only in lower case for http: a web server gives a `Proxy:` header to its programs as `HTTP_PROXY`.
+/// As in curl, `http_proxy` is read in lower case only: a web server gives a `Proxy:` header to its programs as
+/// `HTTP_PROXY`.
 const HTTP_PROXY_VARIABLES: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"];
 const HTTPS_PROXY_VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const NO_PROXY_VARIABLES: [&str; 2] = ["no_proxy", "NO_PROXY"];
@@ -87,7 +88,7 @@ impl ProxySettings {
         }
     }
 
-    /// Whether only `HTTP_PROXY` names a proxy for `uri`, which curl ignores in upper case.
+    /// Whether a proxy for `uri` is named only by `HTTP_PROXY`, whose upper-case form is ignored as in curl.
     pub fn ignores_http_proxy(&self, uri: &Uri) -> bool {
         self.has_ignored_http_proxy && uri.scheme_str() == Some("http") && !self.is_exempt(uri)
     }
@@ -100,7 +101,7 @@ impl ProxySettings {
         })
     }
 
-    /// The value of `NO_PROXY`: hosts that are asked without a proxy.
+    /// The value of `NO_PROXY`: hosts that are connected to directly.
     pub fn exempt(&self) -> Option<&EnvSetting<String>> {
         self.no_proxy.as_ref()
     }
@@ -127,13 +128,13 @@ impl ProxySettings {
     }
 }
 
-/// Whether an entry of `NO_PROXY` is about `host`: a name covers itself and all below it, an address itself, and a
-/// network its addresses. An entry with a port, which curl does not know, is about that port alone.
+/// Whether an entry of `NO_PROXY` covers `host`: a name covers itself and its subdomains, an address itself, and a
+/// network its addresses. An entry with a port (an extension to curl's rules) covers that port only.
 fn covers(entry: &str, host: &str, port: u16) -> bool {
     let host = bare(host);
     let address: Option<IpAddr> = host.parse().ok();
     let (entry, only) = match entry.rsplit_once(':') {
-        // The colons of a bare IPv6 address are no mark of a port.
+        // The colons of an IPv6 address without brackets do not separate a port.
         Some((name, digits)) if name.ends_with(']') || !name.contains(':') => {
             match digits.parse::<u16>() {
                 Ok(only) => (name, Some(only)),
@@ -170,7 +171,7 @@ fn bare(host: &str) -> &str {
     inner.strip_suffix(']').unwrap_or(inner)
 }
 
-/// Whether the first `bits` bits of two addresses of one kind agree; with none, as curl has it, all of them must.
+/// Whether the first `bits` bits of two addresses of one family agree; for 0 bits, as in curl, all must.
 fn in_network(address: IpAddr, network: IpAddr, bits: u32) -> bool {
     let agree = |a: u128, b: u128, width: u32| match bits {
         0 => a == b,
@@ -204,7 +205,7 @@ impl ProxyServer {
         let protocol = match scheme.to_ascii_lowercase().as_str() {
             "http" => ProxyProtocol::Http,
             "https" => ProxyProtocol::Https,
-            // As curl has it.
+            // As in curl.
             "socks" | "socks4" => ProxyProtocol::Socks4,
             "socks4a" => ProxyProtocol::Socks4A,
             "socks5" => ProxyProtocol::Socks5,
@@ -241,7 +242,7 @@ impl ProxyServer {
         let port = match uri.port_u16() {
             Some(0) => return Err(no_place()),
             Some(port) => port,
-            // The library reads a port that is none, such as 99999 or an empty one, as no port.
+            // The `http` crate reads an invalid port, such as 99999 or an empty one, as no port.
             None if place.len() == host.len() => match protocol {
                 ProxyProtocol::Https => 443,
                 _ => PORT,
@@ -257,7 +258,7 @@ impl ProxyServer {
         })
     }
 
-    /// Whether it speaks a version of SOCKS.
+    /// Whether the proxy's protocol is a version of SOCKS.
     pub fn is_socks(&self) -> bool {
         !matches!(self.protocol, ProxyProtocol::Http | ProxyProtocol::Https)
     }

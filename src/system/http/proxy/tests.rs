@@ -4,7 +4,7 @@ fn proxies(pairs: &[(&str, &str)]) -> ProxySettings {
     ProxySettings::from_variables(&EnvVariables::from_pairs(pairs.iter().copied())).unwrap()
 }
 
-/// The variable that a request of `url` goes by.
+/// The variable that names the proxy for a request of `url`.
 fn variable(pairs: &[(&str, &str)], url: &str) -> Option<&'static str> {
     let route = proxies(pairs).proxy_for(&url.parse().unwrap()).unwrap();
     route.map(|route| route.variable)

@@ -1,7 +1,7 @@
 //! Rows as columns of Arrow, which Parquet and Arrow IPC parts share.
 //!
-//! An array that is one vector a photo (`cls`, `coarse_cls`) is a fixed-size list. Grids and sets are binary values,
-//! which every reader returns as they are, where lists would be decoded number by number.
+//! The vector arrays (`cls`, `coarse_cls`) are fixed-size lists. Other arrays are binary values, which readers return
+//! as they are, whereas lists would be decoded value by value.
 
 mod read;
 mod row_group;

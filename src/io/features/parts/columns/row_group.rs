@@ -17,13 +17,13 @@ use crate::io::features::arrays::{EncodedRow, FeatureArray};
 use crate::io::features::{DatasetMeta, Precision, RowInfo};
 use crate::model::input::PatchGrid;
 
-/// Bytes of arrays at which a row group is written.
+/// Size in bytes of its arrays at which a row group is written.
 const GROUP_BYTES: u64 = 16 << 20;
 
-/// The most rows in a row group: Parquet takes several times their size for lists while it encodes them.
+/// Maximum number of rows in a row group: while encoding lists, Parquet takes several times their size in memory.
 const GROUP_ROWS: usize = 4096;
 
-/// Gathers rows until they are written as one row group or record batch.
+/// Buffers rows until they are written as one row group or record batch.
 #[derive(Debug, Default)]
 pub(in crate::io::features::parts) struct RowGroupBuffer {
     rows: Vec<EncodedRow>,
@@ -38,7 +38,7 @@ impl RowGroupBuffer {
         self.bytes >= GROUP_BYTES || self.rows.len() >= GROUP_ROWS
     }
 
-    /// Empties the buffer into a batch; none if it has no rows.
+    /// Empties the buffer into a batch; `None` if it has no rows.
     pub(in crate::io::features::parts) fn take(
         &mut self,
         meta: &DatasetMeta,

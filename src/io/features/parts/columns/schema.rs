@@ -86,7 +86,7 @@ pub(super) fn vector_length(meta: &DatasetMeta) -> i32 {
     i32::try_from(meta.layers.len() * meta.dim).unwrap_or(i32::MAX)
 }
 
-/// Refuses a row with an array that does not fit into a value, which is limited to 2 GiB.
+/// Checks that every array of a row fits into one value, which is limited to 2 GiB.
 ///
 /// # Errors
 /// Names the photo.

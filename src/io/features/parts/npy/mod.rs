@@ -1,12 +1,12 @@
-//! NumPy arrays: a file for each kind of array, and a CSV table of the rows. The table is written last, and makes the
-//! part exist.
+//! NumPy arrays: a file for each kind of array, and a CSV table of the rows. The table is written last; a part without
+//! it does not exist.
 //!
 //! `PART.cls.npy` is `[photos, L, D]`, and so on. Grids differ between photos, so `PART.patches.npy` is `[tokens,
-//! width]`: the tokens of one photo after the other, of each one layer after the other, row by row.
+//! width]`: photo by photo, layer by layer, and row by row of the grid.
 //!
-//! When a part is continued, its array files are replaced one by one by longer ones with the same beginning, so that
-//! the old table is right at any moment. When rows are removed, only the table is rewritten, and their numbers stay in
-//! the arrays.
+//! When a part is continued, its array files are replaced one by one by longer ones with the same beginning, so the old
+//! table stays valid throughout. When rows are removed, only the table is rewritten, and their values stay in the
+//! arrays.
 
 mod offsets;
 mod table;
@@ -34,7 +34,7 @@ fn array_path(path: &Path, array: FeatureArray) -> PathBuf {
     path.with_file_name(format!("{stem}.{}.npy", array.name()))
 }
 
-/// Holds a part in memory until it is finished, since the headers have the length of the arrays.
+/// Holds a part in memory until it is finished, since the headers state the lengths of the arrays.
 pub(in crate::io::features::parts) struct NpyPartWriter {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
@@ -155,7 +155,7 @@ pub(in crate::io::features::parts) struct NpyPartReader {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
     offsets: Vec<ArrayOffsets>,
-    /// The stored arrays, with their files and the byte at which the numbers begin.
+    /// The stored arrays, with their files and the byte offset of the first value.
     arrays: Vec<(FeatureArray, FileRangeReader, u64)>,
     is_compact: bool,
 }
@@ -210,7 +210,7 @@ impl NpyPartReader {
     }
 }
 
-/// Bytes of an array of `shape`; none if that overflows.
+/// Size in bytes of an array of `shape` with values of `of_number` bytes; `None` if that overflows.
 fn array_bytes(shape: &[usize], of_number: usize) -> Option<u64> {
     let bytes = shape
         .iter()

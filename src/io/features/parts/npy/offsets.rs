@@ -1,4 +1,4 @@
-//! Where the numbers of a row begin in the arrays of a part.
+//! Positions of a row's values in the arrays of a part.
 
 use crate::io::features::arrays::FeatureArray;
 use crate::io::features::{DatasetMeta, RowInfo};
@@ -40,7 +40,7 @@ impl LeadingAxis {
     }
 }
 
-/// Where a row begins on each leading axis of the arrays.
+/// Index on each leading axis at which a row begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ArrayOffsets {
     pub(super) row: usize,
@@ -66,7 +66,7 @@ impl ArrayOffsets {
     }
 }
 
-/// How long a row is on an array's leading axis, and the shape of the other axes.
+/// The length of a row on an array's leading axis, and the shape of the other axes.
 pub(super) fn split_leading_axis(
     array: FeatureArray,
     meta: &DatasetMeta,

@@ -1,4 +1,4 @@
-//! What samples mean: grey, palettes, inks, chroma, L*a*b*, opacity, bands.
+//! Tests of colours: grey, palettes, inks, chroma, L*a*b*, alpha, bands.
 
 use super::*;
 use crate::io::inputs::raster::{Alpha, ColorModel};
@@ -116,7 +116,7 @@ fn bands_are_chosen_and_told_of() {
         "has no band 9: it has 8 (see --bands)"
     );
     assert!(show(&bytes, [0, 1, 2]).is_err());
-    // A band that is looked at is no opacity; otherwise it stays one.
+    // An alpha sample that is selected as a band is no longer alpha.
     let rgba = Builder::new((1, 1), 4, 8, 2, &[1, 2, 3, 4])
         .tag(338, 3, &[2])
         .build();

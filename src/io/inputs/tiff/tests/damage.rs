@@ -1,4 +1,4 @@
-//! Files that are cut, that lie, or that are of a kind that cannot be read: a sentence, and never a panic.
+//! Tests of truncated, inconsistent and unsupported files: an error message, never a panic.
 
 use super::*;
 use crate::io::inputs::footprint::Footprint;

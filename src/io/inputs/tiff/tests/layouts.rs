@@ -1,4 +1,4 @@
-//! Where pixels lie: strips, tiles, planes, pages; and what writers leave out.
+//! Tests of layouts: strips, tiles, planes, pages; and of tags that writers omit.
 
 use image::metadata::Orientation;
 

@@ -1,4 +1,4 @@
-//! TIFFs that the tests write tag by tag, and those in `tests/fixtures/tiff`.
+//! Tests with TIFFs that are built tag by tag, and those in `tests/fixtures/tiff`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use super::{DecodedTiffPage, decode};
 use crate::io::inputs::raster::RasterSamples;
 
-/// A TIFF in the making.
+/// Builder of a TIFF with one directory.
 #[derive(Clone)]
 struct Builder {
     big_endian: bool,
@@ -24,7 +24,7 @@ struct Builder {
 }
 
 impl Builder {
-    /// One strip of `samples` samples of `bits` bits a pixel, uncompressed.
+    /// One uncompressed strip with `samples` samples of `bits` bits per pixel.
     fn new(
         (width, height): (u64, u64),
         samples: u64,
@@ -82,7 +82,7 @@ impl Builder {
         self.build_without(&[])
     }
 
-    /// The file, but for these tags.
+    /// The file without these tags.
     fn build_without(&self, left_out: &[u16]) -> Vec<u8> {
         let word = if self.bigtiff { 8 } else { 4 };
         let mut bytes = if self.big_endian {

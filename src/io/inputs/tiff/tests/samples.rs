@@ -1,4 +1,4 @@
-//! Every width and format of sample.
+//! Tests of every sample width and format.
 
 use super::*;
 
