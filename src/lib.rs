@@ -43,6 +43,13 @@
 //!   vision::render -> io::output        pictures, numbers (NPY, PNG16, EXR, ...), JSON lines
 //! ```
 //!
+//! Stage by stage, with the type that each gives: [`io::inputs`] ([`Source`](io::inputs::Source),
+//! [`Photo`](io::inputs::Photo)) or [`io::video`] ([`Clip`](io::video::Clip)), [`vision::preprocess`]
+//! ([`PreparedImage`](vision::preprocess::PreparedImage), [`Geometry`](model::input::Geometry)), [`model::backbone`]
+//! ([`Features`](model::backbone::Features)), [`model::head`] ([`Scores`](model::head::Scores)) or [`analysis`],
+//! [`vision::postprocess`] ([`DepthMap`](vision::postprocess::DepthMap), [`LabelMap`](vision::postprocess::LabelMap)),
+//! [`vision::render`], [`io::output`].
+//!
 //! [`engine`] drives this for many photos on one device or several: decode workers, batches, a worker for each device,
 //! finish workers, results in order. [`tasks`] defines the outputs of each photo, and [`tasks::recipe`] their options.
 //!
