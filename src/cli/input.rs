@@ -128,7 +128,7 @@ impl PhotoArgs {
 
     /// Bytes that photos in memory may take together.
     pub fn max_memory(&self) -> u64 {
-        self.max_memory.unwrap_or_else(memory::usual_limit)
+        self.max_memory.unwrap_or_else(memory::default_limit)
     }
 
     /// As [`PhotoArgs::decoder`], for the photos of labelled data sets.

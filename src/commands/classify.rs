@@ -40,7 +40,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
     let model = model::load_for_head(&args.run, &head, console)?;
     let sources: Vec<&Source> = collected.sources.iter().collect();
     let progress = console.progress_of_photos(sources.len());
-    let tick = |done| progress.set_blocks_done(done, 100);
+    let tick = |done| progress.set_network_progress(done, 100);
     let pass = BackbonePass {
         preprocessor: trained_preprocessor(&head, model.backbone().config().patch_size)?,
         requests: head.meta.requests(),

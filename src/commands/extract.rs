@@ -101,7 +101,7 @@ impl<'c> PhotoJobs<'c> {
         let mut report = RunReport::from_search(collected.failures, collected.summary, output.json);
         for (job, refused) in plan.jobs.iter().zip(&refused) {
             if let Some(error) = refused {
-                ledger.note_failure(&job.source, &digests, None, error)?;
+                ledger.record_failure(&job.source, &digests, None, error)?;
             }
         }
         let refused: Vec<Option<Error>> = refused
@@ -171,7 +171,7 @@ impl LayerExtractor<'_> {
         finish: impl Fn(&OutputJob, ReadyPhoto, BackboneOutput, &Console) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
         let progress = photos.console.progress_of_photos(numbers.len());
-        let tick = |done| progress.set_blocks_done(done, 100);
+        let tick = |done| progress.set_network_progress(done, 100);
         let networks: Vec<FeaturePass<'_>> = self.passes(&tick).collect();
         self.run_networks(&networks, photos, (numbers, &progress), finish)
     }
@@ -229,9 +229,9 @@ impl LayerExtractor<'_> {
             let (job, recorder) = (job(ready.index), console.recorder());
             let stamp = ready.stamp.take();
             let work = || finish(job, ready, found, &recorder);
-            let finished = ledger.note_outputs((job, digests), stamp.as_ref(), &recorder, work);
+            let finished = ledger.record_outputs((job, digests), stamp.as_ref(), &recorder, work);
             if let Err(error) = &finished {
-                let noted = ledger.note_failure(&job.source, digests, stamp.as_ref(), error);
+                let noted = ledger.record_failure(&job.source, digests, stamp.as_ref(), error);
                 note_unrecorded(noted, console);
             }
             Ok((finished, recorder))
@@ -241,7 +241,7 @@ impl LayerExtractor<'_> {
             let number = numbers[index];
             if let Err(error) = &result {
                 let stamp = failed.take(index);
-                let noted = ledger.note_failure(sources[index], digests, stamp.as_ref(), error);
+                let noted = ledger.record_failure(sources[index], digests, stamp.as_ref(), error);
                 note_unrecorded(noted, console);
             }
             let result = result.and_then(|(finished, recorder)| {

@@ -130,7 +130,7 @@ impl Predictor {
 
     /// The most bytes that photos may take together.
     fn memory_limit(&self) -> u64 {
-        self.max_memory.unwrap_or_else(memory::usual_limit)
+        self.max_memory.unwrap_or_else(memory::default_limit)
     }
 
     /// Refuses an image without pixels, or that needs more memory than the limit, before anything is allocated for it.

@@ -20,7 +20,7 @@ const SYSTEM_SHARE: f64 = 0.2;
 const RESERVE: u64 = 64 << 20;
 
 /// Default of `--max-memory` in bytes: 80 % of the free memory, less 64 MiB.
-pub fn usual_limit() -> u64 {
+pub fn default_limit() -> u64 {
     let free = free_bytes().unwrap_or(ASSUMED_FREE);
     ((free as f64 * (1.0 - SYSTEM_SHARE)) as u64).saturating_sub(RESERVE)
 }
@@ -258,12 +258,12 @@ impl Drop for MemoryPermit {
 pub fn check(bytes: u64, limit: u64) -> Result<()> {
     match bytes <= limit {
         true => Ok(()),
-        false => Err(Error::Memory(too_much(bytes, limit))),
+        false => Err(Error::Memory(over_limit_reason(bytes, limit))),
     }
 }
 
 /// The reason why something of `bytes` exceeds `limit`, as a part of a sentence about it.
-pub fn too_much(bytes: u64, limit: u64) -> String {
+pub fn over_limit_reason(bytes: u64, limit: u64) -> String {
     format!(
         "needs about {} of memory, and photos may take {} (--max-memory, else four fifths of what is free); make it smaller",
         format_bytes(bytes),
@@ -318,6 +318,6 @@ mod tests {
     #[test]
     fn what_is_free_is_less_than_all() {
         let free = free_bytes().unwrap();
-        assert!(usual_limit() < free && free < 1 << 50);
+        assert!(default_limit() < free && free < 1 << 50);
     }
 }

@@ -1,7 +1,7 @@
 //! "Did you mean": the known names that are most similar to an unknown one.
 
 /// Least Jaro-Winkler similarity, 0 to 1, of a suggestion.
-const ALIKE: f64 = 0.8;
+const MIN_SIMILARITY: f64 = 0.8;
 
 /// Most names in one suggestion.
 const MAX_SUGGESTIONS: usize = 3;
@@ -12,7 +12,7 @@ pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Ve
     let wanted = wanted.trim().to_lowercase();
     let mut found: Vec<(f64, &str)> = known
         .into_iter()
-        .filter_map(|name| Some((likeness(&wanted, &name.to_lowercase())?, name)))
+        .filter_map(|name| Some((similarity(&wanted, &name.to_lowercase())?, name)))
         .collect();
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     found.dedup_by(|a, b| a.1 == b.1);
@@ -24,7 +24,7 @@ pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Ve
 }
 
 /// Similarity from 0 to 1; `None` if it is too low for a suggestion.
-fn likeness(wanted: &str, name: &str) -> Option<f64> {
+fn similarity(wanted: &str, name: &str) -> Option<f64> {
     let longest = wanted.chars().count().max(name.chars().count());
     let slips = strsim::osa_distance(wanted, name);
     // At most one edit (insertion, deletion, substitution, transposition) per three letters.
@@ -34,9 +34,9 @@ fn likeness(wanted: &str, name: &str) -> Option<f64> {
     let alike = strsim::jaro_winkler(wanted, name);
     let scores = [
         near.then(|| 1.0 - slips as f64 / longest as f64),
-        part.then_some(ALIKE),
+        part.then_some(MIN_SIMILARITY),
         // A common prefix (Jaro-Winkler) counts less than a small edit distance.
-        (alike >= ALIKE).then_some(0.7 * alike),
+        (alike >= MIN_SIMILARITY).then_some(0.7 * alike),
     ];
     scores.into_iter().flatten().max_by(f64::total_cmp)
 }

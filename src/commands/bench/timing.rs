@@ -47,7 +47,7 @@ pub fn time_forward(
     let count = batch.saturating_mul(photo);
     let network = backbone.planned_memory(grid, 1).unwrap_or(0);
     let bytes = (batch as u64).saturating_mul(4 * photo as u64 + network);
-    memory::check(bytes, memory::usual_limit())?;
+    memory::check(bytes, memory::default_limit())?;
     let mut random = fastrand::Rng::with_seed(0);
     let mut values = try_with_capacity(count)?;
     values.extend((0..count).map(|_| 4.0 * random.f32() - 2.0));

@@ -88,7 +88,7 @@ pub fn for_each_photo(
     let input = scorer.mode().describe();
     let finder = HeadPredictor(scorer);
     let progress = console.progress_of_photos(pairs.len());
-    let tick = |done| progress.set_blocks_done(done, 100);
+    let tick = |done| progress.set_network_progress(done, 100);
     let decoding = DecodeStage {
         crop: cut,
         ..DecodeStage::new(args.photo.data_set_decoder(console))

@@ -251,7 +251,7 @@ impl PhotoDecoder {
                 true => Ok(()),
                 false => {
                     refused.set(Some(FileFault::Memory));
-                    Err(memory::too_much(bytes, limit))
+                    Err(memory::over_limit_reason(bytes, limit))
                 }
             }
         }
@@ -304,7 +304,7 @@ fn classify_fault(bytes: &[u8], refused: &Cell<Option<FileFault>>) -> FileFault 
     match (refused.get(), sniff::identify_bytes(bytes)) {
         (Some(limit), _) => limit,
         (None, FileKind::Other | FileKind::Clip(_)) => FileFault::NotImage,
-        (None, FileKind::Unsuitable(_)) => FileFault::Unsupported,
+        (None, FileKind::UnsupportedPicture(_)) => FileFault::Unsupported,
         (None, FileKind::Foreign(foreign)) if !foreign.is_built_in() => FileFault::Program,
         _ => FileFault::Damaged,
     }

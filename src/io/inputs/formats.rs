@@ -75,7 +75,7 @@ pub(super) fn decode_raster(
                  as .mp4, .mkv and the like, and ffmpeg -i CLIP -vf fps=1 frame-%05d.png takes pictures out"
             ));
         }
-        FileKind::Unsuitable(what) => {
+        FileKind::UnsupportedPicture(what) => {
             return Err(format!(
                 "{what} is not supported; convert it to JPEG or PNG first"
             ));

@@ -62,7 +62,7 @@ fn parse(bytes: &[u8], separator: Separator) -> Result<Vec<ListEntry>, String> {
         FileKind::Image(_)
         | FileKind::OwnPicture
         | FileKind::Foreign(_)
-        | FileKind::Unsuitable(_) => Some("is a picture"),
+        | FileKind::UnsupportedPicture(_) => Some("is a picture"),
         FileKind::Clip(_) => Some("is a video clip"),
         FileKind::Tar => Some("is a tar archive"),
         FileKind::Other if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") => {

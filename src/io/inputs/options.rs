@@ -30,7 +30,7 @@ impl Default for DecodeOptions {
     fn default() -> Self {
         DecodeOptions {
             max_pixels: 200_000_000,
-            max_memory: memory::usual_limit(),
+            max_memory: memory::default_limit(),
             stretch: ContrastStretch::Auto,
             bands: None,
             page: None,

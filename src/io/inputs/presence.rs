@@ -17,7 +17,7 @@ pub(crate) struct PresenceCache {
 impl PresenceCache {
     /// Whether page `page` (from 1) of the photo at `path` exists, or for 0 whether the photo exists and holds one
     /// image alone. A photo at a URL is not fetched and counts as existing.
-    pub fn has(&mut self, path: &Path, page: u32) -> bool {
+    pub fn exists(&mut self, path: &Path, page: u32) -> bool {
         if path.to_str().is_some_and(is_address) {
             return true;
         }

@@ -29,7 +29,7 @@ pub(super) enum FileKind {
     /// A video clip, with the name of its format.
     Clip(&'static str),
     /// A picture that is not read as a photo (a texture, a document), with the name of its format.
-    Unsuitable(&'static str),
+    UnsupportedPicture(&'static str),
     /// Anything else.
     Other,
 }
@@ -41,7 +41,7 @@ impl FileKind {
             FileKind::Image(format) => format_name(format),
             FileKind::OwnPicture => "pictures by dino",
             FileKind::Foreign(foreign) => foreign.name(),
-            FileKind::Clip(name) | FileKind::Unsuitable(name) => name,
+            FileKind::Clip(name) | FileKind::UnsupportedPicture(name) => name,
             FileKind::Tar => TARS,
             FileKind::Other => "other files",
         }
@@ -82,15 +82,15 @@ pub(super) fn identify(head: &[u8]) -> FileKind {
         Ok(ImageFormat::Pnm) if !is_pnm(head) => FileKind::Other,
         Ok(ImageFormat::Bmp) if !is_bmp(head) => FileKind::Other,
         Ok(ImageFormat::Png) if is_own_picture(head) => FileKind::OwnPicture,
-        Ok(ImageFormat::Tiff) if is_own_tiff(head) => FileKind::Unsuitable("map of depths"),
+        Ok(ImageFormat::Tiff) if is_own_tiff(head) => FileKind::UnsupportedPicture("map of depths"),
         // BigTIFF, which the `image` crate does not recognise.
         _ if head.starts_with(b"II+\0\x08\0\0\0") || head.starts_with(b"MM\0+\0\x08\0\0") => {
             FileKind::Image(ImageFormat::Tiff)
         }
         Ok(format) if format.reading_enabled() => FileKind::Image(format),
-        Ok(ImageFormat::OpenExr) => FileKind::Unsuitable("OpenEXR"),
-        Ok(ImageFormat::Hdr) => FileKind::Unsuitable("Radiance HDR"),
-        Ok(ImageFormat::Dds) => FileKind::Unsuitable("DDS"),
+        Ok(ImageFormat::OpenExr) => FileKind::UnsupportedPicture("OpenEXR"),
+        Ok(ImageFormat::Hdr) => FileKind::UnsupportedPicture("Radiance HDR"),
+        Ok(ImageFormat::Dds) => FileKind::UnsupportedPicture("DDS"),
         _ => FileKind::Other,
     }
 }
@@ -139,11 +139,11 @@ fn by_signature(head: &[u8]) -> Option<FileKind> {
             &[0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11],
             FileKind::Clip("Windows Media"),
         ),
-        (b"8BPS", FileKind::Unsuitable("Photoshop")),
-        (b"gimp xcf", FileKind::Unsuitable("GIMP")),
-        (b"II\xbc\x01", FileKind::Unsuitable("JPEG XR")),
-        (b"SIMPLE  =", FileKind::Unsuitable("FITS")),
-        (b"%PDF-", FileKind::Unsuitable("PDF")),
+        (b"8BPS", FileKind::UnsupportedPicture("Photoshop")),
+        (b"gimp xcf", FileKind::UnsupportedPicture("GIMP")),
+        (b"II\xbc\x01", FileKind::UnsupportedPicture("JPEG XR")),
+        (b"SIMPLE  =", FileKind::UnsupportedPicture("FITS")),
+        (b"%PDF-", FileKind::UnsupportedPicture("PDF")),
     ];
     let known = SIGNATURES
         .iter()
@@ -158,7 +158,7 @@ fn by_signature(head: &[u8]) -> Option<FileKind> {
         return Some(FileKind::Tar);
     }
     if head.get(128..132) == Some(b"DICM") {
-        return Some(FileKind::Unsuitable("DICOM"));
+        return Some(FileKind::UnsupportedPicture("DICOM"));
     }
     let packets = [0, 188, 376, 564];
     if packets.iter().all(|&at| head.get(at) == Some(&0x47)) {

@@ -282,7 +282,7 @@ fn read_file(path: &Path, max_memory: u64) -> Result<Cow<'static, [u8]>> {
             if let Some(bytes) = twice.filter(|&bytes| bytes > max_memory) {
                 return Err(Error::file_with_fault(
                     path,
-                    memory::too_much(bytes, max_memory),
+                    memory::over_limit_reason(bytes, max_memory),
                     FileFault::Memory,
                 ));
             }
@@ -300,7 +300,7 @@ fn read_file(path: &Path, max_memory: u64) -> Result<Cow<'static, [u8]>> {
 fn read_member(member: &TarMember, max_memory: u64) -> Result<Vec<u8>> {
     let twice = member.bytes.checked_mul(2);
     if let Some(bytes) = twice.filter(|&bytes| bytes > max_memory) {
-        let why = memory::too_much(bytes, max_memory);
+        let why = memory::over_limit_reason(bytes, max_memory);
         return Err(Error::file(&member.path, why));
     }
     let read = || {
@@ -345,7 +345,9 @@ fn read_image(mut from: impl Read, max_bytes: u64) -> io::Result<Vec<u8>> {
         .take(sniff::HEAD_BYTES as u64)
         .read_to_end(&mut head)?;
     match sniff::identify(&head) {
-        FileKind::Other | FileKind::Tar | FileKind::Clip(_) | FileKind::Unsuitable(_) => Ok(head),
+        FileKind::Other | FileKind::Tar | FileKind::Clip(_) | FileKind::UnsupportedPicture(_) => {
+            Ok(head)
+        }
         _ => pipe::read_to(from, head, max_bytes),
     }
 }

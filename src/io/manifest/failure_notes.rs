@@ -105,7 +105,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Names the manifest if it cannot be appended to.
-    pub fn note_failure(
+    pub fn record_failure(
         &self,
         source: &Source,
         digests: &TaskDigests,

@@ -45,7 +45,7 @@ impl Manifest {
                 match ours.get(&photo) {
                     Some(stem) if path.as_os_str().as_encoded_bytes().starts_with(stem) => {}
                     Some(_) => others.renamed.push(path),
-                    None if presence.has(&path_from_bytes(&photo.0), photo.1) => {
+                    None if presence.exists(&path_from_bytes(&photo.0), photo.1) => {
                         others.foreign.push(path);
                     }
                     None => {}

@@ -49,7 +49,7 @@ impl Ledger {
             let (freshness, is_noted) =
                 self.inspect_output(path, extension, &job.source, photo.as_ref(), digests)?;
             if freshness == OutputFreshness::Foreign {
-                refusal.get_or_insert_with(|| foreign(path));
+                refusal.get_or_insert_with(|| foreign_output_error(path));
             }
             outputs.push(InspectedOutput {
                 extension,
@@ -118,7 +118,7 @@ impl Ledger {
 }
 
 /// The error for a foreign output, which is neither kept nor replaced.
-fn foreign(path: &Path) -> Error {
+fn foreign_output_error(path: &Path) -> Error {
     Error::file(
         path,
         "is there already, and either dino did not make it or it was changed since; --force replaces it, -o DIR puts results \

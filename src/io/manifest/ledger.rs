@@ -51,7 +51,7 @@ impl Ledger {
 
     /// Whether there is neither a manifest nor a single output file: outputs go to a folder with `--no-manifest`, or to
     /// stdout.
-    pub fn is_without_record(&self) -> bool {
+    pub fn is_unrecorded(&self) -> bool {
         self.manifest.is_none() && self.target.is_none()
     }
 

@@ -40,8 +40,8 @@ impl Ledger {
     /// Records that a part of a dataset, with these files and stamps, was rewritten without some of its rows.
     ///
     /// # Errors
-    /// As [`Ledger::note_rows`].
-    pub fn note_part(&self, files: &[(PathBuf, Option<FileStamp>)]) -> Result<()> {
+    /// As [`Ledger::record_rows`].
+    pub fn record_part(&self, files: &[(PathBuf, Option<FileStamp>)]) -> Result<()> {
         let Some(manifest) = &self.manifest else {
             return Ok(());
         };
@@ -62,7 +62,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Names the manifest that cannot be appended to, or a file that cannot be read.
-    pub fn note_rows(
+    pub fn record_rows(
         &self,
         (task, recipe): (&str, Digest),
         rows: &[DatasetRowNote],
@@ -93,7 +93,7 @@ impl Ledger {
     /// # Errors
     /// Those of `work`; [`photo_changed_error`] if kept outputs were made from other content of the photo; names the
     /// manifest that cannot be appended to, or an output that cannot be read.
-    pub fn note_outputs<T>(
+    pub fn record_outputs<T>(
         &self,
         (job, digests): (&OutputJob, &TaskDigests),
         photo: Option<&FileStamp>,

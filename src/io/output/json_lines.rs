@@ -68,7 +68,7 @@ impl LineSubject {
     ///
     /// # Errors
     /// As [`Console::out`].
-    pub fn print_lost(&self, path: &Path, why: &str, console: &Console) -> Result<()> {
+    pub fn print_failed_input(&self, path: &Path, why: &str, console: &Console) -> Result<()> {
         let mut line = self.start_line(LineStatus::Failed);
         put_path(&mut line, "input", Some(path));
         line.insert("error".to_owned(), json!(why));
@@ -124,7 +124,7 @@ pub fn print_input_errors(
             let why = error.to_string();
             subjects
                 .iter()
-                .try_for_each(|subject| subject.print_lost(path, &why, console))?;
+                .try_for_each(|subject| subject.print_failed_input(path, &why, console))?;
         }
     }
     Ok(())
@@ -145,7 +145,7 @@ pub struct JsonLines {
     is_on: bool,
     /// Inputs without a photo, in reverse order: the index of the photo before which they are printed, the path and the
     /// reason.
-    lost_inputs: Vec<(usize, PathBuf, String)>,
+    failed_inputs: Vec<(usize, PathBuf, String)>,
     /// Buffered lines, by index of the photo.
     pending: BTreeMap<usize, PendingLine>,
 }
@@ -161,7 +161,7 @@ impl JsonLines {
         JsonLines {
             subject,
             is_on,
-            lost_inputs: lost.collect(),
+            failed_inputs: lost.collect(),
             pending: BTreeMap::new(),
         }
     }
@@ -194,11 +194,11 @@ impl JsonLines {
         loop {
             let next = self.pending.keys().next().copied().unwrap_or(usize::MAX);
             let is_lost = self
-                .lost_inputs
+                .failed_inputs
                 .last()
                 .is_some_and(|(before, ..)| *before <= next.min(photo));
-            if is_lost && let Some((_, path, why)) = self.lost_inputs.pop() {
-                self.subject.print_lost(&path, &why, console)?;
+            if is_lost && let Some((_, path, why)) = self.failed_inputs.pop() {
+                self.subject.print_failed_input(&path, &why, console)?;
                 continue;
             }
             if next >= photo {

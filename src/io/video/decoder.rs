@@ -47,7 +47,7 @@ pub(super) struct DecoderExit {
     /// Why it ended before the last frame; `None` if it did not.
     pub failure: Option<String>,
     /// Number of error lines in its log, and one of them.
-    pub complaints: Option<(u64, String)>,
+    pub error_lines: Option<(u64, String)>,
 }
 
 impl FfmpegDecoder {
@@ -229,10 +229,10 @@ impl FfmpegDecoder {
             }
             self.log.finish();
         }
-        let count = self.log.complaint_count();
+        let count = self.log.error_line_count();
         DecoderExit {
             failure,
-            complaints: self.log.last_complaint().map(|last| (count, last)),
+            error_lines: self.log.last_complaint().map(|last| (count, last)),
         }
     }
 }

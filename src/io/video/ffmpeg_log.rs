@@ -64,7 +64,7 @@ impl FfmpegLog {
     }
 
     /// Number of complaints so far; complete once the program has ended and [`FfmpegLog::finish`] was called.
-    pub fn complaint_count(&self) -> u64 {
+    pub fn error_line_count(&self) -> u64 {
         lock(&self.state).count
     }
 
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(log.next_frame(), Some(LoggedFrame { time: None, size }));
         assert_eq!(log.next_frame(), None);
         assert_eq!(log.time_base(), Some((1, 30000)));
-        assert_eq!(log.complaint_count(), 2);
+        assert_eq!(log.error_line_count(), 2);
         assert_eq!(log.last_complaint().unwrap(), "error while decoding MB 3 1");
     }
 }

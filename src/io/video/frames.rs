@@ -226,7 +226,7 @@ impl Frames {
             }
             let DecoderExit {
                 failure,
-                complaints,
+                error_lines: complaints,
             } = decoder.stop(is_over);
             if let Some(why) = failure {
                 return Err(self.decode_error(&why));

@@ -20,7 +20,7 @@ pub(super) struct Packets {
     /// Whether the times were estimated by a decoder because the container has none; the first may then be any tick.
     pub are_guessed: bool,
     /// ffprobe's error messages.
-    pub complaints: Vec<String>,
+    pub error_lines: Vec<String>,
 }
 
 impl Packets {
@@ -58,7 +58,7 @@ impl Packets {
         command.args(entries).arg(file_argument(path));
         let output = run_ffprobe(path, &mut command)?;
         let mut packets = Packets {
-            complaints: output.complaints(),
+            error_lines: output.complaints(),
             ..Packets::default()
         };
         let mut are_complete = true;

@@ -247,7 +247,7 @@ fn describe_truncation(
             "is truncated: of {promised} frames {has} are there"
         ));
     }
-    let ends_early = packets.complaints.iter().any(|line| {
+    let ends_early = packets.error_lines.iter().any(|line| {
         ["partial file", "ended prematurely", "Truncat", "truncated"]
             .iter()
             .any(|part| line.contains(part))

@@ -16,7 +16,9 @@ use tempfile::NamedTempFile;
 use crate::error::{Error, Result};
 use crate::system::files::hashing_writer::HashingWriter;
 use crate::system::files::parent_folder::parent_folder;
-use crate::system::files::replacement::{copy_into, inherit_owner_and_mode, may_fail_late};
+use crate::system::files::replacement::{
+    copy_into, inherit_owner_and_mode, reports_write_errors_late,
+};
 use crate::system::files::resolved_path::{ResolvedPath, forbids_files, make_folder};
 use crate::system::files::stream::write_stream;
 use crate::system::files::{FileStamp, temporary};
@@ -104,7 +106,7 @@ impl UnfinishedFile {
         if let Ok(old) = fs::metadata(path) {
             inherit_owner_and_mode(file.as_file(), &old)?;
         }
-        if may_fail_late(file.as_file()) {
+        if reports_write_errors_late(file.as_file()) {
             file.as_file().sync_data()?;
         }
         let stamp = FileStamp::of_written_file(digest, bytes, &file.as_file().metadata()?);

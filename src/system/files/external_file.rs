@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::system::files::FileStamp;
 use crate::system::files::parent_folder::parent_folder;
-use crate::system::files::replacement::{copy_into, inherit_owner_and_mode, may_fail_late};
+use crate::system::files::replacement::{
+    copy_into, inherit_owner_and_mode, reports_write_errors_late,
+};
 use crate::system::files::resolved_path::{ResolvedPath, forbids_files, make_folder};
 use crate::system::files::temporary::{self, TemporaryFolder};
 use crate::system::interrupt::UnfinishedPath;
@@ -74,7 +76,7 @@ impl ExternalFile {
         if let Ok(old) = fs::metadata(target) {
             inherit_owner_and_mode(&written, &old)?;
         }
-        if may_fail_late(&written) {
+        if reports_write_errors_late(&written) {
             written.sync_data()?;
         }
         let mut hasher = blake3::Hasher::new();

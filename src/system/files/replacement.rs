@@ -43,7 +43,7 @@ pub(super) fn copy_into(path: &Path, from: &mut dyn io::Read) -> io::Result<()> 
 
 /// Whether a file is on a network or user-space file system, which may report a full disk only on sync.
 #[cfg(target_os = "linux")]
-pub(super) fn may_fail_late(file: &fs::File) -> bool {
+pub(super) fn reports_write_errors_late(file: &fs::File) -> bool {
     // NFS, SMB, CIFS, FUSE, Ceph, Lustre, 9p.
     const SUCH: [u64; 7] = [
         0x6969,
@@ -59,6 +59,6 @@ pub(super) fn may_fail_late(file: &fs::File) -> bool {
 
 /// Always false on this system.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn may_fail_late(_: &fs::File) -> bool {
+pub(super) fn reports_write_errors_late(_: &fs::File) -> bool {
     false
 }

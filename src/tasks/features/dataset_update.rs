@@ -222,7 +222,7 @@ impl DatasetUpdate {
         };
         let writer = DatasetWriter::open(&self.folder, meta, options)?;
         for part in writer.rewritten() {
-            self.ledger.note_part(&part.files)?;
+            self.ledger.record_part(&part.files)?;
         }
         self.writer = Some(writer);
         self.last_flush = Instant::now();
@@ -359,7 +359,7 @@ impl DatasetUpdate {
             let recipe = self.meta.as_ref().map(|meta| Digest::of_json(&json!(meta)));
             let recipe = recipe.unwrap_or_else(|| Digest::of_bytes(&[]));
             self.ledger
-                .note_rows((subject.task, recipe), &noted, &part.files)?;
+                .record_rows((subject.task, recipe), &noted, &part.files)?;
         }
         Ok(())
     }

@@ -48,7 +48,7 @@ impl TaskRun<'_> {
             1 if shows_windows => 0,
             count => count,
         });
-        let tick = |done| bar.set_blocks_done(done, 100);
+        let tick = |done| bar.set_network_progress(done, 100);
         let rows: Vec<Option<usize>> = self.stored.map_or_else(Vec::new, |stored| {
             let row_of = |&photo: &usize| stored.row_of(&jobs[photo].source);
             photos.iter().map(row_of).collect()
@@ -122,7 +122,8 @@ impl TaskRun<'_> {
                         true => work(output),
                         false => {
                             let stamp = ready.stamp.as_ref();
-                            ledger.note_outputs((job, task_digests), stamp, &words, || work(output))
+                            ledger
+                                .record_outputs((job, task_digests), stamp, &words, || work(output))
                         }
                     });
                 (index, finished, words)
@@ -288,7 +289,7 @@ impl TaskRun<'_> {
             let finished = match refused[at] {
                 // Its files cannot be replaced; it only took part in the fit.
                 true => Ok(FinishedPhoto::Written(Outcome::Skipped)),
-                false => ledger.note_outputs((job, task_digests), stamp.as_ref(), &words, || {
+                false => ledger.record_outputs((job, task_digests), stamp.as_ref(), &words, || {
                     task.finish_deferred(kept, &words)
                 }),
             };

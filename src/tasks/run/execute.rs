@@ -75,7 +75,7 @@ impl TaskRun<'_> {
             true => self.plan_packs(tasks, sources, ledger)?,
             false => (sources, Vec::new(), 0),
         };
-        if self.keep_fit && ledger.is_without_record() {
+        if self.keep_fit && ledger.is_unrecorded() {
             return Err(Error::Usage(
                 "--keep-fit takes the fit from the folder's record, which --no-manifest does not read; leave one of them out"
                     .into(),

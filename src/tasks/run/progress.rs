@@ -71,7 +71,7 @@ impl RunProgress {
         (task_digests, ledger): (&TaskDigests, &Ledger),
         error: &Error,
     ) {
-        let noted = ledger.note_failure(source, task_digests, stamp, error);
+        let noted = ledger.record_failure(source, task_digests, stamp, error);
         // Reported once; the photo's own failure is reported in any case.
         if let Err(error) = noted
             && !std::mem::replace(&mut self.is_record_lost, true)

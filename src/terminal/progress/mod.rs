@@ -243,7 +243,7 @@ impl PhotoProgress {
 
     /// Reports that `done` of `all` steps of the network are computed for the current photo. For a single photo `all`
     /// must be 100, since the bar's unit is percent.
-    pub fn set_blocks_done(&self, done: usize, all: usize) {
+    pub fn set_network_progress(&self, done: usize, all: usize) {
         match self.is_single {
             true => {
                 self.progress.set_total(all as u64);

@@ -24,7 +24,7 @@ pub(super) fn damaged(path: &Path, why: impl std::fmt::Display) -> Error {
 }
 
 /// The error of a file in the folder that is not a part of any dataset.
-pub(super) fn foreign(path: &Path) -> Error {
+pub(super) fn foreign_part_error(path: &Path) -> Error {
     Error::file(
         path,
         "is no part of a dataset that dino wrote; move it elsewhere",
@@ -36,7 +36,7 @@ pub(super) fn foreign(path: &Path) -> Error {
 /// # Errors
 /// Names the file if it has no description, or that of another dataset.
 pub(super) fn check_meta(path: &Path, text: Option<&str>, meta: &DatasetMeta) -> Result<()> {
-    let text = text.ok_or_else(|| foreign(path))?;
+    let text = text.ok_or_else(|| foreign_part_error(path))?;
     let own = DatasetMeta::parse(text).map_err(|why| Error::file(path, why))?;
     match own.difference(meta) {
         None => Ok(()),

@@ -15,7 +15,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::FeatureArray;
-use crate::io::features::parts::checks::{META_KEY, check_meta, damaged, foreign};
+use crate::io::features::parts::checks::{META_KEY, check_meta, damaged, foreign_part_error};
 use crate::io::features::parts::columns::{self, GroupWriter, GroupedPartWriter};
 use crate::io::features::parts::file_stat::{FileRangeReader, FileStat};
 use crate::io::features::parts::part::PartReader;
@@ -74,7 +74,7 @@ impl ArrowPartReader {
         let bytes = map(&file).map_err(|error| Error::io(path, &error))?;
         let bytes = Buffer::from(bytes);
         if !bytes.starts_with(MAGIC) {
-            return Err(foreign(path));
+            return Err(foreign_part_error(path));
         }
         let wrong = |error: ArrowError| damaged(path, error);
         let end = bytes.len() - FOOTER_TAIL_BYTES;
@@ -93,7 +93,7 @@ impl ArrowPartReader {
         let description = schema.metadata().get(META_KEY).map(String::as_str);
         check_meta(path, description, meta)?;
         if schema.fields() != columns::dataset_schema(meta).fields() {
-            return Err(foreign(path));
+            return Err(foreign_part_error(path));
         }
         let decoder = FileDecoder::new(Arc::new(schema), footer.version());
         let (mut infos, mut rows) = (Vec::new(), Vec::new());

@@ -19,7 +19,9 @@ use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::FeatureArray;
-use crate::io::features::parts::checks::{META_KEY, catch_panics, check_meta, damaged, foreign};
+use crate::io::features::parts::checks::{
+    META_KEY, catch_panics, check_meta, damaged, foreign_part_error,
+};
 use crate::io::features::parts::columns::{self, GroupWriter, GroupedPartWriter};
 use crate::io::features::parts::file_stat::FileStat;
 use crate::io::features::parts::part::PartReader;
@@ -115,7 +117,7 @@ impl ParquetPartReader {
             description.and_then(|description| description.iter().find(|kv| kv.key == META_KEY));
         check_meta(path, description.and_then(|kv| kv.value.as_deref()), meta)?;
         if metadata.schema().fields() != columns::dataset_schema(meta).fields() {
-            return Err(foreign(path));
+            return Err(foreign_part_error(path));
         }
         let mut starts = vec![0];
         for group in metadata.metadata().row_groups() {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::{EncodedRow, FeatureArray};
-use crate::io::features::parts::checks::{META_KEY, check_meta, damaged, foreign};
+use crate::io::features::parts::checks::{META_KEY, check_meta, damaged, foreign_part_error};
 use crate::io::features::parts::file_stat::{FileRangeReader, FileStat};
 use crate::io::features::parts::part::{PartFiles, PartReader, PartWriter};
 use crate::io::features::parts::row_metadata::{RowMetadata, UniqueNames};
@@ -134,7 +134,9 @@ impl SafetensorsPartReader {
     ) -> Result<(Vec<RowInfo>, Box<dyn PartReader>)> {
         let (_, stat) = FileStat::open(path)?;
         let file = TensorFile::open(path)?;
-        let metadata = file.metadata_value(META_KEY).ok_or_else(|| foreign(path))?;
+        let metadata = file
+            .metadata_value(META_KEY)
+            .ok_or_else(|| foreign_part_error(path))?;
         let metadata: SafetensorsMetadata =
             serde_json::from_str(metadata).map_err(|why| damaged(path, why))?;
         check_meta(path, Some(&metadata.dataset.to_string()), meta)?;

@@ -12,7 +12,7 @@ use tar::{Archive, Builder, EntryType, Header};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::{EncodedRow, FeatureArray};
-use crate::io::features::parts::checks::{damaged, foreign};
+use crate::io::features::parts::checks::{damaged, foreign_part_error};
 use crate::io::features::parts::file_stat::{FileRangeReader, FileStat};
 use crate::io::features::parts::npy_header;
 use crate::io::features::parts::part::{PartFiles, PartReader, PartWriter};
@@ -177,7 +177,7 @@ impl TarPartReader {
             if !is_expected {
                 // The first row has other arrays, so the file is of another dataset or not a part.
                 return Err(match infos.is_empty() {
-                    true => foreign(path),
+                    true => foreign_part_error(path),
                     false => damaged(
                         path,
                         format!("`{}` is out of place", String::from_utf8_lossy(&name)),

@@ -84,7 +84,7 @@ impl InputCollector {
                 SkipSeverity::MaybeWanted,
                 "is a tar archive; name it to take the photos in it".into(),
             ),
-            FileKind::Unsuitable(_) => (
+            FileKind::UnsupportedPicture(_) => (
                 SkipSeverity::Irrelevant,
                 format!("{name} is not supported; convert it to JPEG or PNG first"),
             ),

@@ -66,7 +66,10 @@ impl RemotePhoto {
             FileKind::Other if is_web_page(&bytes) => {
                 return Err("the server sent a web page, not an image".into());
             }
-            FileKind::Other | FileKind::Tar | FileKind::Clip(_) | FileKind::Unsuitable(_) => {
+            FileKind::Other
+            | FileKind::Tar
+            | FileKind::Clip(_)
+            | FileKind::UnsupportedPicture(_) => {
                 return Ok(bytes);
             }
             _ => {}
@@ -141,7 +144,7 @@ impl RemotePhoto {
         }
         let twice = bytes.saturating_mul(2);
         match twice > max_memory {
-            true => Err(memory::too_much(twice, max_memory)),
+            true => Err(memory::over_limit_reason(twice, max_memory)),
             false => Ok(()),
         }
     }

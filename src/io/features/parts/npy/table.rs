@@ -8,7 +8,7 @@ use csv::StringRecord;
 use super::offsets::{ArrayOffsets, LeadingAxis};
 use crate::error::{Error, Result};
 use crate::io::features::arrays::FeatureArray;
-use crate::io::features::parts::checks::{check_dataset_id, damaged, foreign};
+use crate::io::features::parts::checks::{check_dataset_id, damaged, foreign_part_error};
 use crate::io::features::{DatasetMeta, RowInfo, RowName};
 use crate::model::input::PatchGrid;
 use crate::system::files::{FileStamp, write_stamped};
@@ -98,7 +98,7 @@ pub(super) fn read_table(
         // Empty: cut off; other columns: another dataset's, or no part.
         return Err(match header.is_empty() {
             true => damaged(path, "it is empty"),
-            false => foreign(path),
+            false => foreign_part_error(path),
         });
     }
     let columns: HashMap<&str, usize> = columns.into_iter().zip(0..).collect();
