@@ -37,7 +37,7 @@
 //!   model::head                         Scores: class logits or depth bins over the patch grid (DPT: a finer grid)
 //!        |
 //!        v
-//!   vision::postprocess                 DepthMap (metres) or LabelMap (class ids), `[height, width]` of the photo
+//!   vision::postprocess                 DepthMap (metres, or relative inverse depth) or LabelMap (class ids), `[height, width]`
 //!        |
 //!        v
 //!   vision::render -> io::output        pictures, numbers (NPY, PNG16, EXR, ...), JSON lines
@@ -56,7 +56,7 @@
 //! # Modules
 //!
 //! A module may import from the modules above it in this table, never from those below. Files do not import each other
-//! in circles.
+//! in circles; the methods of a type may stand in several files of its folder.
 //!
 //! | module | owns |
 //! |---|---|
@@ -87,6 +87,9 @@
 //! | add a head type | [`model::head::HeadNetwork`] and `head/file` |
 //! | add a task | [`tasks`], whose page has the steps |
 //! | add a command | `cli`, then `commands`; both pages have the steps |
+//! | add a key to the JSON of a task | the `report` file of the task in [`tasks`], and the table in `README.md` |
+//! | see where a head of another backbone is refused | [`model::head::Head::check_backbone`] |
+//! | see shape and order of stored features | [`io::features::FeatureRow`] |
 //! | see where EXIF orientation is applied | `io/inputs/develop.rs`, the only place |
 //! | see where LayerScale is applied | [`model::backbone`], a table by executor |
 //! | change where files go, or when they are overwritten | [`io::output::OutputPlan`], [`io::manifest`] |

@@ -55,6 +55,7 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
             "size": args.size.size.to_string(),
             "block": block,
         }),
+        // Part of the record's digests: the names in this text must stay.
         style: format!("{:?}", args.look),
         parameters: json!({
             "size": args.size.size.to_string(),

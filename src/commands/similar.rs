@@ -78,6 +78,7 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
             "block": layer.block,
             "norm": layer.norm,
         }),
+        // Part of the record's digests: the names in this text must stay.
         style: format!("{:?} {}", args.look, describe_range(args.range)),
         parameters: json!({
             "size": size,

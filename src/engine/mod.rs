@@ -9,7 +9,7 @@
 //!    |  feeder thread             feeder.rs: one photo after the other, in their order
 //!    |    wait for a queue slot   queue_slots.rs: bounds the number of photos that are decoded but not computed
 //!    |    read the header         decode.rs: size, planned bytes, size check of the runner
-//!    |    wait for memory         MemoryGate (room `system`) gives a MemoryPermit, held until the photo is finished
+//!    |    wait for memory         system::memory::MemoryGate gives a MemoryPermit, held until the photo is finished
 //!    v
 //!  AdmittedPhoto
 //!    |  worker pool               decode.rs: decode upright, crop, PassRunner::prepare (resize, pad, normalise)

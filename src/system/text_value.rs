@@ -66,6 +66,7 @@ pub mod option {
 
 /// The text of a value, with or without quotes if it is a number.
 #[derive(Deserialize)]
+#[serde(expecting = "text or a number")]
 #[serde(untagged)]
 enum TextOrNumber {
     Quoted(String),

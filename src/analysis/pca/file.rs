@@ -28,6 +28,7 @@ pub struct BasisInfo {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "a threshold of the foreground")]
 struct ForegroundThreshold {
     threshold: f64,
     above: bool,

@@ -134,6 +134,7 @@ impl ClipPipeline<'_> {
             "times": [times(video.start), times(video.end)],
             "every": [video.every, video.max_frames],
             "fps": video.fps,
+            // Part of a digest: the names of the codecs must stay.
             "film": [format!("{:?}", self.film_options().codec), video.audio.to_string(), video.frames.to_string()],
             "smooth": self.smoothing_of(task).to_string(),
             "version": env!("CARGO_PKG_VERSION"),

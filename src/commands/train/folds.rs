@@ -338,7 +338,25 @@ fn training_digest(
         samples.sets,
         samples.digest(),
     );
-    digest::sha256(text.as_bytes())
+    digest::sha256(with_digested_names(text).as_bytes())
+}
+
+/// `text`, a `Debug` text, with types and fields under the names that the digests of checkpoints have had from the first:
+/// a checkpoint stays valid when something is renamed. Whoever renames what [`training_digest`] prints adds it here.
+fn with_digested_names(text: String) -> String {
+    const NAMES: [(&str, &str); 9] = [
+        ("TrainConfig {", "Recipe {"),
+        ("SampleDraw {", "Draw {"),
+        ("CoarseScale(", "Coarse("),
+        ("init_deviation: ", "scale: "),
+        ("init_bias: ", "bias: "),
+        ("average_decay: ", "average: "),
+        ("best_metric: ", "judge_by: "),
+        ("set_shares: ", "parts: "),
+        ("is_closed: ", "closed: "),
+    ];
+    let rename = |text: String, (today, digested): (&str, &str)| text.replace(today, digested);
+    NAMES.into_iter().fold(text, rename)
 }
 
 fn report_metrics(what: &str, figures: &MetricValues, console: &Console) {

@@ -52,6 +52,7 @@ pub struct DatasetMeta {
 
 /// A block whose tokens are stored, as [`LayerRequest`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "a layer")]
 pub struct StoredLayer {
     /// 0-based index of the block.
     pub block: usize,

@@ -72,6 +72,7 @@ pub(super) enum EntryState {
 
 /// One line of the manifest; the field names are the keys of the JSON object. Unknown keys are ignored.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(expecting = "a line of a record")]
 pub(super) struct ManifestLine {
     format: u32,
     pub state: EntryState,

@@ -119,6 +119,7 @@ impl FailureKind {
 
 /// Why a photo has no outputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "a failure")]
 pub struct PhotoFailure {
     /// The kind.
     pub kind: FailureKind,

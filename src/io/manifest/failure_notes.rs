@@ -120,7 +120,7 @@ impl Ledger {
     /// Records an input that does not exist or cannot be read. Other failed inputs are not photos and are not recorded.
     ///
     /// # Errors
-    /// As [`Ledger::note_failure`].
+    /// As [`Ledger::record_failure`].
     pub fn note_missing_input(&self, input: &InputFailure, digests: &TaskDigests) -> Result<()> {
         let failure = PhotoFailure::of(&input.error, &input.path);
         match failure.kind {

@@ -39,6 +39,7 @@ pub struct TrainState {
 
 /// The JSON in the metadata of the file.
 #[derive(Serialize, Deserialize)]
+#[serde(expecting = "the header of a checkpoint")]
 struct CheckpointHeader {
     /// Digest of everything that the result depends on.
     digest: String,

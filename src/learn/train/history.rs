@@ -25,6 +25,7 @@ pub struct Epoch {
 
 /// All epochs so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "the history of a training")]
 pub struct TrainHistory {
     /// One entry for each finished epoch, in their order.
     pub epochs: Vec<Epoch>,

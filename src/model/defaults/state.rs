@@ -17,6 +17,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A download that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "a failed download")]
 struct FailedFetch {
     /// Seconds since 1970.
     at: u64,
@@ -28,6 +29,7 @@ struct FailedFetch {
 
 /// State of earlier runs, kept in the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "the state of default weights")]
 pub struct DefaultsState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failed: Option<FailedFetch>,

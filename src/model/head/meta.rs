@@ -64,6 +64,7 @@ pub struct HeadMeta {
 
 /// What a head predicts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "a task with its kind: depth, segment or classify")]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum HeadTask {
     /// Depth at every pixel.
@@ -115,6 +116,7 @@ pub struct LabelSet {
 
 /// The input that a head was trained for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "the input of a head: size, padding, coarse, crop")]
 pub struct HeadInput {
     /// The size, in the syntax of `--size` (see [`SizeRule`](crate::model::input::SizeRule)): a short side, `native`,
     /// `WxH`, or `fit:SIDE`.
@@ -132,6 +134,7 @@ pub struct HeadInput {
 
 /// Data, command and seed of a head's training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "the record of a training")]
 pub struct TrainingRecord {
     /// The data sets, with their licences.
     pub data: Vec<String>,
@@ -143,6 +146,7 @@ pub struct TrainingRecord {
 
 /// The origin of a published head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "the origin of a head")]
 pub struct HeadOrigin {
     /// The publisher and the file.
     pub source: String,

@@ -11,6 +11,7 @@ pub const RELATIVE_INVERSE_DEPTH: &str = "relative inverse depth";
 
 /// The rule that turns a depth head's output into depths.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "how depths are read out: bins, min and max, whole, or farthest")]
 #[serde(untagged)]
 pub enum DepthReadout {
     /// The expectation of the depth over bins.

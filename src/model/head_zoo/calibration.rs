@@ -58,6 +58,7 @@ pub struct DepthCalibration {
 
 /// RMSE of `ln` depth without and with a calibration.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an RMSE before and after")]
 #[serde(deny_unknown_fields)]
 pub struct CalibrationRmse {
     /// Without the calibration.

@@ -25,6 +25,7 @@ use crate::system::files::write_atomic;
 
 /// The content of `config.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "an object of settings")]
 #[serde(deny_unknown_fields)]
 pub struct UserConfig {
     /// Task to the name of its default head.

@@ -10,6 +10,7 @@ pub(super) const FORMAT: u32 = 1;
 
 /// An installed model, as its JSON file describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "the record of a model")]
 pub struct ModelRecord {
     /// Version of this JSON; now 1.
     pub format: u32,

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 
 /// The size, modification time and content digest of a file or folder, or of bytes in memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "the stamp of a file")]
 pub struct FileStamp {
     /// Size in bytes; of a folder, the sum of its files' sizes.
     pub bytes: u64,

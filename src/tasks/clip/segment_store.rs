@@ -28,6 +28,7 @@ pub(super) const STATE_FILE: &str = "state.safetensors";
 
 /// The description of a segment that is complete.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "the record of a segment")]
 pub(super) struct ClipSegment {
     /// Digest of the settings and inputs that decide its content.
     pub made_from: String,

@@ -13,6 +13,7 @@ use crate::system::files::Digest;
 
 /// A [`RowInfo`] as JSON, with the model and the dataset id; the field names are the JSON keys.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(expecting = "the metadata of a row")]
 pub(super) struct RowMetadata {
     pub(super) key: String,
     path: String,

@@ -25,6 +25,7 @@ const ALIGNMENT: usize = 8;
 
 /// A row in the header: its metadata, and the prefix of its tensors' names.
 #[derive(Serialize, Deserialize)]
+#[serde(expecting = "the metadata of a row")]
 struct SafetensorsRow {
     tensors: String,
     #[serde(flatten)]
@@ -122,6 +123,7 @@ pub(super) struct SafetensorsPartReader {
 
 /// The JSON under [`META_KEY`] in `__metadata__`.
 #[derive(Deserialize)]
+#[serde(expecting = "the metadata of a part")]
 struct SafetensorsMetadata {
     dataset: Value,
     rows: Vec<SafetensorsRow>,

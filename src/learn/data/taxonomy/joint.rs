@@ -42,6 +42,7 @@ struct SpecSet {
 
 /// What an id stands for: the word `rest`, or the names of classes.
 #[derive(Deserialize)]
+#[serde(expecting = "a class, or a list of classes")]
 #[serde(untagged)]
 enum IdMeaning {
     Word(String),
