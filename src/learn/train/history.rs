@@ -17,7 +17,8 @@ pub struct Epoch {
     pub loss: f64,
     /// Learning rate of its last step.
     pub rate: f64,
-    /// Validation metrics by name, the most telling first; empty without validation.
+    /// Validation metrics by name, the most telling first; empty without validation. `figures` in checkpoints.
+    #[serde(rename = "figures")]
     pub metrics: Vec<(String, f64)>,
     /// Seconds that it took, validation included.
     pub seconds: f64,
