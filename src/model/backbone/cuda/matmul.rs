@@ -13,7 +13,7 @@ use candle_core::{CudaDevice, DType, Tensor};
 
 use super::memory::{DeviceAddress, empty_tensor};
 
-type CublasResult<T, E = candle_core::Error> = std::result::Result<T, E>;
+type CublasResult<T, E = candle_core::Error> = Result<T, E>;
 
 /// NVIDIA's recommendation for Hopper, and more than other cards need.
 const WORKSPACE_BYTES: usize = 32 << 20;
